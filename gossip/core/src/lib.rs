@@ -1,0 +1,11 @@
+//! What nodes say of themselves, and what a node believes of the mesh.
+//!
+//! Pure: announcements and views are values; `graticule-gossip` carries them.
+
+mod announcement;
+mod name;
+mod view;
+
+pub use announcement::{Announcement, AnnouncementError, Generation, MeshAddress};
+pub use name::{MeshName, NameError, NodeName, RegionName};
+pub use view::{Member, View, ViewBuilder};

@@ -1,0 +1,1 @@
+//! Runs chitchat over the mesh and publishes the view.

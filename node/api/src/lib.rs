@@ -1,0 +1,1 @@
+//! The admin API's wire types and client, shared with the console.

@@ -1,0 +1,3 @@
+//! Microbenchmarks.
+
+fn main() {}

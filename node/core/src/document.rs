@@ -1,0 +1,1 @@
+//! What operators write: documents and node configuration, checked with line and column.

@@ -1,0 +1,245 @@
+//! What the operators' documents mean: the checked form that every decision uses.
+//!
+//! Built only by [`document`](crate::document) from what was written; nothing here can be out of its limits.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use graticule_geo::{Coordinates, Country, CountrySet, Label};
+use graticule_gossip_core::{MeshName, NodeName, RegionName};
+
+use crate::{RegionIndex, RegionSet};
+
+mod claims;
+mod id;
+
+pub use claims::{Claim, ClaimConflict, Claims, HeaderClaim, HostPattern};
+pub use id::{TenantId, TenantIdError};
+
+/// Everything the documents say, in the form decisions use.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    /// The fleet document.
+    pub fleet: Fleet,
+    /// Every tenant, by id; a [`TenantIndex`] is a position here.
+    pub tenants: Vec<Arc<Tenant>>,
+    /// Which tenant claims which host, path and header.
+    pub claims: Claims,
+    /// Identifies the contents of all documents together.
+    pub digest: Digest,
+}
+
+/// The version of one document; only rises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DocumentVersion(pub u64);
+
+/// SHA-256 over all documents.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Digest(pub [u8; 32]);
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The checked fleet document.
+#[derive(Debug, Clone)]
+pub struct Fleet {
+    /// Its version.
+    pub version: DocumentVersion,
+    /// The mesh it is about.
+    pub mesh: MeshName,
+    /// Every region, by name, at most [`RegionSet::REGIONS_MAX`]; a [`RegionIndex`] is a position here.
+    pub regions: Vec<Region>,
+    /// Nodes whose certificates are no longer accepted.
+    pub revoked: BTreeSet<NodeName>,
+}
+
+/// One region of the fleet.
+#[derive(Debug, Clone)]
+pub struct Region {
+    /// Its name.
+    pub name: RegionName,
+    /// The country whose law it is under.
+    pub country: Country,
+    /// Where it is.
+    pub coordinates: Coordinates,
+    /// What else rules can call it.
+    pub labels: BTreeSet<Label>,
+}
+
+/// The position of a tenant in [`Policy::tenants`]; meaningful only with that policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TenantIndex(pub u32);
+
+/// The checked document of one tenant.
+#[derive(Debug, Clone)]
+pub struct Tenant {
+    /// Its id.
+    pub id: TenantId,
+    /// The document's version.
+    pub version: DocumentVersion,
+    /// Where it may be served, for requests that no route is about.
+    pub residency: Residency,
+    /// Rules for parts of it, longest path prefix first.
+    pub routes: Vec<Route>,
+    /// Its servers, at most one pool for each region, by region.
+    pub pools: Vec<(RegionIndex, Pool)>,
+    /// The regions it has a pool in.
+    pub pool_regions: RegionSet,
+    /// Whether answers may carry `x-graticule-region`.
+    pub expose_region: bool,
+}
+
+impl Tenant {
+    /// The rules for `path`: those of the longest matching route, else the tenant's own.
+    pub fn residency_for(&self, path: &str) -> &Residency {
+        let route = self.routes.iter().find(|route| route.path_prefix.matches(path));
+        route.map_or(&self.residency, |route| &route.residency)
+    }
+
+    /// The tenant's servers in `region`.
+    pub fn pool(&self, region: RegionIndex) -> Option<&Pool> {
+        self.pools.iter().find_map(|(at, pool)| (*at == region).then_some(pool))
+    }
+}
+
+/// Rules for a part of a tenant.
+#[derive(Debug, Clone)]
+pub struct Route {
+    /// The paths it is about.
+    pub path_prefix: PathPrefix,
+    /// Where they may be served.
+    pub residency: Residency,
+}
+
+/// The beginning of a path, matched at segment borders: `/a` matches `/a` and `/a/b`, not `/ab`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PathPrefix(String);
+
+/// Where a tenant's requests may be served, recorded and received.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Residency {
+    /// For every client that no rule in `by_client` is about.
+    pub permission: Permission,
+    /// By the client's country, first match wins. Empty if the client's country does not matter.
+    pub by_client: Vec<(CountrySet, Permission)>,
+    /// What to do with a client whose country is unknown; asked only if `by_client` is not empty.
+    pub unknown: UnknownLocation,
+    /// Which nodes may receive the tenant's requests.
+    pub receive: Receive,
+}
+
+/// The regions in which something may be done, in order of preference.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Permission {
+    /// Disjoint sets, first choice first; a later one is used only when every region before it is unable.
+    pub tiers: Vec<RegionSet>,
+    /// All tiers together.
+    pub all: RegionSet,
+}
+
+/// What a tenant wants for clients whose country is unknown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnknownLocation {
+    /// Refuse them.
+    Refuse,
+    /// Serve them in the home region only.
+    Home(RegionIndex),
+}
+
+/// Which nodes may receive a tenant's requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Receive {
+    /// Every node; one outside the tenant's places relays in memory and keeps only counters.
+    Any,
+    /// Only nodes in the tenant's places; others answer 421 before they read a body.
+    Allowed,
+}
+
+/// A tenant's servers in one region.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pool {
+    /// The servers, at least one, at most [`Pool::BACKENDS_MAX`].
+    pub backends: Vec<SocketAddr>,
+    /// How their health is checked; without it they count as healthy.
+    pub check: Option<HealthCheck>,
+    /// How long a connection to one may take.
+    pub connect_timeout: Duration,
+    /// How long one may take to begin its answer.
+    pub response_timeout: Duration,
+}
+
+impl Pool {
+    /// How many backends a pool can have.
+    pub const BACKENDS_MAX: usize = 1_024;
+}
+
+/// An active HTTP check of a backend.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct HealthCheck {
+    /// What to GET; 2xx is a success.
+    pub path: String,
+    /// `Host` of the check.
+    pub host: String,
+    /// Time between two checks.
+    pub interval: Duration,
+    /// How long an answer may take.
+    pub timeout: Duration,
+    /// Failures in a row after which a healthy backend counts as failed.
+    pub fall: u32,
+    /// Successes in a row after which a failed backend counts as healthy.
+    pub rise: u32,
+}
+
+impl PathPrefix {
+    /// A prefix, if `text` begins with `/`; a `/` at the end does not count.
+    pub fn new(text: &str) -> Option<Self> {
+        text.starts_with('/').then(|| Self(text.trim_end_matches('/').to_owned()))
+    }
+
+    /// Whether `path` is in it.
+    pub fn matches(&self, path: &str) -> bool {
+        path.strip_prefix(self.0.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
+    /// The prefix, without `/` at the end (the root is empty).
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Policy {
+    /// The tenant at `index`; `None` if the index was taken from another policy.
+    pub fn tenant(&self, index: TenantIndex) -> Option<&Arc<Tenant>> {
+        self.tenants.get(index.0 as usize)
+    }
+
+    /// The tenant with this id.
+    pub fn tenant_by_id(&self, id: &TenantId) -> Option<TenantIndex> {
+        self.tenants.binary_search_by(|tenant| tenant.id.cmp(id)).ok().map(|at| TenantIndex(at as u32))
+    }
+}
+
+impl Fleet {
+    /// The region at `index`; `None` if the index was taken from another policy.
+    pub fn region(&self, index: RegionIndex) -> Option<&Region> {
+        self.regions.get(index.position())
+    }
+
+    /// The region of this name.
+    pub fn region_by_name(&self, name: &RegionName) -> Option<RegionIndex> {
+        let found = self.regions.binary_search_by(|region| region.name.cmp(name)).ok();
+        found.and_then(RegionIndex::new)
+    }
+}

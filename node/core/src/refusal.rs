@@ -1,0 +1,203 @@
+//! Decisions not to forward: one table of reasons, statuses and labels.
+
+use std::fmt;
+use std::time::Duration;
+
+/// Why a request is not forwarded, or was and got no answer. One row each in [`Reason::row`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reason {
+    /// No tenant claims this host, path and headers.
+    UnknownTenant,
+    /// The tenant lets its requests be received only in its own regions, and this node is in none of them.
+    ReceiveNotAllowed,
+    /// The tenant's rules ask for the client's country, which is unknown, and the tenant said `unknown = "refuse"`.
+    UnknownLocation,
+    /// The tenant's rules allow no region at all for this client or route.
+    NotPermitted,
+    /// Every region that the rules allow is without a pool, a healthy backend or a way to it.
+    NoCompliantRegion,
+    /// The serving node's own rules forbid what the edge's rules allowed.
+    PolicySkew,
+    /// The node is leaving and takes no new requests.
+    Draining,
+    /// The node or backend is at its limit of requests in flight.
+    Overloaded,
+    /// The request breaks HTTP's rules.
+    BadRequest,
+    /// The request's path or headers are over their limits.
+    HeadersTooLarge,
+    /// A method or upgrade this gateway does not forward.
+    NotSupported,
+    /// No connection to a backend could be made.
+    BackendUnreachable,
+    /// The backend's connection broke, or its answer was no HTTP.
+    BackendFailed,
+    /// The backend did not answer in time.
+    BackendTimeout,
+    /// The tunnel to the serving node broke after it had accepted the request, which may not be sent twice.
+    TunnelLost,
+    /// The serving node accepted the request and did not answer in time.
+    TunnelTimeout,
+}
+
+/// One row of the table: how a [`Reason`] is said to clients, operators and metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Row {
+    /// The label in problem+json, `Proxy-Status`, metrics and documentation.
+    pub label: &'static str,
+    /// The HTTP status.
+    pub status: u16,
+    /// The error type of RFC 9209 for `Proxy-Status`.
+    pub proxy_error: &'static str,
+    /// A sentence for whoever reads the answer.
+    pub title: &'static str,
+    /// When trying again may help.
+    pub retry_after: Option<Duration>,
+}
+
+impl Reason {
+    /// Every reason, in the order of the table.
+    pub const ALL: [Self; 16] = [
+        Self::UnknownTenant,
+        Self::ReceiveNotAllowed,
+        Self::UnknownLocation,
+        Self::NotPermitted,
+        Self::NoCompliantRegion,
+        Self::PolicySkew,
+        Self::Draining,
+        Self::Overloaded,
+        Self::BadRequest,
+        Self::HeadersTooLarge,
+        Self::NotSupported,
+        Self::BackendUnreachable,
+        Self::BackendFailed,
+        Self::BackendTimeout,
+        Self::TunnelLost,
+        Self::TunnelTimeout,
+    ];
+
+    /// This reason's row.
+    pub fn row(self) -> Row {
+        let (label, status, proxy_error, title, retry_after) = match self {
+            Self::UnknownTenant => {
+                ("unknown-tenant", 404, "destination_not_found", "No tenant is known by this address.", None)
+            }
+            Self::ReceiveNotAllowed => (
+                "receive-not-allowed",
+                421,
+                "http_request_denied",
+                "This tenant's requests may not be received here.",
+                None,
+            ),
+            Self::UnknownLocation => (
+                "unknown-location",
+                403,
+                "http_request_denied",
+                "The client's country is unknown and the tenant's rules depend on it.",
+                None,
+            ),
+            Self::NotPermitted => (
+                "not-permitted",
+                403,
+                "http_request_denied",
+                "The tenant's rules allow no region for this request.",
+                None,
+            ),
+            Self::NoCompliantRegion => (
+                "no-compliant-region",
+                503,
+                "destination_unavailable",
+                "No region that the tenant's rules allow can serve this request now.",
+                Some(Duration::from_secs(1)),
+            ),
+            Self::PolicySkew => (
+                "policy-skew",
+                503,
+                "destination_unavailable",
+                "The serving region's rules forbid what the receiving region's allow.",
+                Some(Duration::from_secs(1)),
+            ),
+            Self::Draining => (
+                "draining",
+                503,
+                "destination_unavailable",
+                "This node is leaving.",
+                Some(Duration::from_secs(1)),
+            ),
+            Self::Overloaded => (
+                "overloaded",
+                503,
+                "connection_limit_reached",
+                "Too many requests are in flight.",
+                Some(Duration::from_secs(1)),
+            ),
+            Self::BadRequest => {
+                ("bad-request", 400, "http_request_error", "The request breaks HTTP's rules.", None)
+            }
+            Self::HeadersTooLarge => (
+                "headers-too-large",
+                431,
+                "http_request_error",
+                "The request's path or headers are over the limit.",
+                None,
+            ),
+            Self::NotSupported => (
+                "not-supported",
+                501,
+                "http_request_denied",
+                "This method or upgrade is not forwarded.",
+                None,
+            ),
+            Self::BackendUnreachable => (
+                "backend-unreachable",
+                502,
+                "connection_refused",
+                "No connection to a backend could be made.",
+                Some(Duration::from_secs(1)),
+            ),
+            Self::BackendFailed => (
+                "backend-failed",
+                502,
+                "http_response_incomplete",
+                "The backend broke off, or its answer was no HTTP.",
+                None,
+            ),
+            Self::BackendTimeout => {
+                ("backend-timeout", 504, "http_response_timeout", "The backend did not answer in time.", None)
+            }
+            Self::TunnelLost => (
+                "tunnel-lost",
+                502,
+                "connection_terminated",
+                "The serving node was lost after it had accepted the request.",
+                None,
+            ),
+            Self::TunnelTimeout => (
+                "tunnel-timeout",
+                504,
+                "connection_timeout",
+                "The serving node did not answer in time.",
+                None,
+            ),
+        };
+        Row { label, status, proxy_error, title, retry_after }
+    }
+
+    /// The reason with this label.
+    pub fn from_label(label: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.row().label == label)
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.row().label)
+    }
+}
+
+/// A decision not to forward one request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Why.
+    pub reason: Reason,
+}

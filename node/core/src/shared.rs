@@ -1,0 +1,1 @@
+//! What workers of one node share: a few atomics, model-checked with loom.

@@ -1,0 +1,4 @@
+//! The node: sockets, TLS, QUIC, pools and the admin server around the pure cores.
+
+pub mod task;
+pub mod world;

@@ -1,0 +1,3 @@
+//! The command `graticule`.
+
+fn main() {}

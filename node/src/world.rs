@@ -1,0 +1,124 @@
+//! Everything outside a node: net, clock, chance, disk and name resolution.
+//!
+//! Production implements it with sockets and files ([`World::system`]), the simulator with memory. Nothing else in
+//! the node opens a socket, reads a clock, draws a random number or touches a file.
+
+use std::fmt::Debug;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use graticule_node_core::Moment;
+use rand::RngCore;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+mod chance;
+mod clock;
+mod disk;
+mod names;
+mod net;
+
+/// A node's whole outside. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct World {
+    /// TCP and UDP.
+    pub net: Arc<dyn Net>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// Random numbers.
+    pub chance: Arc<dyn Chance>,
+    /// Files.
+    pub disk: Arc<dyn Disk>,
+    /// Name resolution.
+    pub names: Arc<dyn Names>,
+}
+
+/// TCP and UDP.
+#[async_trait]
+pub trait Net: Debug + Send + Sync {
+    /// Listens for TCP connections. Several listeners of one node may share an address if all say `shared`.
+    fn listen(&self, address: SocketAddr, shared: bool) -> io::Result<Box<dyn Listener>>;
+
+    /// Opens a TCP connection. No deadline: the caller has one.
+    async fn connect(&self, address: SocketAddr) -> io::Result<Stream>;
+
+    /// Binds a UDP socket for QUIC.
+    fn bind_udp(&self, address: SocketAddr) -> io::Result<Arc<dyn quinn::AsyncUdpSocket>>;
+}
+
+/// A bound TCP listener.
+pub trait Listener: Debug + Send + Sync {
+    /// The next connection and its peer. Errors of one connection are not passed on; an error here is the listener's.
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(Stream, SocketAddr)>>;
+
+    /// Where it listens, with the port that was chosen.
+    fn local_address(&self) -> io::Result<SocketAddr>;
+}
+
+/// A TCP connection.
+pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for T {}
+
+/// One TCP connection, boxed once for its life.
+pub type Stream = Box<dyn ByteStream>;
+
+/// What time it is.
+pub trait Clock: Debug + Send + Sync {
+    /// The boot-time clock: it counts suspended time and never steps.
+    fn now(&self) -> Moment;
+
+    /// The wall clock, for certificates and timestamps that people read.
+    fn wall(&self) -> SystemTime;
+
+    /// Processor time this process has used, user and system.
+    fn cpu_time(&self) -> Duration;
+}
+
+/// Random numbers. Not for keys: the TLS library has its own source.
+pub trait Chance: Debug + Send + Sync {
+    /// A generator of its own for one task or worker.
+    fn generator(&self) -> Box<dyn RngCore + Send>;
+}
+
+/// Files. Calls may block for a disk's time; they are made at start and on the control runtime only.
+pub trait Disk: Debug + Send + Sync {
+    /// The whole contents of a file of at most `bytes_max` bytes; a larger one is an error of kind `FileTooLarge`.
+    fn read(&self, path: &Path, bytes_max: usize) -> io::Result<Vec<u8>>;
+
+    /// Replaces a file's contents in one step: after a crash it has the old or the new.
+    fn replace(&self, path: &Path, contents: &[u8]) -> io::Result<()>;
+
+    /// The paths of the files in a directory, sorted; an error if there is none.
+    fn list(&self, directory: &Path) -> io::Result<Vec<PathBuf>>;
+
+    /// A number that changes when the file changes.
+    fn stamp(&self, path: &Path) -> io::Result<u64>;
+
+    /// Makes a directory and those above it.
+    fn create_directory(&self, path: &Path) -> io::Result<()>;
+}
+
+/// Name resolution.
+#[async_trait]
+pub trait Names: Debug + Send + Sync {
+    /// The addresses of `host:port`, where host is a name or an address.
+    async fn resolve(&self, host_and_port: &str) -> io::Result<Vec<SocketAddr>>;
+}
+
+impl World {
+    /// The machine this process runs on.
+    pub fn system() -> Self {
+        Self {
+            net: Arc::new(net::SystemNet),
+            clock: Arc::new(clock::SystemClock),
+            chance: Arc::new(chance::SystemChance),
+            disk: Arc::new(disk::SystemDisk),
+            names: Arc::new(names::SystemNames),
+        }
+    }
+}

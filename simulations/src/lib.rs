@@ -1,0 +1,1 @@
+//! The production node in a deterministic world.
