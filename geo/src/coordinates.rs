@@ -10,9 +10,25 @@ pub struct Kilometers(pub f64);
 
 /// A point on the Earth in degrees (WGS 84): latitude -90 to 90, longitude -180 to 180.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Written")]
 pub struct Coordinates {
     latitude: f64,
     longitude: f64,
+}
+
+/// Two numbers that somebody wrote, not yet known to be a point.
+#[derive(Deserialize)]
+struct Written {
+    latitude: f64,
+    longitude: f64,
+}
+
+impl TryFrom<Written> for Coordinates {
+    type Error = CoordinatesError;
+
+    fn try_from(written: Written) -> Result<Self, CoordinatesError> {
+        Self::new(written.latitude, written.longitude)
+    }
 }
 
 /// A latitude or longitude out of range, or not a number.
@@ -36,8 +52,9 @@ impl std::error::Error for CoordinatesError {}
 
 impl Coordinates {
     /// A point, if both numbers are in range.
-    pub fn new(latitude: f64, longitude: f64) -> Result<Self, CoordinatesError> {
-        if (-90.0..=90.0).contains(&latitude) && (-180.0..=180.0).contains(&longitude) {
+    pub const fn new(latitude: f64, longitude: f64) -> Result<Self, CoordinatesError> {
+        // `abs` of something that is not a number is at most nothing.
+        if latitude.abs() <= 90.0 && longitude.abs() <= 180.0 {
             Ok(Self { latitude, longitude })
         } else {
             Err(CoordinatesError { latitude, longitude })
@@ -45,12 +62,12 @@ impl Coordinates {
     }
 
     /// Degrees north.
-    pub fn latitude(self) -> f64 {
+    pub const fn latitude(self) -> f64 {
         self.latitude
     }
 
     /// Degrees east.
-    pub fn longitude(self) -> f64 {
+    pub const fn longitude(self) -> f64 {
         self.longitude
     }
 
@@ -65,4 +82,7 @@ impl Coordinates {
 }
 
 /// Mean radius of the Earth (IUGG).
-const EARTH_RADIUS_KM: f64 = 6_371.0088;
+const EARTH_RADIUS_KM: f64 = 6_371.008_8;
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+mod middles;
+
 /// An ISO 3166-1 alpha-2 country code, such as `DE`. Two ASCII capitals; whether it is assigned is not checked.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -37,8 +39,12 @@ impl Country {
 
     /// Position among all 676 possible codes, for tables and bit sets.
     pub fn index(self) -> usize {
-        usize::from(self.0[0] - b'A') * 26 + usize::from(self.0[1] - b'A')
+        index_of(self.0)
     }
+}
+
+const fn index_of(code: [u8; 2]) -> usize {
+    (code[0] - b'A') as usize * 26 + (code[1] - b'A') as usize
 }
 
 impl FromStr for Country {
@@ -78,8 +84,6 @@ impl fmt::Debug for Country {
     }
 }
 
-const WORDS: usize = (26 * 26usize).div_ceil(64);
-
 /// A set of countries; membership is one bit test.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct CountrySet {
@@ -101,19 +105,37 @@ impl CountrySet {
     pub fn is_empty(&self) -> bool {
         self.bits.iter().all(|word| *word == 0)
     }
+
+    /// The members, in alphabetical order.
+    pub fn iter(&self) -> impl Iterator<Item = Country> {
+        let codes = (b'A'..=b'Z').flat_map(|a| (b'A'..=b'Z').map(move |b| Country([a, b])));
+        codes.filter(|country| self.contains(*country))
+    }
+}
+
+impl Extend<Country> for CountrySet {
+    fn extend<I: IntoIterator<Item = Country>>(&mut self, countries: I) {
+        countries.into_iter().for_each(|country| self.insert(country));
+    }
 }
 
 impl FromIterator<Country> for CountrySet {
     fn from_iter<I: IntoIterator<Item = Country>>(countries: I) -> Self {
         let mut set = Self::default();
-        countries.into_iter().for_each(|country| set.insert(country));
+        set.extend(countries);
         set
     }
 }
 
 impl fmt::Debug for CountrySet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let letters = || (b'A'..=b'Z').flat_map(|a| (b'A'..=b'Z').map(move |b| Country([a, b])));
-        f.debug_set().entries(letters().filter(|country| self.contains(*country))).finish()
+        f.debug_set().entries(self.iter()).finish()
     }
 }
+
+/// How many codes can be written.
+const CODES: usize = 26 * 26;
+const WORDS: usize = CODES.div_ceil(64);
+
+#[cfg(test)]
+mod tests;
