@@ -7,14 +7,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Country, CountryError};
 
+mod sets;
+
+pub use sets::{PlaceSets, STARTER_SETS, UndefinedSet};
+
 /// The name of a set of countries defined in the fleet document: letters, digits, `-` and `_`, at most 63.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "String", into = "String")]
 pub struct SetName(String);
 
 /// A label of a region, such as `gdpr` or `sovereign`: letters, digits, `-`, `_` and `.`, at most 63.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "String", into = "String")]
 pub struct Label(String);
 
 /// One place, as an operator writes it.
@@ -108,6 +112,34 @@ impl FromStr for Label {
     }
 }
 
+impl TryFrom<String> for SetName {
+    type Error = PlaceError;
+
+    fn try_from(text: String) -> Result<Self, PlaceError> {
+        text.parse()
+    }
+}
+
+impl TryFrom<String> for Label {
+    type Error = PlaceError;
+
+    fn try_from(text: String) -> Result<Self, PlaceError> {
+        text.parse()
+    }
+}
+
+impl From<SetName> for String {
+    fn from(name: SetName) -> Self {
+        name.0
+    }
+}
+
+impl From<Label> for String {
+    fn from(label: Label) -> Self {
+        label.0
+    }
+}
+
 fn checked_name(text: &str) -> Result<String, PlaceError> {
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     if (1..=NAME_BYTES_MAX).contains(&text.len()) && text.bytes().all(legal) {
@@ -118,3 +150,6 @@ fn checked_name(text: &str) -> Result<String, PlaceError> {
 }
 
 const NAME_BYTES_MAX: usize = 63;
+
+#[cfg(test)]
+mod tests;
