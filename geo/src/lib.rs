@@ -4,10 +4,14 @@
 
 mod coordinates;
 mod country;
+mod database;
 mod locator;
 mod place;
+#[cfg(test)]
+mod testing;
 
 pub use coordinates::{Coordinates, CoordinatesError, Kilometers};
 pub use country::{Country, CountryError, CountrySet};
-pub use locator::{Location, Locator};
-pub use place::{Label, Place, PlaceError, SetName};
+pub use database::{ATTRIBUTION, Database, DatabaseError, Families};
+pub use locator::{Location, Locator, LocatorBuilder, LocatorError, Source};
+pub use place::{Label, Place, PlaceError, PlaceSets, STARTER_SETS, SetName, UndefinedSet};
