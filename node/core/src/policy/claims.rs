@@ -1,6 +1,8 @@
 //! Which tenant is asked for: the hosts, paths and headers that tenants claim, indexed for lookup.
 
-use http::{HeaderName, HeaderValue};
+use std::collections::HashMap;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{PathPrefix, TenantIndex};
 
@@ -46,4 +48,28 @@ pub struct ClaimConflict {
 
 /// All claims of all tenants.
 #[derive(Debug, Clone, Default)]
-pub struct Claims {}
+pub struct Claims {
+    exact: HashMap<String, TenantIndex>,
+}
+
+impl Claims {
+    /// Indexes every tenant's claims.
+    pub fn build(
+        tenants: impl IntoIterator<Item = (TenantIndex, Vec<Claim>)>,
+    ) -> Result<Self, Vec<ClaimConflict>> {
+        let mut exact = HashMap::new();
+        for (tenant, claims) in tenants {
+            for claim in claims {
+                if let Some(HostPattern::Exact(host)) = claim.host {
+                    exact.insert(host, tenant);
+                }
+            }
+        }
+        Ok(Self { exact })
+    }
+
+    /// The tenant that claims a request.
+    pub fn recognise(&self, host: &str, _path: &str, _headers: &HeaderMap) -> Option<TenantIndex> {
+        self.exact.get(host).copied()
+    }
+}
