@@ -130,3 +130,6 @@ fn written(id: &ChitchatId) -> String {
 }
 
 const NAME_CHARS_LOGGED_MAX: usize = 63;
+
+#[cfg(test)]
+mod tests;

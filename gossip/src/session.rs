@@ -141,3 +141,6 @@ const STARTS_HELD_MAX: usize = 4 * NODES_MAX;
 const HELD_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// For chitchat to end by itself.
 const STOP_MAX: Duration = Duration::from_millis(500);
+
+#[cfg(test)]
+mod tests;

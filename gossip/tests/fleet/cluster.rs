@@ -173,6 +173,19 @@ async fn a_carrier_that_is_gone_does_not_end_gossip() {
 }
 
 #[tokio::test(flavor = "local", start_paused = true)]
+async fn gossip_that_is_dropped_leaves_nothing_running() {
+    let (outbound, mut sent) = mpsc::channel(100);
+    let (inbox, inbound) = mpsc::channel(1);
+    let codec = Box::new(Handover::default().codec());
+    let config = config(&announcement("n2", 2, 1));
+    let gossip = Gossip::start(config, codec, Carrier { outbound, inbound }).await.unwrap();
+    sleep(Duration::from_secs(1)).await;
+    drop(gossip);
+    while sent.recv().await.is_some() {}
+    assert!(inbox.is_closed());
+}
+
+#[tokio::test(flavor = "local", start_paused = true)]
 async fn an_address_that_nobody_can_dial_is_an_error_at_the_start() {
     let (outbound, _) = mpsc::channel(1);
     let (_, inbound) = mpsc::channel(1);
@@ -196,7 +209,7 @@ async fn two_nodes_with_one_name_are_noticed() {
     assert_eq!(nodes[0].believes("n2"), Some((2, true)));
 }
 
-/// What gossip costs in a small fleet. Measured: see the assertion; chitchat's encoding, without QUIC's.
+/// What gossip costs in a small fleet. Measured: 37 messages and 2.6 kB a second sent by each, without QUIC's part.
 #[tokio::test(flavor = "local", start_paused = true)]
 async fn six_quiet_nodes_cost_little() {
     const SECONDS: u64 = 60;
@@ -209,8 +222,7 @@ async fn six_quiet_nodes_cost_little() {
     sleep(Duration::from_secs(SECONDS)).await;
     for ((messages, bytes), (messages_before, bytes_before)) in sent().into_iter().zip(before) {
         let (messages, bytes) = ((messages - messages_before) / SECONDS, (bytes - bytes_before) / SECONDS);
-        println!("{messages} messages/s, {bytes} bytes/s");
-        assert!((10..60).contains(&messages) && bytes < 12 * 1024);
+        assert!((10..60).contains(&messages) && bytes < 5_000, "{messages} messages/s, {bytes} bytes/s");
     }
 }
 
