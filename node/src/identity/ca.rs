@@ -51,7 +51,7 @@ impl Authority {
         let period = Period::new(valid_days, now)?;
         let serial = serial()?;
         // Authorities of one mesh have different names, so that a bundle with several leads to the right one.
-        let subject = format!("graticule mesh {mesh} authority {}", hex(&serial[..4]));
+        let subject = format!("graticule mesh {mesh} authority {:08x}", number(&serial));
         let mut params = params(&subject, &mesh_uri(mesh), serial)?;
         period.write(&mut params);
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
@@ -164,8 +164,8 @@ fn serial() -> Result<[u8; SERIAL_BYTES], IdentityError> {
     Ok(serial)
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+fn number(serial: &[u8; SERIAL_BYTES]) -> u32 {
+    serial.last_chunk().copied().map(u32::from_be_bytes).unwrap_or_default()
 }
 
 /// What `graticule ca init` takes if it is not told: ten years.

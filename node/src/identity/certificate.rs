@@ -89,7 +89,7 @@ pub(super) fn authority_mesh(certificate: &X509Certificate<'_>) -> Option<MeshNa
 /// A whole certificate and nothing behind it.
 pub(super) fn parse(der: &[u8]) -> Result<X509Certificate<'_>, Fault> {
     match x509_parser::parse_x509_certificate(der) {
-        Ok((rest, certificate)) if rest.is_empty() => Ok(certificate),
+        Ok(([], certificate)) => Ok(certificate),
         _ => Err(Fault::Unreadable),
     }
 }

@@ -86,7 +86,7 @@ fn check_own(
     let (leaf, intermediates) = certified.cert.split_first().ok_or(Fault::Unreadable)?;
     let own = PeerIdentity::read(leaf)?;
     let now = unix_time(world);
-    for end in [End::Dialler, End::Dialled] {
+    for end in [End::Dialler, End::Acceptor] {
         check_chain(authorities, (end, now), (leaf, intermediates), provider)?;
     }
     Ok(own)

@@ -98,7 +98,7 @@ pub(super) fn odd_signed_by(
 
 /// 2026-11-23T00:00:00Z.
 pub(super) fn today() -> SystemTime {
-    UNIX_EPOCH + Duration::from_secs(1_795_392_000)
+    UNIX_EPOCH + 20_780 * DAY
 }
 
 pub(super) fn uri(text: &str) -> SanType {

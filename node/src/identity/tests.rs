@@ -14,7 +14,7 @@ use super::*;
 #[derive(Debug)]
 struct Outcome {
     dialler: Result<String, String>,
-    dialled: Result<String, String>,
+    acceptor: Result<String, String>,
     /// Whether the dialler's `connect` succeeded, whatever came after.
     connected: bool,
 }
@@ -22,15 +22,15 @@ struct Outcome {
 impl Outcome {
     /// Asserts that both ends failed and that both say `reason`.
     fn assert_refused(&self, reason: &str) {
-        for end in [&self.dialler, &self.dialled] {
+        for end in [&self.dialler, &self.acceptor] {
             let text = end.as_ref().expect_err("a refused peer has no connection");
             assert!(text.contains(reason), "expected `{reason}` in `{text}`");
         }
     }
 
-    fn assert_tunnel(&self, dialler: &str, dialled: &str) {
-        assert_eq!(self.dialler.as_deref(), Ok(dialled));
-        assert_eq!(self.dialled.as_deref(), Ok(dialler));
+    fn assert_tunnel(&self, dialler: &str, acceptor: &str) {
+        assert_eq!(self.dialler.as_deref(), Ok(acceptor));
+        assert_eq!(self.acceptor.as_deref(), Ok(dialler));
     }
 }
 
@@ -41,8 +41,8 @@ fn endpoint(server: Option<quinn::ServerConfig>) -> Endpoint {
         .unwrap()
 }
 
-async fn dial(dialler: &Identity, dialled: &Identity, expect: Expect) -> Outcome {
-    let server = endpoint(Some(dialled.server_config().unwrap()));
+async fn dial(dialler: &Identity, acceptor: &Identity, expect: Expect) -> Outcome {
+    let server = endpoint(Some(acceptor.server_config().unwrap()));
     attempt(dialler.client_config(expect).unwrap(), &server).await
 }
 
@@ -50,13 +50,13 @@ async fn attempt(config: ClientConfig, server: &Endpoint) -> Outcome {
     let client = endpoint(None);
     let dialling = client.connect_with(config, server.local_addr().unwrap(), SERVER_NAME).unwrap();
     let accepting = async { server.accept().await.unwrap().await };
-    let (dialler, dialled) = tokio::join!(dialling, accepting);
+    let (dialler, acceptor) = tokio::join!(dialling, accepting);
     let connected = dialler.is_ok();
-    let dialler = match (dialler, &dialled) {
+    let dialler = match (dialler, &acceptor) {
         (Ok(connection), Err(_)) => Err(connection.closed().await),
         (other, _) => other,
     };
-    Outcome { dialler: seen(dialler), dialled: seen(dialled), connected }
+    Outcome { dialler: seen(dialler), acceptor: seen(acceptor), connected }
 }
 
 fn seen(end: Result<quinn::Connection, ConnectionError>) -> Result<String, String> {
@@ -187,7 +187,7 @@ async fn an_authority_that_has_expired_is_none() {
     let (_machine, outliving) = node_of(&outliving, &bundle);
     let (machine, a) = node_of(&issued(&new, "eu", "a"), &bundle);
     machine.clock.set(today() + 29 * DAY);
-    assert!(dial(&outliving, &a, Expect::ANY).await.dialled.is_ok());
+    assert!(dial(&outliving, &a, Expect::ANY).await.acceptor.is_ok());
     machine.clock.set(today() + 31 * DAY);
     let reason = "no trusted authority issued it (1 in the bundle expired or not yet valid)";
     dial(&outliving, &a, Expect::ANY).await.assert_refused(reason);
@@ -260,20 +260,20 @@ async fn an_authority_cannot_pose_as_a_node_nor_a_node_as_an_authority() {
 }
 
 /// Dials with a certificate that an honest node would not load.
-async fn attempt_with(issued: &Issued, dialled: &Identity) -> Outcome {
+async fn attempt_with(issued: &Issued, acceptor: &Identity) -> Outcome {
     let chain = pem::certificates("x".as_ref(), issued.certificate.as_bytes(), 8, "").unwrap();
     let key = pem::key("x".as_ref(), issued.key.as_bytes(), "").unwrap();
     let config =
-        hostile(dialled, b"graticule/1", |builder| builder.with_client_auth_cert(chain, key).unwrap());
-    attempt(config, &endpoint(Some(dialled.server_config().unwrap()))).await
+        hostile(acceptor, b"graticule/1", |builder| builder.with_client_auth_cert(chain, key).unwrap());
+    attempt(config, &endpoint(Some(acceptor.server_config().unwrap()))).await
 }
+
+type WantsCertificate = rustls::ConfigBuilder<rustls::ClientConfig, rustls::client::WantsClientCert>;
 
 fn hostile(
     trusting: &Identity,
     protocol: &[u8],
-    certificate: impl FnOnce(
-        rustls::ConfigBuilder<rustls::ClientConfig, rustls::client::WantsClientCert>,
-    ) -> rustls::ClientConfig,
+    certificate: impl FnOnce(WantsCertificate) -> rustls::ClientConfig,
 ) -> ClientConfig {
     let verifier = PeerVerifier::new(trusting.clone(), Expect::ANY);
     let clock = Arc::new(tls::WallClock(Arc::clone(&trusting.0.world.clock)));
@@ -290,7 +290,7 @@ fn hostile(
 #[tokio::test]
 async fn a_dialler_without_a_certificate_is_refused() {
     let a = identity(&authority("atlas"), "eu", "a");
-    let config = hostile(&a, b"graticule/1", |builder| builder.with_no_client_auth());
+    let config = hostile(&a, b"graticule/1", WantsCertificate::with_no_client_auth);
     let outcome = attempt(config, &endpoint(Some(a.server_config().unwrap()))).await;
     outcome.assert_refused("peer sent no certificates");
 }
@@ -298,7 +298,7 @@ async fn a_dialler_without_a_certificate_is_refused() {
 #[tokio::test]
 async fn another_protocol_is_refused() {
     let a = identity(&authority("atlas"), "eu", "a");
-    let config = hostile(&a, b"h3", |builder| builder.with_no_client_auth());
+    let config = hostile(&a, b"h3", WantsCertificate::with_no_client_auth);
     let outcome = attempt(config, &endpoint(Some(a.server_config().unwrap()))).await;
     outcome.assert_refused("peer doesn't support any known protocol");
 }
@@ -314,6 +314,21 @@ async fn the_dialler_may_be_done_before_it_is_refused() {
     outcome.assert_refused(
         "certificate of spiffe://atlas/region/eu/node/z refused: no trusted authority issued it",
     );
+}
+
+#[tokio::test]
+async fn the_reason_fits_with_the_longest_names() {
+    let longest = |letter: &str| letter.repeat(63);
+    let authority = authority(&longest("m"));
+    let (region, node) = (longest("r"), longest("n"));
+    let (machine, a) = node_of(&issued(&authority, &region, &node), authority.certificate());
+    let b = identity(&authority, &region, &longest("b"));
+    let reason = format!("{} refused: expected region `{}`", b.own(), longest("x"));
+    dial(&a, &b, expect(&longest("b"), &longest("x"))).await.assert_refused(&reason);
+    machine.clock.set(today() + 91 * DAY);
+    dial(&b, &a, Expect::ANY)
+        .await
+        .assert_refused("and the clock of the node that checked says 2027-02-22T00:00:00Z");
 }
 
 #[tokio::test]

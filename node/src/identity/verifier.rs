@@ -21,7 +21,7 @@ pub(super) enum End {
     /// Who opened the connection.
     Dialler,
     /// Who accepted it.
-    Dialled,
+    Acceptor,
 }
 
 /// Checks the other end's certificate against what the identity trusts at that moment.
@@ -75,13 +75,13 @@ pub(super) fn check_chain(
         return Err(Fault::UnknownAuthority { unusable });
     }
     let checked = match end {
-        End::Dialled => check_dialled(&roots, chain, now, provider),
+        End::Acceptor => check_acceptor(&roots, chain, now, provider),
         End::Dialler => check_dialler(roots, chain, now, provider),
     };
     checked.map_err(|error| Fault::of_chain(error, unusable))
 }
 
-fn check_dialled(
+fn check_acceptor(
     roots: &RootCertStore,
     (leaf, intermediates): (&CertificateDer<'_>, &[CertificateDer<'_>]),
     now: UnixTime,
@@ -129,7 +129,7 @@ impl ServerCertVerifier for PeerVerifier {
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        self.check((End::Dialled, now), leaf, intermediates).map(|()| ServerCertVerified::assertion())
+        self.check((End::Acceptor, now), leaf, intermediates).map(|()| ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
