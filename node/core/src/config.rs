@@ -1,0 +1,1 @@
+//! How one node is set up: node.toml, environment and flags.

@@ -1,0 +1,1 @@
+//! What `graticule init` writes: documents that work as they are, and explain themselves.
