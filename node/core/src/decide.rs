@@ -157,3 +157,6 @@ pub fn decide(_snapshot: &Snapshot, _request: &Request<'_>) -> Decided {
         },
     }
 }
+
+#[cfg(test)]
+pub(crate) mod testing;
