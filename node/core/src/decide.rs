@@ -8,7 +8,7 @@ use graticule_gossip_core::NodeName;
 use http::HeaderMap;
 
 use crate::mesh::{MeshState, Sought};
-use crate::policy::{Policy, TenantId, TenantIndex};
+use crate::policy::{Policy, Tenant, TenantId, TenantIndex};
 use crate::pool::PoolStates;
 use crate::{Reason, RegionIndex, RegionSet};
 
@@ -38,12 +38,20 @@ fn pass_stages(
     request: &Request<'_>,
     rationale: &mut Rationale,
 ) -> Result<Decision, Reason> {
-    let policy = &snapshot.policy;
-    let here = snapshot.here.region;
-
     // Who is asking?
-    let (tenant, document) = tenant::recognise(policy, request.host, request.path, request.headers)?;
+    let (tenant, document) = tenant::recognise(&snapshot.policy, request.host, request.path, request.headers)?;
     rationale.tenant = Some(tenant);
+    place(snapshot, request, (tenant, document), rationale)
+}
+
+/// The stages that follow when it is known who is asking.
+fn place(
+    snapshot: &Snapshot,
+    request: &Request<'_>,
+    (tenant, document): (TenantIndex, &Tenant),
+    rationale: &mut Rationale,
+) -> Result<Decision, Reason> {
+    let here = snapshot.here.region;
     let rules = document.residency_for(request.path);
 
     // Where are they?
@@ -63,6 +71,20 @@ fn pass_stages(
         Some(region) => Ok(Decision::Relay { tenant, region }),
         None => Err(Reason::NoCompliantRegion),
     }
+}
+
+/// What would be decided for a request of `tenant` if one came now; nothing is sent.
+pub fn explain(snapshot: &Snapshot, tenant: TenantIndex, path: &str, client: Option<IpAddr>) -> Decided {
+    let headers = HeaderMap::new();
+    // Half of the shares prefer each side of an even split; the middle speaks for most.
+    let chance = u32::MAX / 2;
+    let request = Request { host: "", path, headers: &headers, client, tried: RegionSet::EMPTY, chance };
+    let mut rationale = Rationale { tenant: Some(tenant), ..Rationale::default() };
+    let decision = match snapshot.policy.tenant(tenant) {
+        None => Err(Reason::UnknownTenant),
+        Some(document) => place(snapshot, &request, (tenant, document), &mut rationale),
+    };
+    Decided { decision: decision.unwrap_or_else(Decision::Refuse), rationale }
 }
 
 /// Decides whether this node serves a request that another node has relayed to it. It never relays again.

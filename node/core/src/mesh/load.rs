@@ -26,7 +26,7 @@ impl Load {
         });
     }
 
-    /// The mean: 0 idle, 1 at the limit, at most [`LOAD_MAX`]. 0 before the first observation.
+    /// The mean: 0 idle, 1 at the limit, at most 4. 0 before the first observation.
     pub fn value(&self) -> f32 {
         self.mean.map_or(0.0, |(mean, _)| mean)
     }

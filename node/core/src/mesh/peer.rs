@@ -155,8 +155,8 @@ impl Peer {
 /// - RTT / 2 + interval + patience + slack <= max(250 ms, 3 x RTT)
 /// ```
 ///
-/// The slack is for timers and for publishing what follows. A node with a round trip between 57 and 220 ms is thus given
-/// a little less than three of them, but never less than two.
+/// The slack is for timers and for publishing what follows. So a peer less than 20 ms away is given a little less than
+/// 150 ms, and one between 56 and 220 ms away a little less than three round trips, but never less than two.
 pub fn patience(rtt: Duration) -> Duration {
     let wanted = rtt.saturating_mul(3).max(PATIENCE_MIN);
     let promised = rtt.saturating_mul(3).max(SILENCE_MAX).saturating_add(rtt / 2);

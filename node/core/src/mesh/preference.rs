@@ -65,7 +65,7 @@ pub struct PreferenceMachine {
 impl PreferenceMachine {
     /// Takes in what every region costs at `now`, by region, and moves shares. Regions without a preference get one.
     ///
-    /// Meant to be called every [`UPDATE_INTERVAL`]; after a longer pause, requests move as if it had been one second.
+    /// Meant to be called every 100 ms; after a longer pause, requests move as if it had been one second.
     pub fn update(&mut self, regions: &[Standing], now: Moment) {
         let passed = self.updated.map_or(Duration::ZERO, |last| now.since(last)).min(PAUSE_MAX);
         self.updated = Some(now);

@@ -63,7 +63,7 @@ impl Tracker {
         self.update(now);
     }
 
-    /// Follows a node of a region; its number, or `None` over [`PEERS_MAX`]. A node that is followed already keeps its
+    /// Follows a node of a region; its number, or `None` when 4,096 are followed already. A node that is followed already keeps its
     /// number, unless it is in another region now.
     pub fn add(&mut self, node: &NodeName, region: &RegionName) -> Option<PeerId> {
         match self.find(node) {
