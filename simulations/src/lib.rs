@@ -1,1 +1,8 @@
 //! The production node in a deterministic world.
+
+mod chance;
+mod clock;
+mod disk;
+mod names;
+
+pub use disk::MemoryDisk;
