@@ -13,6 +13,8 @@ use tokio::time::timeout;
 use crate::testing::{at, datagram, pair, receive, udp};
 use crate::{Recording, Simulation};
 
+mod quic;
+
 const SECOND: Duration = Duration::from_secs(1);
 
 /// A datagram's contents and sender, or nothing within a second.
