@@ -1,5 +1,6 @@
-//! This region's backends: one worker's connections to them.
+//! This region's backends: one worker's connections to them, and the checks of their health.
 
+pub mod checks;
 mod connections;
 #[cfg(test)]
 mod testing;
