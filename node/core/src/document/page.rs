@@ -143,6 +143,7 @@ impl Page {
         }
         let message = visible(message);
         let diagnostic = if found.diagnostics.len() == DIAGNOSTICS_MAX {
+            found.errors += 1;
             let message = format!("more than {DIAGNOSTICS_MAX} diagnostics; the rest is not shown");
             Diagnostic { file, line: u32::MAX, column: 1, severity: Severity::Error, message, help: None }
         } else {
@@ -156,7 +157,7 @@ impl Page {
             Spot::Document => (self.file.to_string(), 0, 0),
             Spot::Text { line, column } => (self.file.to_string(), line, column),
             Spot::Override(at) => {
-                (self.overrides.get(at).map_or_else(|| self.file.to_string(), String::clone), 0, 0)
+                (self.overrides.get(at).map_or(&*self.file, String::as_str).to_owned(), 0, 0)
             }
         }
     }
@@ -207,3 +208,6 @@ const DIAGNOSTICS_MAX: usize = 1_000;
 
 const NAMES_SHOWN_MAX: usize = 12;
 const TEXT_SHOWN_CHARS_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,7 @@
 //! What goes on while documents are broken.
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::document::load;
 use crate::document::testing::{FLEET, fleet_source, loaded, shown, tenant, tenant_known_by};
@@ -184,4 +186,58 @@ fn a_later_fleet_s_regions_are_found_by_name() {
         tenant.residency.reach().iter().map(|at| policy.fleet.region(at).unwrap().name.as_str()).collect();
     assert_eq!(names, ["de", "fr"]);
     assert!(tenant.pool(policy.fleet.region_by_name(&"de".parse().unwrap()).unwrap()).is_some());
+}
+
+/// What the document of one of four tenants may say; `None` if there is none.
+fn any_document() -> impl Strategy<Value = Option<(usize, &'static str)>> {
+    let rules = prop::sample::select(vec![EU, ANYWHERE, BROKEN]);
+    prop::option::weighted(0.8, (0..5usize, rules))
+}
+
+fn documents(said: &[Option<(usize, &'static str)>]) -> Vec<Source> {
+    let source = |(at, said): (usize, &Option<(usize, &str)>)| {
+        said.map(|(host, rules)| {
+            tenant_known_by(["a", "b", "c", "d"][at], &format!("host = \"h{host}\""), rules)
+        })
+    };
+    said.iter().enumerate().filter_map(source).collect()
+}
+
+proptest! {
+    /// Reload after reload, with broken documents and conflicts: everybody with a document is accounted for, what is
+    /// right together takes force as a fresh start would take it, and what is broken stays as it was.
+    #[test]
+    fn reloads_account_for_every_tenant(
+        rounds in prop::collection::vec(prop::collection::vec(any_document(), 4), 1..6),
+    ) {
+        let mut in_force: Option<Loaded> = None;
+        for said in &rounds {
+            let sources = documents(said);
+            let after = load_keeping(in_force.as_ref().map(|loaded| &loaded.documents), &fleet_source(), &sources);
+            let loaded = after.loaded.unwrap();
+
+            let mut accounted: Vec<&str> = served(&loaded.policy);
+            accounted.extend(ids(&after.absent));
+            accounted.sort_unstable();
+            let written = ["a", "b", "c", "d"].into_iter().zip(said).filter(|(_, said)| said.is_some());
+            prop_assert_eq!(accounted, written.map(|(id, _)| id).collect::<Vec<_>>());
+
+            match load(&fleet_source(), &sources) {
+                Ok(fresh) => {
+                    prop_assert_eq!(loaded.policy.digest, fresh.policy.digest);
+                    prop_assert!(after.kept.is_empty() && after.absent.is_empty());
+                }
+                Err(_) => prop_assert!(!after.kept.is_empty() || !after.absent.is_empty()),
+            }
+            for id in &after.kept {
+                let digest = |documents: &Documents| {
+                    documents.tenants.iter().find(|document| document.id() == id).map(|found| found.digest())
+                };
+                let before = in_force.as_ref().and_then(|before| digest(&before.documents));
+                prop_assert!(before.is_some());
+                prop_assert_eq!(digest(&loaded.documents), before);
+            }
+            in_force = Some(loaded);
+        }
+    }
 }
