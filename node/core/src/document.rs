@@ -75,7 +75,7 @@ pub fn load(fleet: &Source, tenants: &[Source]) -> Result<Loaded, Vec<Diagnostic
 }
 
 /// Checks a fleet document alone.
-pub fn check_fleet(source: &Source) -> (Option<FleetDocument>, Vec<Diagnostic>) {
+pub fn check_fleet(source: &Source) -> (Option<Arc<FleetDocument>>, Vec<Diagnostic>) {
     let page = page::Page::new(&source.name);
     let document = fleet::read(source, &page).document;
     (document, page.into_diagnostics())
@@ -85,7 +85,7 @@ pub fn check_fleet(source: &Source) -> (Option<FleetDocument>, Vec<Diagnostic>) 
 pub fn check_tenant(
     source: &Source,
     fleet: Option<&FleetDocument>,
-) -> (Option<TenantDocument>, Vec<Diagnostic>) {
+) -> (Option<Arc<TenantDocument>>, Vec<Diagnostic>) {
     let names = fleet.map(FleetDocument::names);
     let read = read::TenantRead::of(source, fleet, names.as_ref());
     let document = read.reading.document.filter(|_| !read.page.has_errors());
@@ -107,5 +107,7 @@ impl Documents {
     pub const TENANTS_MAX: usize = 100_000;
 }
 
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod tests;

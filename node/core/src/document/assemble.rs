@@ -170,14 +170,17 @@ fn plain(claims: &[At<Claim>]) -> Vec<Claim> {
 }
 
 /// The policy of `tenants`, which must be in the order of their ids; `None` if they cannot live side by side.
-pub(super) fn assemble(fleet: &FleetDocument, tenants: Vec<(&TenantDocument, Tenant)>) -> Option<Policy> {
+pub(super) fn assemble(
+    fleet: &FleetDocument,
+    tenants: Vec<(&TenantDocument, Arc<Tenant>)>,
+) -> Option<Policy> {
     let digest = digest(fleet, tenants.iter().map(|(document, _)| *document));
     let claims = tenants.iter().enumerate();
     let claims = claims.map(|(at, (document, _))| (TenantIndex(at as u32), plain(&document.claims)));
     Some(Policy {
         fleet: fleet.fleet().clone(),
         claims: Claims::build(claims).ok()?,
-        tenants: tenants.into_iter().map(|(_, tenant)| Arc::new(tenant)).collect(),
+        tenants: tenants.into_iter().map(|(_, tenant)| tenant).collect(),
         digest,
     })
 }

@@ -1,8 +1,9 @@
 //! The fleet document: which mesh, which regions, which sets of countries, which nodes are revoked.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use graticule_geo::{Country, Label, Place, SetName};
+use graticule_geo::{Country, CountrySet, Label, Place, PlaceSets, SetName};
 use graticule_gossip_core::{NodeName, RegionName};
 
 use super::Source;
@@ -21,7 +22,7 @@ mod region;
 #[derive(Debug, Clone)]
 pub struct FleetDocument {
     fleet: Fleet,
-    sets: BTreeMap<SetName, BTreeSet<Country>>,
+    sets: PlaceSets,
     digest: Digest,
 }
 
@@ -29,7 +30,7 @@ pub struct FleetDocument {
 #[derive(Debug, Default)]
 pub(super) struct FleetReading {
     /// The document, if nothing is wrong with it.
-    pub(super) document: Option<FleetDocument>,
+    pub(super) document: Option<Arc<FleetDocument>>,
     /// What tenants' documents can name, unless too little of the text could be read to tell.
     pub(super) names: Option<FleetNames>,
 }
@@ -58,17 +59,17 @@ pub(super) fn read(source: &Source, page: &Page) -> FleetReading {
     let revoked = table.or("revoked", Vec::new(), list(FleetDocument::REVOKED_MAX, parsed));
     let revoked = distinct(page, revoked, NodeName::as_str);
 
-    let named = regions.iter().map(|region| (&region.name, &region.labels));
-    let names = (!page.is_broken()).then(|| FleetNames::of(named, sets.keys()));
-    let regions = regions.into_iter().map(region::Draft::complete).collect::<Option<Vec<Region>>>();
-    let document = version.zip(mesh).zip(regions).map(|((version, mesh), regions)| {
+    let written = regions.iter().map(|region| (&region.name, &region.labels));
+    let names = (!page.is_broken()).then(|| FleetNames::of(written, sets.iter().map(|(name, _)| name)));
+    let complete = regions.into_iter().map(region::Draft::complete).collect::<Option<Vec<Region>>>();
+    let document = version.zip(mesh).zip(complete).map(|((version, mesh), regions)| {
         let version = DocumentVersion(version.value.unsigned_abs());
         FleetDocument::new(Fleet { version, mesh: mesh.value, regions, revoked }, sets)
     });
-    FleetReading { document: document.filter(|_| !page.has_errors()), names }
+    FleetReading { document: document.filter(|_| !page.has_errors()).map(Arc::new), names }
 }
 
-fn sets(page: &Page, table: &Table<'_>) -> BTreeMap<SetName, BTreeSet<Country>> {
+fn sets(page: &Page, table: &Table<'_>) -> PlaceSets {
     let written = table.or("sets", &[][..], entries);
     if let Some(over) = written.get(FleetDocument::SETS_MAX) {
         page.error(over.spot, format!("more than {} sets", FleetDocument::SETS_MAX));
@@ -83,7 +84,8 @@ fn sets(page: &Page, table: &Table<'_>) -> BTreeMap<SetName, BTreeSet<Country>> 
                 "add countries, or remove it",
             );
         }
-        Some((name?, distinct(page, countries, Country::as_str)))
+        let countries: CountrySet = distinct(page, countries, Country::as_str).into_iter().collect();
+        Some((name?, countries))
     };
     written.iter().take(FleetDocument::SETS_MAX).filter_map(set).collect()
 }
@@ -98,7 +100,7 @@ impl FleetDocument {
     /// How many labels a region can have.
     pub const LABELS_MAX: usize = 32;
 
-    fn new(fleet: Fleet, sets: BTreeMap<SetName, BTreeSet<Country>>) -> Self {
+    fn new(fleet: Fleet, sets: PlaceSets) -> Self {
         let digest = canonical(&fleet, &sets).digest();
         Self { fleet, sets, digest }
     }
@@ -116,29 +118,26 @@ impl FleetDocument {
     /// What tenants' documents can name.
     pub(super) fn names(&self) -> FleetNames {
         let regions = self.fleet.regions.iter().map(|region| (&region.name, &region.labels));
-        FleetNames::of(regions, self.sets.keys())
+        FleetNames::of(regions, self.sets.iter().map(|(name, _)| name))
     }
 
     /// The regions in `place`; `None` if nobody defined the set or has the label.
     pub(super) fn regions_in(&self, place: &Place) -> Option<RegionSet> {
-        match place {
-            Place::Country(country) => Some(self.regions_where(|region| region.country == *country)),
-            Place::Set(name) => {
-                let countries = self.sets.get(name)?;
-                Some(self.regions_where(|region| countries.contains(&region.country)))
-            }
-            Place::Label(label) => {
-                let labelled = self.regions_where(|region| region.labels.contains(label));
-                (!labelled.is_empty()).then_some(labelled)
-            }
+        if let Place::Set(name) = place {
+            self.sets.get(name).ok()?;
         }
+        let includes =
+            |region: &Region| self.sets.includes(place, region.country, &region.labels) == Ok(true);
+        let regions = self.regions_where(includes);
+        let is_label = matches!(place, Place::Label(_));
+        (!(is_label && regions.is_empty())).then_some(regions)
     }
 
     /// The countries in `place`; `None` if nobody defined the set, or if it speaks of regions.
     pub(super) fn countries_in(&self, place: &Place) -> Option<Vec<Country>> {
         match place {
             Place::Country(country) => Some(vec![*country]),
-            Place::Set(name) => self.sets.get(name).map(|countries| countries.iter().copied().collect()),
+            Place::Set(name) => self.sets.get(name).ok().map(|countries| countries.iter().collect()),
             Place::Label(_) => None,
         }
     }
@@ -163,9 +162,9 @@ impl FleetNames {
     }
 }
 
-fn canonical(fleet: &Fleet, sets: &BTreeMap<SetName, BTreeSet<Country>>) -> Canonical {
+fn canonical(fleet: &Fleet, sets: &PlaceSets) -> Canonical {
     let text = |text: &str| Canonical::default().text(text);
-    let set = |(name, countries): (&SetName, &BTreeSet<Country>)| {
+    let set = |(name, countries): (&SetName, &CountrySet)| {
         text(name.as_str()).set(countries.iter().map(|country| text(country.as_str())))
     };
     Canonical::of("fleet/1")

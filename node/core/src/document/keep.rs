@@ -61,9 +61,9 @@ struct Choice<'r> {
 
 #[derive(Default)]
 struct Options<'r> {
-    last_good: Option<&'r TenantDocument>,
+    last_good: Option<&'r Arc<TenantDocument>>,
     /// The new document with its meaning, while nothing speaks against it.
-    new: Option<(&'r TenantDocument, &'r Tenant)>,
+    new: Option<(&'r Arc<TenantDocument>, &'r Arc<Tenant>)>,
 }
 
 impl<'r> Choice<'r> {
@@ -108,7 +108,7 @@ impl<'r> Choice<'r> {
     }
 
     /// Takes new documents back until all can live side by side, and makes a policy of them.
-    fn settle(mut self, fleet: &FleetDocument) -> Outcome {
+    fn settle(mut self, fleet: &Arc<FleetDocument>) -> Outcome {
         let mut rounds = 0..ROUNDS_MAX;
         while self.take_back_conflicting() {
             if rounds.next().is_none() {
@@ -120,7 +120,8 @@ impl<'r> Choice<'r> {
 
     /// Takes back every new document that is in conflict; whether there was one.
     fn take_back_conflicting(&mut self) -> bool {
-        let in_force: Vec<&TenantDocument> = self.options.values().filter_map(Options::in_force).collect();
+        let in_force: Vec<&Arc<TenantDocument>> =
+            self.options.values().filter_map(Options::in_force).collect();
         let claimants: Vec<Claimant<'_>> = in_force.iter().map(|document| claimant(document)).collect();
         let mut taken_back = false;
         for conflict in conflicts(&claimants) {
@@ -133,23 +134,25 @@ impl<'r> Choice<'r> {
         taken_back
     }
 
-    fn outcome(self, fleet: &FleetDocument) -> Outcome {
+    fn outcome(self, fleet: &Arc<FleetDocument>) -> Outcome {
         let mut outcome = Outcome { diagnostics: self.diagnostics, ..Outcome::default() };
-        let mut tenants: Vec<(&TenantDocument, Tenant)> = Vec::new();
+        let mut tenants: Vec<(&Arc<TenantDocument>, Arc<Tenant>)> = Vec::new();
         for (id, options) in self.options {
             match (options.new, options.last_good) {
-                (Some((document, tenant)), _) => tenants.push((document, tenant.clone())),
+                (Some((document, tenant)), _) => tenants.push((document, Arc::clone(tenant))),
                 (None, Some(document)) => {
-                    tenants.push((document, resolve_kept(document, fleet, &mut outcome.diagnostics)));
+                    let tenant = resolve_kept(document, fleet, &mut outcome.diagnostics);
+                    tenants.push((document, Arc::new(tenant)));
                     outcome.kept.push(id);
                 }
                 (None, None) => outcome.absent.push(id),
             }
         }
         let documents = Documents {
-            fleet: Arc::new(fleet.clone()),
-            tenants: tenants.iter().map(|(document, _)| Arc::new((*document).clone())).collect(),
+            fleet: Arc::clone(fleet),
+            tenants: tenants.iter().map(|(document, _)| Arc::clone(document)).collect(),
         };
+        let tenants = tenants.into_iter().map(|(document, tenant)| (&**document, tenant)).collect();
         let policy = assemble(fleet, tenants);
         outcome.loaded = policy.map(|policy| Loaded { policy, documents, warnings: Vec::new() });
         outcome
@@ -157,7 +160,7 @@ impl<'r> Choice<'r> {
 }
 
 impl<'r> Options<'r> {
-    fn in_force(&self) -> Option<&'r TenantDocument> {
+    fn in_force(&self) -> Option<&'r Arc<TenantDocument>> {
         self.new.map(|(document, _)| document).or(self.last_good)
     }
 

@@ -51,14 +51,14 @@ fn string_end(bytes: &[u8], from: usize) -> usize {
 
 /// As [`find`], passing over what a backslash escapes; between single quotes it escapes nothing.
 fn escaped_find(bytes: &[u8], mut from: usize, quote: u8, found: impl Fn(&[u8]) -> bool) -> usize {
-    while quote == b'"' {
-        let at = find(bytes, from, |rest| rest[0] == b'\\' || found(rest));
-        if bytes.get(at) != Some(&b'\\') {
+    let escapes = quote == b'"';
+    loop {
+        let at = find(bytes, from, |rest| (escapes && rest[0] == b'\\') || found(rest));
+        if !escapes || bytes.get(at) != Some(&b'\\') {
             return at;
         }
         from = at + if matches!(bytes.get(at + 1), Some(b'\\' | b'"')) { 2 } else { 1 };
     }
-    find(bytes, from, found)
 }
 
 /// The first place from `from` on where `found` holds of the rest, or the end.

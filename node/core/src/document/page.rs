@@ -85,24 +85,24 @@ impl Page {
     pub(crate) fn syntax_error(&self, spot: Spot, message: &str) {
         let line = if let Spot::Text { line, .. } = spot { line } else { 0 };
         if !self.found.borrow().broken_lines.contains(&line) {
-            self.report(Severity::Error, spot, message.to_owned(), None);
+            self.report(Severity::Error, spot, message, None);
             self.found.borrow_mut().broken_lines.insert(line);
         }
     }
 
     /// Reports an error.
     pub(crate) fn error(&self, spot: Spot, message: impl Into<String>) {
-        self.report(Severity::Error, spot, message.into(), None);
+        self.report(Severity::Error, spot, &message.into(), None);
     }
 
     /// Reports an error, and what to do.
     pub(crate) fn error_with(&self, spot: Spot, message: impl Into<String>, help: impl Into<String>) {
-        self.report(Severity::Error, spot, message.into(), Some(help.into()));
+        self.report(Severity::Error, spot, &message.into(), Some(help.into()));
     }
 
     /// Reports something that is hardly meant, and what to do.
     pub(crate) fn warn(&self, spot: Spot, message: impl Into<String>, help: impl Into<String>) {
-        self.report(Severity::Warning, spot, message.into(), Some(help.into()));
+        self.report(Severity::Warning, spot, &message.into(), Some(help.into()));
     }
 
     /// Reports a key that is not there, unless the text could be read only in parts: then it may be there.
@@ -125,14 +125,14 @@ impl Page {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("there is {}", listed(known)),
         });
-        self.report(Severity::Error, spot, format!("unknown {what} `{}`", shortened(written)), help);
+        self.report(Severity::Error, spot, &format!("unknown {what} `{}`", shortened(written)), help);
     }
 
     fn is_full(&self) -> bool {
         self.found.borrow().diagnostics.len() >= DIAGNOSTICS_MAX
     }
 
-    fn report(&self, severity: Severity, spot: Spot, message: String, help: Option<String>) {
+    fn report(&self, severity: Severity, spot: Spot, message: &str, help: Option<String>) {
         let (file, line, column) = self.position(spot);
         let mut found = self.found.borrow_mut();
         if severity == Severity::Error {
@@ -141,8 +141,9 @@ impl Page {
         if found.broken_lines.contains(&line) || found.diagnostics.len() > DIAGNOSTICS_MAX {
             return;
         }
-        let message = visible(&message);
+        let message = visible(message);
         let diagnostic = if found.diagnostics.len() == DIAGNOSTICS_MAX {
+            found.errors += 1;
             let message = format!("more than {DIAGNOSTICS_MAX} diagnostics; the rest is not shown");
             Diagnostic { file, line: u32::MAX, column: 1, severity: Severity::Error, message, help: None }
         } else {
@@ -156,7 +157,7 @@ impl Page {
             Spot::Document => (self.file.to_string(), 0, 0),
             Spot::Text { line, column } => (self.file.to_string(), line, column),
             Spot::Override(at) => {
-                (self.overrides.get(at).map_or_else(|| self.file.to_string(), String::clone), 0, 0)
+                (self.overrides.get(at).map_or(&*self.file, String::as_str).to_owned(), 0, 0)
             }
         }
     }
@@ -207,3 +208,6 @@ const DIAGNOSTICS_MAX: usize = 1_000;
 
 const NAMES_SHOWN_MAX: usize = 12;
 const TEXT_SHOWN_CHARS_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests;

@@ -32,7 +32,7 @@ pub(super) struct TenantRead<'s> {
     /// What it gave.
     pub(super) reading: TenantReading,
     /// What it means, if it and the fleet document are right.
-    pub(super) tenant: Option<Tenant>,
+    pub(super) tenant: Option<Arc<Tenant>>,
 }
 
 impl<'s> Reading<'s> {
@@ -45,7 +45,7 @@ impl<'s> Reading<'s> {
         }
         let tenants = tenants.iter().take(Documents::TENANTS_MAX);
         let mut tenants: Vec<TenantRead<'s>> = tenants
-            .map(|source| TenantRead::of(source, fleet.document.as_ref(), fleet.names.as_ref()))
+            .map(|source| TenantRead::of(source, fleet.document.as_deref(), fleet.names.as_ref()))
             .collect();
         tenants.sort_by(|a, b| a.order().cmp(&b.order()));
         Self { fleet_page, fleet, tenants }
@@ -68,10 +68,10 @@ impl<'s> Reading<'s> {
             self.tenants.iter().map(|read| Some((read.reading.document.as_ref()?, read.tenant.as_ref()?)));
         let right = right.collect::<Option<Vec<_>>>()?;
         let documents = Documents {
-            fleet: Arc::new(fleet.clone()),
-            tenants: right.iter().map(|(document, _)| Arc::new((*document).clone())).collect(),
+            fleet: Arc::clone(fleet),
+            tenants: right.iter().map(|(document, _)| Arc::clone(document)).collect(),
         };
-        let meant = right.into_iter().map(|(document, tenant)| (document, tenant.clone())).collect();
+        let meant = right.into_iter().map(|(document, tenant)| (&**document, Arc::clone(tenant))).collect();
         Some((assemble(fleet, meant)?, documents))
     }
 
@@ -102,7 +102,7 @@ impl<'s> TenantRead<'s> {
             (Some(document), Some(fleet)) if !page.has_errors() => Some(resolve(document, fleet, &page)),
             _ => None,
         };
-        Self { source, tenant: tenant.filter(|_| !page.has_errors()), page, reading }
+        Self { source, tenant: tenant.filter(|_| !page.has_errors()).map(Arc::new), page, reading }
     }
 
     /// The tenant as others see it, if it can be named.

@@ -71,7 +71,10 @@ pub(super) fn resolve(document: &TenantDocument, fleet: &FleetDocument, page: &P
         pools,
         expose_region: document.expose_region,
     };
-    check_pools(document, &tenant, fleet, page);
+    // Rules that are wrong say nothing about which pools are needed.
+    if !page.has_errors() {
+        check_pools(document, &tenant, fleet, page);
+    }
     tenant
 }
 

@@ -41,6 +41,11 @@ impl<'d> Table<'d> {
         Some(Self { page, spot: node.spot, entries, keys })
     }
 
+    /// The page that its errors go to.
+    pub(crate) fn page(&self) -> &'d Page {
+        self.page
+    }
+
     /// What was written for `name`.
     pub(crate) fn entry(&self, name: &str) -> Option<&'d Entry> {
         debug_assert!(self.keys.iter().any(|key| key.name == name), "`{name}` is no key of this table");

@@ -29,7 +29,7 @@ pub struct TenantDocument {
     pub(super) file: Arc<str>,
     pub(super) id: At<TenantId>,
     pub(super) version: DocumentVersion,
-    pub(super) claims: Vec<At<Claim>>,
+    pub(super) claims: Arc<[At<Claim>]>,
     pub(super) residency: Rules,
     pub(super) routes: Vec<RouteRules>,
     pub(super) pools: BTreeMap<RegionName, At<Pool>>,
@@ -43,11 +43,11 @@ pub(super) struct TenantReading {
     /// Whose it is, if that could be read.
     pub(super) id: Option<At<TenantId>>,
     /// What it claims, as far as that is right: conflicts are found also where other things are wrong.
-    pub(super) claims: Vec<At<Claim>>,
+    pub(super) claims: Arc<[At<Claim>]>,
     /// Where `receive = "allowed"` was written, if it was.
     pub(super) receives_alone: Option<Spot>,
     /// The document, if nothing is wrong with it.
-    pub(super) document: Option<TenantDocument>,
+    pub(super) document: Option<Arc<TenantDocument>>,
 }
 
 impl TenantDocument {
@@ -109,7 +109,7 @@ pub(super) fn read(source: &Source, page: &Page) -> TenantReading {
     };
     let version = table.required("version", integer(1..=i64::MAX));
     let id: Option<At<TenantId>> = table.required("id", parsed);
-    let claims = claim::read(page, &table);
+    let claims: Arc<[At<Claim>]> = claim::read(page, &table).into();
     let residency = table.required("residency", rules::read);
     let routes = route::read(page, &table);
     let pools = pool::read(page, &table, pool::check_host(&claims));
@@ -126,7 +126,7 @@ pub(super) fn read(source: &Source, page: &Page) -> TenantReading {
             file: Arc::clone(page.file()),
             id,
             version: DocumentVersion(version.value.unsigned_abs()),
-            claims: reading.claims.clone(),
+            claims: Arc::clone(&reading.claims),
             residency: residency.value,
             routes,
             pools,
@@ -134,14 +134,14 @@ pub(super) fn read(source: &Source, page: &Page) -> TenantReading {
             digest: Digest([0; 32]),
         };
         document.digest = document.canonical().digest();
-        reading.document = Some(document);
+        reading.document = Some(Arc::new(document));
     }
     reading
 }
 
 fn receives_alone(residency: Option<&Rules>, routes: &[RouteRules]) -> Option<Spot> {
     let all = residency.into_iter().chain(routes.iter().map(|route| &route.rules));
-    all.filter_map(|rules| rules.receives_alone).next()
+    all.into_iter().find_map(|rules| rules.receives_alone)
 }
 
 const KEYS: &[Key] = &[

@@ -8,7 +8,7 @@ use super::page::{Page, Spot};
 /// A document's text, and where its lines begin.
 #[derive(Debug)]
 pub(crate) struct Text<'s> {
-    text: &'s str,
+    whole: &'s str,
     line_starts: Vec<usize>,
     /// How many characters there are before each block of [`BLOCK_BYTES`].
     chars_before: Vec<usize>,
@@ -46,12 +46,12 @@ impl<'s> Text<'s> {
         let blocks = text.as_bytes().chunks(BLOCK_BYTES);
         let chars_before =
             blocks.scan(0, |sum, block| Some(std::mem::replace(sum, *sum + chars(block)))).collect();
-        Self { text, line_starts, chars_before }
+        Self { whole: text, line_starts, chars_before }
     }
 
     /// The text itself.
     pub(crate) fn as_str(&self) -> &'s str {
-        self.text
+        self.whole
     }
 
     /// Line and column of the character at `offset` bytes; offsets behind the end mean the end.
@@ -64,10 +64,10 @@ impl<'s> Text<'s> {
 
     /// How many characters begin before `offset`: one block is counted at most, however long the line is.
     fn chars_to(&self, offset: usize) -> usize {
-        let offset = offset.min(self.text.len());
+        let offset = offset.min(self.whole.len());
         let block = (offset / BLOCK_BYTES).min(self.chars_before.len().saturating_sub(1));
         let before = self.chars_before.get(block).copied().unwrap_or_default();
-        before + chars(self.text.as_bytes().get(block * BLOCK_BYTES..offset).unwrap_or_default())
+        before + chars(self.whole.as_bytes().get(block * BLOCK_BYTES..offset).unwrap_or_default())
     }
 }
 

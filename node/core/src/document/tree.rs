@@ -58,7 +58,9 @@ pub(crate) fn parse(text: &Text<'_>, page: &Page) -> Option<Node> {
     }
     let table = if text.as_str().len() <= RECOVERY_BYTES_MAX {
         let (table, errors) = DeTable::parse_recoverable(text.as_str());
-        errors.iter().for_each(|error| report(error, text, page));
+        for error in &errors {
+            report(error, text, page);
+        }
         table
     } else {
         DeTable::parse(text.as_str()).map_err(|error| report(&error, text, page)).ok()?
@@ -82,7 +84,7 @@ impl Reader<'_> {
         let spot = self.text.spot(value.span().start);
         if depth > DEPTH_MAX {
             self.page.error(spot, format!("nested more than {DEPTH_MAX} deep"));
-            return Node { spot, value: Value::Table(Vec::new()) };
+            return Node::empty_table(spot);
         }
         let value = match value.into_inner() {
             DeValue::String(text) => Value::Text(text.into_owned()),
@@ -110,6 +112,11 @@ impl Reader<'_> {
 }
 
 impl Node {
+    /// A table without entries.
+    pub(crate) fn empty_table(spot: Spot) -> Self {
+        Self { spot, value: Value::Table(Vec::new()) }
+    }
+
     /// What kind of value it is, for people.
     pub(crate) fn kind(&self) -> &'static str {
         match self.value {

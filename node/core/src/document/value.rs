@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use graticule_geo::Country;
 
-use super::page::{At, Page, listed, shortened};
+use super::page::{At, Page, Spot, listed, shortened};
 use super::tree::{Node, Value};
 
 /// A string of at most [`TEXT_BYTES_MAX`].
@@ -38,14 +38,20 @@ pub(crate) fn expecting<T: FromStr>(expected: &str) -> impl Fn(&Page, &Node) -> 
 pub(crate) fn country(page: &Page, node: &Node) -> Option<Country> {
     let text = borrowed_text(page, node)?;
     if let Some(code) = meant_country(text) {
-        page.error_with(
-            node.spot,
-            format!("`{}` is no country code of ISO 3166-1", shortened(text)),
-            format!("did you mean `{code}`?"),
-        );
+        let message = format!("`{}` is no country code of ISO 3166-1", shortened(text));
+        page.error_with(node.spot, message, format!("did you mean `{code}`?"));
         return None;
     }
-    parsed(page, node)
+    let country = parsed(page, node);
+    country.inspect(|country| warn_if_unassigned(page, node.spot, *country))
+}
+
+/// Reports a code that no country has: a rule about it is about nobody.
+pub(crate) fn warn_if_unassigned(page: &Page, spot: Spot, country: Country) {
+    if !country.is_assigned() {
+        let message = format!("no country has the code `{country}`");
+        page.warn(spot, message, "see ISO 3166-1 for the codes of countries");
+    }
 }
 
 /// The code that was meant by a text that looks like one: codes that the EU uses and ISO does not, and small letters.

@@ -47,7 +47,8 @@ fn region(page: &Page, entry: &Entry) -> Option<Draft> {
         .zip(longitude)
         .and_then(|(latitude, longitude)| Coordinates::new(latitude.value, longitude.value).ok());
     let labels = table.or("labels", Vec::new(), list(FleetDocument::LABELS_MAX, parsed));
-    Some(Draft { name: name?, country, coordinates, labels: distinct(page, labels, Label::as_str) })
+    let labels = distinct(page, labels, Label::as_str);
+    Some(Draft { name: name?, country, coordinates, labels })
 }
 
 impl Draft {

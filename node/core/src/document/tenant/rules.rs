@@ -1,6 +1,6 @@
 //! `[residency]`: where a tenant's requests may be served, in the words of the document.
 
-use graticule_geo::Place;
+use graticule_geo::{Place, PlaceError};
 use graticule_gossip_core::RegionName;
 
 use super::TenantDocument;
@@ -8,7 +8,7 @@ use crate::document::canonical::Canonical;
 use crate::document::page::{At, Page, Spot, shortened};
 use crate::document::table::{Key, Table, key, tables};
 use crate::document::tree::Node;
-use crate::document::value::{list, meant_country, one_of, parsed, text};
+use crate::document::value::{list, meant_country, one_of, parsed, text, warn_if_unassigned};
 use crate::policy::Receive;
 
 /// One table of rules.
@@ -146,21 +146,28 @@ fn reach(page: &Page, node: &Node) -> Option<Reach> {
 
 fn place(page: &Page, node: &Node) -> Option<Place> {
     let written = text(page, node)?;
-    let parsed = written.parse().map_err(|error: graticule_geo::PlaceError| {
-        let message = error.to_string();
-        match meant_place(&written) {
-            Some(help) => page.error_with(node.spot, message, help),
-            None => page.error(node.spot, message),
-        }
-    });
-    match (parsed.ok()?, written.strip_prefix("country:").and_then(meant_country)) {
-        // `UK` is two capital letters, and no country of ISO 3166-1.
-        (Place::Country(_), Some(code)) => {
+    // `country:UK` has the form of a place, and means none.
+    let meant = meant_place(&written);
+    match (written.parse(), meant) {
+        (Ok(Place::Country(_)), Some(help)) => {
             let message = format!("`{written}` is no country of ISO 3166-1");
-            page.error_with(node.spot, message, format!("did you mean `country:{code}`?"));
+            page.error_with(node.spot, message, help);
             None
         }
-        (place, _) => Some(place),
+        (Ok(place), _) => {
+            if let Place::Country(country) = &place {
+                warn_if_unassigned(page, node.spot, *country);
+            }
+            Some(place)
+        }
+        (Err(error), help) => {
+            let message = PlaceError::to_string(&error);
+            match help {
+                Some(help) => page.error_with(node.spot, message, help),
+                None => page.error(node.spot, message),
+            }
+            None
+        }
     }
 }
 

@@ -82,10 +82,10 @@ fn words() {
 
 #[test]
 fn durations() {
-    let form = || duration(Duration::from_millis(10)..=Duration::from_secs(3_600));
+    let form = || duration(Duration::from_millis(10)..=Duration::from_hours(1));
     assert_eq!(read("\"250ms\"", form()).0, Some(Duration::from_millis(250)));
     assert_eq!(read("\"2s\"", form()).0, Some(Duration::from_secs(2)));
-    assert_eq!(read("\"1h\"", form()).0, Some(Duration::from_secs(3_600)));
+    assert_eq!(read("\"1h\"", form()).0, Some(Duration::from_hours(1)));
     for wrong in
         ["\"5ms\"", "\"2h\"", "\"1.5s\"", "\"s\"", "\"2\"", "\"2 s\"", "2", "\"99999999999999999999h\""]
     {
