@@ -38,6 +38,7 @@ fn tenant(number: usize, at: RegionIndex, backends: &[SocketAddr]) -> Tenant {
         response_timeout: Duration::from_secs(10),
     };
     Tenant {
+        claims: Vec::new(),
         id: format!("tenant-{number}").parse().unwrap(),
         version: DocumentVersion(1),
         residency: Residency {
