@@ -39,7 +39,8 @@ fn pass_stages(
     rationale: &mut Rationale,
 ) -> Result<Decision, Reason> {
     // Who is asking?
-    let (tenant, document) = tenant::recognise(&snapshot.policy, request.host, request.path, request.headers)?;
+    let (tenant, document) =
+        tenant::recognise(&snapshot.policy, request.host, request.path, request.headers)?;
     rationale.tenant = Some(tenant);
     place(snapshot, request, (tenant, document), rationale)
 }

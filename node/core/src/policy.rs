@@ -89,6 +89,8 @@ pub struct Tenant {
     pub id: TenantId,
     /// The document's version.
     pub version: DocumentVersion,
+    /// What it is recognised by, as written.
+    pub claims: Vec<Claim>,
     /// Where it may be served, for requests that no route is about.
     pub residency: Residency,
     /// Rules for parts of it, longest path prefix first.

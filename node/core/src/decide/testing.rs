@@ -46,6 +46,7 @@ pub(crate) fn document(id: &str, tiers: &[&[usize]]) -> Tenant {
     let permission = permission(tiers);
     let pool_regions = permission.all;
     Tenant {
+        claims: Vec::new(),
         id: tenant_id(id),
         version: DocumentVersion(1),
         residency: Residency {

@@ -63,6 +63,7 @@ pub(super) fn resolve(document: &TenantDocument, fleet: &FleetDocument, page: &P
         .filter_map(|(region, pool)| Some((fleet.fleet().region_by_name(region)?, pool.value.clone())))
         .collect();
     let tenant = Tenant {
+        claims: document.claims.iter().map(|claim| claim.value.clone()).collect(),
         id: document.id.value.clone(),
         version: document.version,
         residency: residency(&document.residency, fleet, page),
