@@ -55,13 +55,12 @@ async fn answer(
     while let Some(Ok(frame)) = body.frame().await {
         body_bytes += frame.data_ref().map_or(0, Bytes::len);
     }
-    let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     let echo = Echo {
         region,
         backend,
         method: parts.method.as_str(),
         path: parts.uri.path_and_query().map_or("/", |target| target.as_str()),
-        headers: parts.headers.iter().map(|(name, value)| (name.as_str(), text(value))).collect(),
+        headers: parts.headers.keys().map(|name| (name.as_str(), all(&parts.headers, name))).collect(),
         body_bytes,
     };
     let mut json = serde_json::to_vec_pretty(&echo).unwrap_or_default();
@@ -69,4 +68,10 @@ async fn answer(
     let mut response = Response::new(Full::new(Bytes::from(json)));
     response.headers_mut().insert(header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
     Ok(response)
+}
+
+/// Every line of a header, as one.
+fn all(headers: &http::HeaderMap, name: &http::HeaderName) -> String {
+    let lines = headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
+    lines.collect::<Vec<_>>().join(", ")
 }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use graticule_gossip_core::{NodeName, RegionName};
-use graticule_node_core::mesh::{Condition, PeerId};
+use graticule_node_core::mesh::{self, Condition, PeerId};
 use graticule_node_core::{Moment, Snapshot};
 use quinn::Connection;
 use tokio::sync::Notify;
@@ -86,7 +86,7 @@ impl Tunnel {
 
     /// How long `accepted` may take before the peer is suspect.
     pub fn patience(&self) -> Duration {
-        (self.lowest_rtt.get() * 5 / 2).max(PATIENCE_MIN)
+        mesh::patience(self.lowest_rtt.get())
     }
 
     /// Ends when the peer is suspect, at once if it is.
@@ -160,5 +160,3 @@ impl Tunnels {
 
 /// Below this a round trip says nothing about the network.
 const RTT_MIN: Duration = Duration::from_micros(50);
-/// The least time in which a healthy node can be expected to say `accepted`.
-const PATIENCE_MIN: Duration = Duration::from_millis(150);
