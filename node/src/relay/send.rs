@@ -93,7 +93,8 @@ struct Exchange<'a, M> {
 }
 
 impl<M: Fn() -> bool> Exchange<'_, M> {
-    /// Waits for `accepted`: no longer than the peer's patience, if the request could go elsewhere.
+    /// Waits for `accepted`: no longer than the peer's patience if the request could go elsewhere, else until the peer is
+    /// suspect.
     async fn accepted(&mut self, suspect: impl Fn()) -> Result<(), Failure> {
         let frame = match timeout(self.tunnel.patience(), self.reader.next()).await {
             Ok(frame) => frame,
@@ -102,7 +103,12 @@ impl<M: Fn() -> bool> Exchange<'_, M> {
                 if (self.request.may_leave)() {
                     return Err(Failure::Unsent(Reason::TunnelTimeout));
                 }
-                self.reader.next().await
+                // Nowhere else to go: it may only be slow. Once it is suspect, the client is told so.
+                tokio::select! {
+                    biased;
+                    frame = self.reader.next() => frame,
+                    () = self.tunnel.suspected() => return Err(Failure::Unsent(Reason::TunnelTimeout)),
+                }
             }
         };
         match frame {
