@@ -80,7 +80,9 @@ fn join(decoded: &[u8]) -> Result<String, Reason> {
             b"" => open_end = true,
             named => {
                 joined.push('/');
-                named.iter().for_each(|byte| push(&mut joined, *byte));
+                for byte in named {
+                    push(&mut joined, *byte);
+                }
                 open_end = false;
             }
         }
