@@ -73,7 +73,7 @@ impl Pending<'_> {
     fn request(&self, tried: RegionSet) -> Request<'_> {
         Request {
             host: self.facts.host.name(),
-            path: self.facts.target.path(),
+            path: self.facts.path(),
             headers: &self.facts.headers,
             client: self.facts.client,
             tried,

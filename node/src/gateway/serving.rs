@@ -7,7 +7,7 @@ use graticule_node_core::decide::{Relayed, serve};
 use graticule_node_core::framing::RequestHead;
 use graticule_node_core::policy::TenantIndex;
 use graticule_node_core::shared::InFlightGuard;
-use graticule_node_core::{Reason, Snapshot};
+use graticule_node_core::{Reason, Snapshot, path};
 use http::Response;
 
 use super::{Gateway, answer, dispatch};
@@ -29,7 +29,8 @@ impl Server for Gateway {
         let guard =
             self.in_flight.try_enter(self.settings.requests_in_flight_max).ok_or(Reason::Overloaded)?;
         let snapshot = self.snapshot();
-        let relayed = Relayed { tenant: &head.tenant, path: head.target.path(), client: head.client };
+        let path = path::form(head.target.path())?;
+        let relayed = Relayed { tenant: &head.tenant, path: &path, client: head.client };
         let tenant = serve(&snapshot, &relayed)?;
         Ok(Admission { snapshot, tenant, guard })
     }
