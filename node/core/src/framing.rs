@@ -37,13 +37,13 @@ mod tests;
 
 pub use admin::{AdminAnswer, AdminAnswerDecoder, AdminCall, AdminCallDecoder};
 pub use body::{BodyLength, encode_data, encode_data_header, encode_end, encode_trailers};
-pub use decoder::Decoder;
+pub use decoder::{Decoder, Protocol};
 pub use error::FramingError;
 pub use probe::{Probe, ProbeDecoder, ProbeReply, ProbeReplyDecoder, encode_probe_reply};
-pub use request::{RequestDecoder, RequestFrame, RequestHead, RequestHeadRef};
+pub use request::{RequestDecoder, RequestFrame, RequestHead, RequestHeadRef, RequestProtocol};
 pub use response::{
-    ResponseDecoder, ResponseFrame, ResponseHead, ResponseHeadRef, encode_accepted, encode_informational,
-    encode_refused,
+    ResponseDecoder, ResponseFrame, ResponseHead, ResponseHeadRef, ResponseProtocol, encode_accepted,
+    encode_informational, encode_refused,
 };
 
 /// What a stream is for: its first byte.

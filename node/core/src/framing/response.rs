@@ -26,7 +26,8 @@ impl ResponseDecoder {
 /// is needed.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ResponseFrame {
-    /// The request is not served here, and no backend has seen it.
+    /// The request is not served here. Before acceptance no backend has seen it; after it, the reason says whether one may
+    /// have: `backend-failed` and `backend-timeout` mean that it may.
     Refused(Reason),
     /// The request is taken: from here on a backend may see it.
     Accepted,
@@ -139,7 +140,9 @@ impl Protocol for ResponseProtocol {
     fn admit(&mut self, kind: FrameKind, length: usize) -> Result<(), FramingError> {
         match (&mut self.phase, kind) {
             (Phase::Opening, FrameKind::Accepted) => kind.limit(length, 0),
-            (Phase::Opening, FrameKind::Refused) => kind.limit(length, REASON_BYTES_MAX),
+            (Phase::Opening | Phase::Accepted { .. }, FrameKind::Refused) => {
+                kind.limit(length, REASON_BYTES_MAX)
+            }
             (Phase::Accepted { informational: INFORMATIONAL_MAX }, FrameKind::Informational) => {
                 Err(FramingError::TooLarge("number of informational heads"))
             }

@@ -53,10 +53,11 @@ pub fn client_address(headers: &HeaderMap, peer: IpAddr, rule: &ClientAddressRul
 
 /// Makes `headers` say to a backend what this node knows of the client: in the rule's header and in no other.
 ///
-/// A list of a trusted peer goes on with the peer's address appended, as one line; what anybody else says is replaced by
-/// the peer's address, as is a list that is over its limits or not of its form. [`ClientAddressHeader::Single`] goes on
-/// as it came from a trusted peer, or not at all if it is no address. From a peer that is not trusted, what proxies say of
-/// the original request (`X-Forwarded-Host`, `-Proto` and so on) is removed as well.
+/// A list of a trusted peer goes on with the peer's address appended, as one line. If it is missing, over its limits or not
+/// of its form, `unknown` stands for it, so that whoever reads next does not take the peer for the client. What anybody
+/// else says is replaced by its own address. [`ClientAddressHeader::Single`] goes on as it came from a trusted peer, or not
+/// at all if it is no address. From a peer that is not trusted, what proxies say of the original request
+/// (`X-Forwarded-Host`, `-Proto` and so on) is removed as well.
 pub fn forward_client_address(headers: &mut HeaderMap, rule: &ClientAddressRule, peer: IpAddr) {
     let peer = peer.to_canonical();
     let trusted = rule.trusts(peer);
@@ -105,17 +106,23 @@ impl ClientAddressRule {
                 address_list::single(headers, name)?;
                 headers.get(name).cloned()
             }
-            _ if trusted && self.list(headers).is_some() => self.appended(headers, peer),
+            ClientAddressHeader::XForwardedFor | ClientAddressHeader::Forwarded if trusted => {
+                self.appended(headers, peer)
+            }
             header => HeaderValue::try_from(header.element(peer)).ok(),
         }
     }
 
-    /// All lines as one, and the peer.
+    /// All lines as one, or `unknown` in their place, and the peer.
     fn appended(&self, headers: &HeaderMap, peer: IpAddr) -> Option<HeaderValue> {
         let mut list = Vec::new();
-        for line in headers.get_all(self.header.carrier()) {
-            list.extend_from_slice(line.as_bytes());
-            list.extend_from_slice(b", ");
+        if self.list(headers).is_some() {
+            for line in headers.get_all(self.header.carrier()) {
+                list.extend_from_slice(line.as_bytes());
+                list.extend_from_slice(b", ");
+            }
+        } else {
+            list.extend_from_slice(self.header.unknown().as_bytes());
         }
         list.extend_from_slice(self.header.element(peer).as_bytes());
         HeaderValue::try_from(list).ok()
@@ -129,6 +136,14 @@ impl ClientAddressHeader {
             Self::XForwardedFor | Self::None => HeaderName::from_static("x-forwarded-for"),
             Self::Forwarded => FORWARDED,
             Self::Single(name) => name.clone(),
+        }
+    }
+
+    /// Somebody whose address is not known, in front of somebody else.
+    fn unknown(&self) -> &'static str {
+        match self {
+            Self::Forwarded => "for=unknown, ",
+            _ => "unknown, ",
         }
     }
 

@@ -65,6 +65,7 @@ pub(super) fn policy(pools: Vec<Option<Pool>>) -> Policy {
 fn tenant(number: usize, pool: Option<Pool>) -> Tenant {
     let here = RegionSet::from_iter([region(0)]);
     Tenant {
+        claims: Vec::new(),
         id: format!("tenant-{number:05}").parse().unwrap(),
         version: DocumentVersion(1),
         residency: Residency {

@@ -225,11 +225,18 @@ fn a_trusted_single_address_goes_on_as_it_is_or_not_at_all() {
 }
 
 #[test]
-fn a_list_that_is_not_of_its_form_is_not_appended_to() {
-    let open = [("forwarded", "for=\"")];
-    assert_eq!(forwarded(&open, &rfc(), PROXY), map(&[("forwarded", "for=10.0.0.1")]));
+fn a_trusted_proxy_that_cannot_be_understood_is_not_taken_for_the_client_by_the_next() {
     let long = vec!["10.1.1.1"; ADDRESSES_MAX + 1].join(",");
-    assert_eq!(forwarded(&[("x-forwarded-for", &long)], &xff(), PROXY), map(&[("x-forwarded-for", PROXY)]));
+    for said in [vec![], vec![("x-forwarded-for", &long[..])]] {
+        let sent = forwarded(&said, &xff(), PROXY);
+        assert_eq!(sent, map(&[("x-forwarded-for", "unknown, 10.0.0.1")]));
+        assert_eq!(client_address(&sent, ip("10.7.7.7"), &xff()), None);
+    }
+    for said in [vec![], vec![("forwarded", "for=\"")]] {
+        let sent = forwarded(&said, &rfc(), PROXY);
+        assert_eq!(sent, map(&[("forwarded", "for=unknown, for=10.0.0.1")]));
+        assert_eq!(client_address(&sent, ip("10.7.7.7"), &rfc()), None);
+    }
 }
 
 #[test]
@@ -253,9 +260,9 @@ fn every_other_header_that_says_where_a_client_is_goes() {
         "x-forwarded_for",
         "true_client_ip",
     ] {
-        for peer in [PROXY, STRANGER] {
-            let sent = forwarded(&[(name, "192.0.2.1")], &xff(), peer);
-            assert_eq!(sent, map(&[("x-forwarded-for", peer)]), "{name} from {peer}");
+        for (peer, expected) in [(PROXY, "192.0.2.2, 10.0.0.1"), (STRANGER, STRANGER)] {
+            let sent = forwarded(&[(name, "192.0.2.1"), ("x-forwarded-for", "192.0.2.2")], &xff(), peer);
+            assert_eq!(sent, map(&[("x-forwarded-for", expected)]), "{name} from {peer}");
         }
     }
 }
@@ -304,6 +311,11 @@ proptest! {
             let mut sent = headers.clone();
             forward_client_address(&mut sent, &rule, peer);
             prop_assert!(sent.len() <= 1);
+            if trusted && rule.header != ClientAddressHeader::None {
+                // The next reader knows as much, or less.
+                let next = client_address(&sent, ip("10.7.7.7"), &rule);
+                prop_assert!(next == known || next.is_none());
+            }
             if !trusted {
                 prop_assert_eq!(known, Some(peer));
                 prop_assert_eq!(sent.len(), 1);
