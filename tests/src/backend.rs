@@ -86,7 +86,9 @@ impl Backend {
             let (region, address, log) = (self.region.clone(), self.address, self.log.clone());
             let thread = std::thread::spawn(move || {
                 let serving = serve::run(address, region, log, move || drop(ready));
-                serve::runtime().block_on(async { tokio::select! { () = serving => {}, _ = stopped => {} } });
+                serve::runtime().block_on(async {
+                    tokio::select! { () = serving => {}, _ = stopped => {} }
+                });
             });
             // Whether it could bind is seen by whoever asks it; here only the wait for it counts.
             let _ = bound.recv();

@@ -128,7 +128,7 @@ level = "info"
         let ended = self.child.as_mut().and_then(|child| child.try_wait().expect("a process can be asked"));
         if let Some(status) = ended {
             self.child = None;
-            panic!("node {} ended by itself: {status}\n{}", self.name, self.log());
+            panic!("node {} ended by itself: {status}", self.name);
         }
     }
 
@@ -139,7 +139,8 @@ level = "info"
 
     /// What it keeps in memory now.
     pub fn resident_bytes(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("the process's status");
+        let status =
+            fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("the process's status");
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
         let kib: u64 = line.trim().trim_end_matches("kB").trim().parse().expect("a number of KiB");
         kib * 1024

@@ -18,8 +18,7 @@ pub struct Region {
 }
 
 /// Frankfurt, under German law.
-pub const EU_CENTRAL: Region =
-    Region { name: "eu-central", country: "DE", latitude: 50.11, longitude: 8.68 };
+pub const EU_CENTRAL: Region = Region { name: "eu-central", country: "DE", latitude: 50.11, longitude: 8.68 };
 /// Paris, under French law.
 pub const EU_WEST: Region = Region { name: "eu-west", country: "FR", latitude: 48.86, longitude: 2.35 };
 /// London, under British law.

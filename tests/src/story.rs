@@ -19,10 +19,10 @@ pub fn story(limit: Duration, test: impl Future<Output = ()>) {
 }
 
 /// Asks until the answer is `Ok`, and fails with the last `Err` when `limit` has passed.
-pub async fn eventually<T, E: Debug, F: Future<Output = Result<T, E>>>(
+pub async fn eventually<T, E: Debug>(
     what: &str,
     limit: Duration,
-    ask: impl Fn() -> F,
+    mut ask: impl AsyncFnMut() -> Result<T, E>,
 ) -> T {
     let begun = now();
     loop {

@@ -46,7 +46,11 @@ async fn connection(stream: TcpStream, region: String, log: Log) {
     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
-async fn answer(region: &str, log: &Log, request: Request<Incoming>) -> Result<Response<Outgoing>, Infallible> {
+async fn answer(
+    region: &str,
+    log: &Log,
+    request: Request<Incoming>,
+) -> Result<Response<Outgoing>, Infallible> {
     let (parts, body) = request.into_parts();
     if parts.uri.path() == "/healthz" {
         return Ok(Response::new(Outgoing::text(String::new(), None)));
