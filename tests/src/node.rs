@@ -134,7 +134,7 @@ level = "info"
 
     /// Its process's number.
     pub fn pid(&self) -> u32 {
-        self.child.as_ref().map(Child::id).unwrap_or_else(|| panic!("{} is not running", self.name))
+        self.child.as_ref().map_or_else(|| panic!("{} is not running", self.name), Child::id)
     }
 
     /// What it keeps in memory now.

@@ -1,23 +1,22 @@
 //! The serving node's part of a relayed request: asks residency again, then its own pool.
 
 use std::rc::Rc;
-use std::sync::Arc;
 
 use graticule_node_core::decide::{Relayed, serve};
 use graticule_node_core::framing::RequestHead;
 use graticule_node_core::policy::TenantIndex;
 use graticule_node_core::shared::InFlightGuard;
-use graticule_node_core::{Reason, Snapshot, path};
+use graticule_node_core::{Reason, path};
 use http::Response;
 
-use super::{Gateway, answer, dispatch};
+use super::{Current, Gateway, answer, dispatch};
 use crate::body::{RequestBody, ResponseBody};
 use crate::relay::Server;
 
 /// A relayed request that this node takes.
 #[derive(Debug)]
 pub struct Admission {
-    snapshot: Rc<Arc<Snapshot>>,
+    snapshot: Current,
     tenant: TenantIndex,
     guard: InFlightGuard,
 }
