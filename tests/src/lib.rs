@@ -13,6 +13,7 @@ mod node;
 mod pattern;
 mod plan;
 mod ports;
+mod source;
 mod story;
 mod wan;
 
@@ -25,4 +26,5 @@ pub use fleet::Fleet;
 pub use node::Node;
 pub use pattern::{Pattern, Withheld, fingerprint_of_pattern};
 pub use plan::{AP_SOUTHEAST, EU_CENTRAL, EU_WEST, Plan, Region, UK, US_EAST};
+pub use source::{Source, sources, workspace};
 pub use story::{eventually, story};

@@ -13,7 +13,7 @@ use super::Mesh;
 use super::streams::{exchange, only};
 use crate::body::BodyError;
 use crate::identity::Expect;
-use crate::relay::PeerTarget;
+use crate::shared::PeerTarget;
 use crate::task;
 use crate::tunnel::{self, Dial};
 

@@ -13,8 +13,7 @@ use graticule_node_core::{RegionIndex, Snapshot};
 use tokio::sync::watch;
 
 use super::Mesh;
-use crate::relay::PeerTarget;
-use crate::shared::Shared;
+use crate::shared::{PeerTarget, Shared};
 use crate::task::{self, Task};
 
 /// The tunnels being kept, by what they are kept to.

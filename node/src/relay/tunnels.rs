@@ -1,34 +1,16 @@
 //! One worker's tunnels to its peers: dialled, kept, and given up.
 
 use std::cell::{Cell, RefCell};
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use graticule_gossip_core::{NodeName, RegionName};
 use graticule_node_core::mesh::{self, Condition, PeerId};
 use graticule_node_core::{Moment, Snapshot};
 use quinn::Connection;
 use tokio::sync::Notify;
 
+use crate::shared::PeerTarget;
 use crate::task::Task;
-
-/// A peer that workers keep tunnels to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PeerTarget {
-    /// Its number in this process.
-    pub id: PeerId,
-    /// Its name, which its certificate must have.
-    pub node: NodeName,
-    /// Its region, which its certificate must have.
-    pub region: RegionName,
-    /// Its control endpoint as this node dials it; its workers are on the ports after it.
-    pub base: SocketAddr,
-    /// How many workers it has.
-    pub workers: u16,
-    /// Round trip expected from the distance of the regions.
-    pub expected_rtt: Duration,
-}
 
 /// One worker's tunnel to one peer.
 #[derive(Debug)]
