@@ -123,7 +123,8 @@ impl Fleet {
 
     /// Whether every node that runs can give requests to every other that runs.
     pub fn is_whole(&self) -> io::Result<bool> {
-        let running: Vec<_> = self.machines().filter(|machine| machine.is_running()).map(Machine::name).collect();
+        let running: Vec<_> =
+            self.machines().filter(|machine| machine.is_running()).map(Machine::name).collect();
         for (node, peer) in running.iter().flat_map(|node| running.iter().map(move |peer| (node, peer))) {
             if node != peer && self.condition(node, peer)? != Some(Condition::Usable) {
                 return Ok(false);

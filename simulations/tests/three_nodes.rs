@@ -37,7 +37,11 @@ fn plan() -> FleetPlan {
         nodes_per_region: 1,
         tenants: vec![
             tenant("berlin", "allow = [\"set:EU\"]", &everywhere),
-            tenant("zurich", "allow = [\"set:EU\"]\nfallback = [[\"country:CH\", \"country:GB\"]]", &everywhere),
+            tenant(
+                "zurich",
+                "allow = [\"set:EU\"]\nfallback = [[\"country:CH\", \"country:GB\"]]",
+                &everywhere,
+            ),
             tenant("globe", "allow = [\"any\"]", &everywhere),
         ],
     }

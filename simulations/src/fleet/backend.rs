@@ -56,8 +56,11 @@ pub(super) fn start(
     journal: &Journal,
 ) -> std::io::Result<Process> {
     let listener = host.world().net.listen(SocketAddr::from((Ipv4Addr::UNSPECIFIED, BACKEND_PORT)), false)?;
-    let backend =
-        Rc::new(Backend { simulation: simulation.clone(), region: region.to_owned(), journal: journal.clone() });
+    let backend = Rc::new(Backend {
+        simulation: simulation.clone(),
+        region: region.to_owned(),
+        journal: journal.clone(),
+    });
     Ok(Process::spawn(host.name(), async move {
         while let Ok((stream, _)) = poll_fn(|cx| listener.poll_accept(cx)).await {
             task::spawn_detached("backend connection", Rc::clone(&backend).serve(stream));
