@@ -7,12 +7,11 @@ use std::sync::Arc;
 
 use graticule_gossip_core::{NodeName, RegionName};
 use graticule_node_core::Moment;
-use graticule_node_core::mesh::{MeshEvent, MeshState, PeerId, Report, Tracker};
+use graticule_node_core::mesh::{MeshEvent, MeshState, Peer, PeerId, Report, Tracker};
 use graticule_node_core::policy::{Fleet, TenantId};
 use tokio::sync::{Notify, mpsc, watch};
 
-use crate::relay::PeerTarget;
-use crate::shared::{Shared, TunnelStatus};
+use crate::shared::{PeerTarget, Shared, TunnelStatus};
 use crate::world::World;
 
 /// The tracker with its clock; lives on the control runtime.
@@ -150,8 +149,8 @@ impl Tracking {
                 region: target.region.clone(),
                 address: target.base,
                 reason: reason.clone(),
-                rtt: peer.and_then(|peer| peer.rtt()),
-                load: peer.and_then(|peer| peer.load()).unwrap_or_default(),
+                rtt: peer.and_then(Peer::rtt),
+                load: peer.and_then(Peer::load).unwrap_or_default(),
             }
         };
         self.kept.borrow().iter().map(status).collect()
@@ -166,6 +165,7 @@ pub async fn run(
 ) {
     loop {
         tokio::select! {
+            biased;
             () = tracking.timeout() => {}
             () = tracking.touched.notified() => {}
             () = shared.suspected() => {

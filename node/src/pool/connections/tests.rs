@@ -1,3 +1,5 @@
+//! Connections to backends: kept, reused, limited and retried.
+
 use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex};
@@ -139,8 +141,9 @@ mod reuse {
             let first = stream;
             std::thread::spawn(move || {
                 let (mut second, _) = listener.accept().unwrap();
-                answer(&mut second);
+                // Before the answer, so that whoever has that sees this.
                 *count.lock().unwrap() += 1;
+                answer(&mut second);
             });
             first
         });
