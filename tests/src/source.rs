@@ -35,7 +35,7 @@ fn collect(directory: &Path, found: &mut Vec<Source>) {
             if !name.starts_with('.') && !name.starts_with("target") {
                 collect(&path, found);
             }
-        } else if name.ends_with(".rs") {
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
             let text = fs::read_to_string(&path).expect("a source file in UTF-8");
             let within = path.strip_prefix(workspace()).expect("a file of the workspace");
             found.push(Source { path: within.to_str().expect("a path in UTF-8").replace('\\', "/"), text });
@@ -142,8 +142,8 @@ fn blank_length(rest: &str, before: Option<char>) -> usize {
         rest.find('\n').unwrap_or(rest.len())
     } else if rest.starts_with("/*") {
         rest.find("*/").map_or(rest.len(), |end| end + 2)
-    } else if rest.starts_with('"') {
-        1 + escaped_end(&rest[1..], '"')
+    } else if let Some(inside) = rest.strip_prefix('"') {
+        1 + escaped_end(inside, '"')
     } else if rest.starts_with('r') && !in_word {
         raw_length(rest)
     } else if rest.starts_with('\'') {

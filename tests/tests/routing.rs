@@ -16,7 +16,7 @@ use tokio::time::timeout;
 
 #[test]
 fn every_request_is_served_in_the_nearest_region_that_its_tenants_rules_allow() {
-    story(Duration::from_secs(240), async {
+    story(Duration::from_mins(4), async {
         let mut fleet = fleet().await;
         check(&fleet, "all regions healthy", &all_healthy()).await;
 
@@ -49,7 +49,7 @@ fn every_request_is_served_in_the_nearest_region_that_its_tenants_rules_allow() 
 
 #[test]
 fn an_edge_that_may_not_receive_a_request_answers_before_its_body() {
-    story(Duration::from_secs(60), async {
+    story(Duration::from_mins(1), async {
         let fleet = fleet().await;
         for edge in ["us-east", "uk"] {
             let upload = Ask::with(Method::POST, "sealed.example", "/upload", "").named("withheld");
@@ -65,7 +65,7 @@ fn an_edge_that_may_not_receive_a_request_answers_before_its_body() {
 
 #[test]
 fn what_is_on_the_way_is_said_in_both_directions_and_what_is_of_one_hop_stays_there() {
-    story(Duration::from_secs(60), async {
+    story(Duration::from_mins(1), async {
         let fleet = fleet().await;
         let asked = Ask::get("eu-only.example", "/way")
             .from(US.parse().unwrap())
