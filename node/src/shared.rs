@@ -12,7 +12,6 @@ use graticule_node_core::shared::{Drain, InFlightGauges, Suspects};
 use graticule_node_core::{Moment, Snapshot};
 use tokio::sync::{Notify, mpsc, watch};
 
-
 /// Shared by all runtimes of a node: one snapshot and a few atomics.
 #[derive(Debug)]
 pub struct Shared {

@@ -142,8 +142,8 @@ fn blank_length(rest: &str, before: Option<char>) -> usize {
         rest.find('\n').unwrap_or(rest.len())
     } else if rest.starts_with("/*") {
         rest.find("*/").map_or(rest.len(), |end| end + 2)
-    } else if let Some(inside) = rest.strip_prefix('"') {
-        1 + escaped_end(inside, '"')
+    } else if let Some(quoted) = rest.strip_prefix('"') {
+        1 + escaped_end(quoted, '"')
     } else if rest.starts_with('r') && !in_word {
         raw_length(rest)
     } else if rest.starts_with('\'') {

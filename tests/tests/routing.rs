@@ -162,10 +162,16 @@ async fn fleet() -> Fleet {
             ),
         )
         .tenant("anywhere", &format!("{}[residency]\nallow = [\"any\"]", host("anywhere.example")))
-        .tenant("by-country", &format!("{}{EU_ALLOWED}\nunknown = \"refuse\"\n{ABROAD}", host("by-country.example")))
+        .tenant(
+            "by-country",
+            &format!("{}{EU_ALLOWED}\nunknown = \"refuse\"\n{ABROAD}", host("by-country.example")),
+        )
         .tenant(
             "at-home",
-            &format!("{}{EU_ALLOWED}\nunknown = \"home\"\nhome = \"eu-west\"\n{ABROAD}", host("at-home.example")),
+            &format!(
+                "{}{EU_ALLOWED}\nunknown = \"home\"\nhome = \"eu-west\"\n{ABROAD}",
+                host("at-home.example")
+            ),
         )
         .tenant("sealed", &format!("{}{EU_ALLOWED}\nreceive = \"allowed\"", host("sealed.example")))
         .tenant("routed", &format!("{}{ROUTES}", host("routed.example")))
@@ -180,10 +186,8 @@ async fn fleet() -> Fleet {
         )
         .tenant(
             "by-header",
-            &format!(
-                "[[match]]\nhost = \"shared.example\"\nheader = {{ name = \"x-tenant\", value = \"by-header\" }}\n\
-                 [residency]\nallow = [\"country:SG\"]"
-            ),
+            "[[match]]\nhost = \"shared.example\"\nheader = { name = \"x-tenant\", value = \"by-header\" }\n\
+             [residency]\nallow = [\"country:SG\"]",
         )
         .start()
         .await;

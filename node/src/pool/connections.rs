@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use graticule_node_core::Reason;
+use graticule_node_core::decide::backend::choose;
 use graticule_node_core::policy::Pool;
 use http::{Request, Response};
 use http_body::Body;
@@ -27,8 +28,7 @@ mod request_body;
 mod response_body;
 
 use backends::Backends;
-use exchange::{Exchange, Failure};
-use request_body::RequestBody;
+use exchange::{Exchange, Unsent};
 pub use response_body::PooledBody;
 
 /// One worker's connections to the backends it has spoken to lately. Lives and is used on that worker's runtime.
@@ -84,9 +84,10 @@ impl Connections {
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
         let (request, kept) = request_body::erase(request);
-        self.send_to_any(backends, pool, chance, request).await.map_err(|failure| SendFailure {
-            reason: failure.reason,
-            request: failure.unsent.and_then(|request| request_body::restore(request, kept)),
+        let mut unsent = Some(request);
+        self.send_to_any(backends, pool, chance, &mut unsent).await.map_err(|reason| SendFailure {
+            reason,
+            request: unsent.and_then(|request| request_body::restore(request, kept)),
         })
     }
 
@@ -95,18 +96,17 @@ impl Connections {
         backends: &[SocketAddr],
         pool: &Pool,
         chance: u32,
-        mut request: Request<RequestBody>,
-    ) -> Result<Response<PooledBody>, Failure> {
+        unsent: &mut Unsent,
+    ) -> Result<Response<PooledBody>, Reason> {
         let mut tried = SmallVec::<[SocketAddr; BACKENDS_TRIED_MAX]>::new();
         while tried.len() < BACKENDS_TRIED_MAX {
             let Some(address) = self.choose(backends, &tried, chance) else { break };
-            match self.send_to(address, pool, request).await {
-                Err(Failure { unsent: Some(unsent), .. }) => request = unsent,
+            match self.send_to(address, pool, unsent).await {
+                Err(_) if unsent.is_some() => tried.push(address),
                 done => return done,
             }
-            tried.push(address);
         }
-        Err(Failure { reason: Reason::BackendUnreachable, unsent: Some(request) })
+        Err(Reason::BackendUnreachable)
     }
 
     fn choose(&self, backends: &[SocketAddr], tried: &[SocketAddr], chance: u32) -> Option<SocketAddr> {
@@ -124,38 +124,22 @@ impl Connections {
         &self,
         address: SocketAddr,
         pool: &Pool,
-        mut request: Request<RequestBody>,
-    ) -> Result<Response<PooledBody>, Failure> {
+        unsent: &mut Unsent,
+    ) -> Result<Response<PooledBody>, Reason> {
         if let Some((in_flight, connection)) = self.backends.take_idle(address).await {
-            match Exchange::new(in_flight, connection).run(request, pool.response_timeout).await {
-                Err(Failure { unsent: Some(unsent), .. }) => request = unsent,
+            match Exchange::new(in_flight, connection).run(unsent, pool.response_timeout).await {
+                Err(_) if unsent.is_some() => {}
                 done => return done,
             }
         }
         let in_flight = self.backends.enter(address);
         match connection::open(&*self.net, address, pool.connect_timeout).await {
-            Ok(connection) => Exchange::new(in_flight, connection).run(request, pool.response_timeout).await,
+            Ok(connection) => Exchange::new(in_flight, connection).run(unsent, pool.response_timeout).await,
             Err(error) => {
                 tracing::debug!(%address, %error, "no connection to a backend");
-                Err(Failure { reason: Reason::BackendUnreachable, unsent: Some(request) })
+                Err(Reason::BackendUnreachable)
             }
         }
-    }
-}
-
-/// The less busy of two different candidates that the halves of `chance` pick.
-fn choose(
-    candidates: &[SocketAddr],
-    in_flight: impl Fn(SocketAddr) -> u32,
-    chance: u32,
-) -> Option<SocketAddr> {
-    let pick = |half: u32, count: usize| (half as usize * count) >> u16::BITS;
-    let first = pick(chance & u32::from(u16::MAX), candidates.len());
-    let second = pick(chance >> u16::BITS, candidates.len().saturating_sub(1));
-    let second = if second >= first { second + 1 } else { second };
-    match (candidates.get(first).copied()?, candidates.get(second).copied()) {
-        (first, Some(second)) if in_flight(second) < in_flight(first) => Some(second),
-        (first, _) => Some(first),
     }
 }
 
