@@ -98,6 +98,14 @@ level = "info"
         fs::write(self.configuration(), text).expect("the node's configuration is written");
     }
 
+    /// Makes it dial a peer somewhere else from its next start on.
+    pub fn redirect(&self, peer: &str, address: SocketAddr) {
+        let mut text = fs::read_to_string(self.configuration()).expect("the node's configuration");
+        assert!(!text.contains(&format!("\n{peer} = ")), "{} has a road to {peer} already", self.name);
+        writeln!(text, "{peer} = \"{address}\"").expect("strings can be written to");
+        fs::write(self.configuration(), text).expect("the node's configuration is written");
+    }
+
     /// Starts its process; its log goes on where it was.
     pub fn start(&mut self) {
         assert!(self.child.is_none(), "{} runs already", self.name);

@@ -33,13 +33,14 @@ impl Mesh {
                     error.to_string()
                 }
                 Ok((connection, peer)) => {
-                    backoff.reset();
+                    let begun = self.world.clock.now();
                     tracing::info!(node = %target.node, address = %target.base, "tunnel up");
                     self.tracking.connected(target.id);
                     let probing = Rc::clone(&self).probe(target.id, connection.clone());
                     let probing = task::spawn("prober", probing);
                     self.serve_link(connection.clone(), peer, true).await;
                     drop(probing);
+                    backoff.ended(self.world.clock.now().since(begun));
                     known = self.links.newest();
                     let reason = tunnel::close_text(&connection.closed().await);
                     tracing::warn!(node = %target.node, %reason, "tunnel down");

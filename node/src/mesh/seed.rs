@@ -30,8 +30,7 @@ impl Mesh {
         let mut chance = self.world.chance.generator();
         loop {
             match self.meet_seed(&seed).await {
-                Ok(true) => backoff.reset(),
-                Ok(false) => {}
+                Ok(stood) => backoff.ended(stood),
                 Err(error) => {
                     tracing::info!(seed = seed.host_and_port, %error, "cannot reach a seed; trying again");
                 }
@@ -40,8 +39,9 @@ impl Mesh {
         }
     }
 
-    /// Dials a seed and keeps it until it is lost; not if it is this node, as in a list that all nodes share.
-    async fn meet_seed(self: &Rc<Self>, seed: &Seed) -> Result<bool, PeeringError> {
+    /// Dials a seed and keeps it until it is lost; for how long that was. Not if it is this node, as in a list that all
+    /// nodes share.
+    async fn meet_seed(self: &Rc<Self>, seed: &Seed) -> Result<Duration, PeeringError> {
         let resolved = self.world.names.resolve(&seed.host_and_port).await;
         let addresses =
             resolved.map_err(|error| PeeringError::Local(format!("cannot resolve it: {error}")))?;
@@ -49,14 +49,17 @@ impl Mesh {
             return Err(PeeringError::Local("its name has no address".to_owned()));
         }
         let Some(address) = addresses.into_iter().find(|address| !self.is_own(*address)) else {
-            return Ok(false);
+            return Ok(Duration::ZERO);
         };
         let dial = Dial { address, expect: Expect::ANY, expected_rtt: SEED_RTT };
         let admit = |peer: &_| self.admit(peer);
         let (connection, peer) = tunnel::dial(&self.endpoint, &self.identity, dial, admit).await?;
+        let begun = self.world.clock.now();
         self.links.learn_address(seed.alias, &peer.node);
-        self.serve_link(connection, peer, true).await;
-        Ok(true)
+        self.serve_link(connection.clone(), peer, true).await;
+        let reason = tunnel::close_text(&connection.closed().await);
+        tracing::info!(seed = seed.host_and_port, %reason, "the tunnel to a seed ended; dialling it again");
+        Ok(self.world.clock.now().since(begun))
     }
 
     fn is_own(&self, address: SocketAddr) -> bool {

@@ -134,10 +134,11 @@ impl Dialler {
             .await
             {
                 Ok((connection, _)) => {
-                    backoff.reset();
+                    let begun = self.world.clock.now();
                     tunnel.set_connection(Some(connection.clone()));
                     let error = connection.closed().await;
                     tunnel.set_connection(None);
+                    backoff.ended(self.world.clock.now().since(begun));
                     let (node, reason) = (&tunnel.target.node, tunnel::close_text(&error));
                     tracing::debug!(%node, worker = self.index, %reason, "a worker's tunnel ended");
                 }
