@@ -36,6 +36,7 @@ impl Mesh {
             let elsewhere = wanted.into_iter().filter(|target| target.region != *here).collect();
             self.shared.retarget(elsewhere);
             tokio::select! {
+                biased;
                 changed = view.changed() => if changed.is_err() { return },
                 () = another_policy(&self.shared, &snapshot.policy, &mut published) => {}
             }

@@ -166,6 +166,7 @@ pub async fn run(
 ) {
     loop {
         tokio::select! {
+            biased;
             () = tracking.timeout() => {}
             () = tracking.touched.notified() => {}
             () = shared.suspected() => {
