@@ -1,5 +1,6 @@
 //! Seeds: nodes to begin with, of which only an address is known.
 
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -29,29 +30,39 @@ impl Mesh {
         let mut chance = self.world.chance.generator();
         loop {
             match self.meet_seed(&seed).await {
-                Ok(()) => backoff.reset(),
+                Ok(true) => backoff.reset(),
+                Ok(false) => {}
                 Err(error) => {
-                    tracing::info!(seed = seed.host_and_port, %error, "cannot reach a seed; trying again")
+                    tracing::info!(seed = seed.host_and_port, %error, "cannot reach a seed; trying again");
                 }
             }
             tokio::time::sleep(backoff.next(chance.next_u32())).await;
         }
     }
 
-    /// Dials a seed and keeps it until it is lost.
-    async fn meet_seed(self: &Rc<Self>, seed: &Seed) -> Result<(), PeeringError> {
+    /// Dials a seed and keeps it until it is lost; not if it is this node, as in a list that all nodes share.
+    async fn meet_seed(self: &Rc<Self>, seed: &Seed) -> Result<bool, PeeringError> {
         let resolved = self.world.names.resolve(&seed.host_and_port).await;
-        let address = resolved
-            .map_err(|error| PeeringError::Local(format!("cannot resolve it: {error}")))?
-            .into_iter()
-            .next()
-            .ok_or_else(|| PeeringError::Local("its name has no address".to_owned()))?;
+        let addresses =
+            resolved.map_err(|error| PeeringError::Local(format!("cannot resolve it: {error}")))?;
+        if addresses.is_empty() {
+            return Err(PeeringError::Local("its name has no address".to_owned()));
+        }
+        let Some(address) = addresses.into_iter().find(|address| !self.is_own(*address)) else {
+            return Ok(false);
+        };
         let dial = Dial { address, expect: Expect::ANY, expected_rtt: SEED_RTT };
         let admit = |peer: &_| self.admit(peer);
         let (connection, peer) = tunnel::dial(&self.endpoint, &self.identity, dial, admit).await?;
         self.links.learn_address(seed.alias, &peer.node);
         self.serve_link(connection, peer, true).await;
-        Ok(())
+        Ok(true)
+    }
+
+    fn is_own(&self, address: SocketAddr) -> bool {
+        let own = &self.shared.snapshot().here.node;
+        let announced = self.view.borrow().members.get(own).map(|member| member.announcement.mesh.base);
+        announced == Some(address) || self.endpoint.local_addr().is_ok_and(|local| local == address)
     }
 }
 
