@@ -7,7 +7,7 @@ use graticule_node_core::framing::{Probe, ProbeReplyDecoder, StreamKind};
 use graticule_node_core::mesh::{Backoff, PROBE_INTERVAL, PeerId, Report};
 use quinn::Connection;
 use rand::RngCore;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::Mesh;
 use super::streams::{exchange, only};
@@ -23,6 +23,7 @@ impl Mesh {
         let mut backoff = Backoff::default();
         let mut chance = self.world.chance.generator();
         loop {
+            let mut known = self.links.newest();
             let expect = Expect::node(target.node.clone(), target.region.clone());
             let dial = Dial { address: target.base, expect, expected_rtt: target.expected_rtt };
             let admit = |peer: &_| self.admit(peer);
@@ -39,13 +40,16 @@ impl Mesh {
                     let probing = task::spawn("prober", probing);
                     self.serve_link(connection.clone(), peer, true).await;
                     drop(probing);
+                    known = self.links.newest();
                     let reason = tunnel::close_text(&connection.closed().await);
                     tracing::warn!(node = %target.node, %reason, "tunnel down");
                     reason
                 }
             };
             self.tracking.disconnected(target.id, reason);
-            tokio::time::sleep(backoff.next(chance.next_u32())).await;
+            let pause = backoff.next(chance.next_u32());
+            // A peer that has dialled this node meanwhile is back: it is not kept waiting.
+            let _ = timeout(pause, self.links.newer(&target.node, known)).await;
         }
     }
 

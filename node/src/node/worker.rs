@@ -10,6 +10,7 @@ use graticule_node_core::mesh::{Backoff, worker_address};
 use quinn::Endpoint;
 use rand::RngCore;
 use tokio::sync::{oneshot, watch};
+use tokio::time::timeout;
 
 use super::StartError;
 use crate::gateway::{Gateway, GatewaySettings};
@@ -92,7 +93,7 @@ fn admit(shared: &Shared, peer: &PeerIdentity) -> Result<(), String> {
     tunnel::admit(&snapshot.policy.fleet, &snapshot.here.node, peer)
 }
 
-/// Tells the tunnels who is suspect, with every snapshot.
+/// Tells the tunnels who is suspect and who is reachable, with every snapshot.
 async fn refresh(shared: Arc<Shared>, tunnels: Rc<Tunnels>) {
     let mut published = shared.published();
     while published.changed().await.is_ok() {
@@ -145,7 +146,7 @@ impl Dialler {
                     tracing::debug!(%node, worker = self.index, %error, "cannot dial a worker");
                 }
             }
-            tokio::time::sleep(backoff.next(chance.next_u32())).await;
+            let _ = timeout(backoff.next(chance.next_u32()), tunnel.reachable_again()).await;
         }
     }
 

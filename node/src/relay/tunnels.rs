@@ -40,6 +40,9 @@ pub struct Tunnel {
     lowest_rtt: Cell<Duration>,
     suspect: Cell<bool>,
     turned_suspect: Notify,
+    reachable: Cell<bool>,
+    turned_reachable: Notify,
+    turned_connected: Notify,
 }
 
 impl Tunnel {
@@ -52,6 +55,9 @@ impl Tunnel {
             in_flight: Cell::new(0),
             suspect: Cell::new(false),
             turned_suspect: Notify::new(),
+            reachable: Cell::new(false),
+            turned_reachable: Notify::new(),
+            turned_connected: Notify::new(),
         }
     }
 
@@ -66,6 +72,23 @@ impl Tunnel {
             self.lowest_rtt.set(connection.rtt());
         }
         self.connection.replace(connection);
+        self.turned_connected.notify_waiters();
+    }
+
+    /// Waits for a connection.
+    pub async fn connected(&self) -> Connection {
+        loop {
+            let turned = self.turned_connected.notified();
+            if let Some(connection) = self.connection() {
+                return connection;
+            }
+            turned.await;
+        }
+    }
+
+    /// Ends when the control side has reached the peer again since the last call: it is worth another dial.
+    pub async fn reachable_again(&self) {
+        self.turned_reachable.notified().await;
     }
 
     /// Requests that have been sent and not answered to the end.
@@ -96,11 +119,16 @@ impl Tunnel {
         }
     }
 
-    fn set_suspect(&self, suspect: bool) {
+    fn set_condition(&self, condition: Condition) {
+        let (suspect, reachable) = (condition == Condition::Suspect, condition != Condition::Unreachable);
         if suspect && !self.suspect.replace(suspect) {
             self.turned_suspect.notify_waiters();
         }
         self.suspect.set(suspect);
+        if reachable && !self.reachable.replace(reachable) {
+            self.turned_reachable.notify_one();
+        }
+        self.reachable.set(reachable);
     }
 }
 
@@ -148,11 +176,11 @@ impl Tunnels {
         *by_peer = next;
     }
 
-    /// Takes over who is suspect.
+    /// Takes over who is suspect, and who is reachable.
     pub fn refresh(&self, snapshot: &Snapshot) {
         for peer in snapshot.mesh.regions.iter().flat_map(|region| &region.peers) {
             if let Some(tunnel) = self.get(peer.id) {
-                tunnel.set_suspect(peer.condition == Condition::Suspect);
+                tunnel.set_condition(peer.condition);
             }
         }
     }
