@@ -25,7 +25,7 @@ pub use client::{Answer, Ask, Broken, Connection, ask};
 pub use clock::{now, wall};
 pub use fleet::{Fleet, Guest};
 pub use load::{Load, Outcome, Step};
-pub use node::Node;
+pub use node::{Node, resident_bytes};
 pub use pattern::{Pattern, Withheld, fingerprint_of_pattern};
 pub use plan::{AP_SOUTHEAST, ATLANTIS, EU_CENTRAL, EU_WEST, Plan, Region, UK, US_EAST};
 pub use source::{Source, sources, workspace};

@@ -147,11 +147,7 @@ level = "info"
 
     /// What it keeps in memory now.
     pub fn resident_bytes(&self) -> u64 {
-        let status =
-            fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("the process's status");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
-        let kib: u64 = line.trim().trim_end_matches("kB").trim().parse().expect("a number of KiB");
-        kib * 1024
+        resident_bytes(self.pid())
     }
 
     /// Everything it has logged.
@@ -192,6 +188,14 @@ impl Drop for Node {
             eprintln!("--- the last of the log of {}\n{}", self.name, last.join("\n"));
         }
     }
+}
+
+/// What a process keeps in memory now.
+pub fn resident_bytes(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process's status");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
+    let kibibytes: u64 = line.trim().trim_end_matches("kB").trim().parse().expect("a number of KiB");
+    kibibytes * 1024
 }
 
 /// Workers of every node.
