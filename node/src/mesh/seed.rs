@@ -1,15 +1,17 @@
 //! Seeds: nodes to begin with, of which only an address is known.
 
+use std::io::ErrorKind;
 use std::rc::Rc;
 use std::time::Duration;
 
 use graticule_node_core::mesh::Backoff;
 use rand::RngCore;
+use tokio::time::timeout;
 
 use super::{Mesh, Seed};
 use crate::identity::Expect;
 use crate::task;
-use crate::tunnel::{self, Dial, PeeringError};
+use crate::tunnel::{self, Dial, Ending, PeeringError};
 
 impl Mesh {
     /// Keeps a tunnel to every seed.
@@ -27,20 +29,31 @@ impl Mesh {
     async fn keep_seed(self: Rc<Self>, seed: Seed) {
         let mut backoff = Backoff::default();
         let mut chance = self.world.chance.generator();
+        let mut said = None;
         loop {
             match self.meet_seed(&seed).await {
-                Ok(()) => backoff.reset(),
-                Err(error) => {
-                    tracing::info!(seed = seed.host_and_port, %error, "cannot reach a seed; trying again")
+                Ok(ending) => {
+                    if ending.stood {
+                        backoff.reset();
+                    }
+                    said = None;
+                    tracing::info!(seed = seed.host_and_port, reason = ending.reason, "lost a seed");
                 }
+                Err(error) if said.as_ref() != Some(&error) => {
+                    tracing::warn!(seed = seed.host_and_port, %error, "cannot reach a seed; trying again");
+                    said = Some(error);
+                }
+                Err(error) => tracing::debug!(seed = seed.host_and_port, %error, "cannot reach a seed"),
             }
             tokio::time::sleep(backoff.next(chance.next_u32())).await;
         }
     }
 
     /// Dials a seed and keeps it until it is lost.
-    async fn meet_seed(self: &Rc<Self>, seed: &Seed) -> Result<(), PeeringError> {
-        let resolved = self.world.names.resolve(&seed.host_and_port).await;
+    async fn meet_seed(self: &Rc<Self>, seed: &Seed) -> Result<Ending, PeeringError> {
+        let resolving = self.world.names.resolve(&seed.host_and_port);
+        let resolved =
+            timeout(RESOLVE_TIMEOUT, resolving).await.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()));
         let address = resolved
             .map_err(|error| PeeringError::Local(format!("cannot resolve it: {error}")))?
             .into_iter()
@@ -50,10 +63,12 @@ impl Mesh {
         let admit = |peer: &_| self.admit(peer);
         let (connection, peer) = tunnel::dial(&self.endpoint, &self.identity, dial, admit).await?;
         self.links.learn_address(seed.alias, &peer.node);
-        self.serve_link(connection, peer, true).await;
-        Ok(())
+        let serving = Rc::clone(self).serve_link(connection.clone(), peer.clone(), true);
+        let (ending, ()) = tokio::join!(tunnel::until_closed(&connection, &peer, admit), serving);
+        Ok(ending)
     }
 }
 
 /// Where a seed is, is not known before it has said so.
 const SEED_RTT: Duration = Duration::from_millis(200);
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(10);
