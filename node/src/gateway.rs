@@ -113,3 +113,6 @@ impl Handler for Gateway {
         response
     }
 }
+
+#[cfg(test)]
+mod tests;
