@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use graticule_gossip::{Carrier, Codec, Gossip, GossipConfig, Inbound, Outbound, Timing};
-use graticule_gossip_core::{Generation, MeshAddress};
+use graticule_gossip_core::{Announcement, Generation, MeshAddress, MeshName};
 use graticule_node_core::config::NodeConfig;
 use graticule_node_core::document;
 use graticule_node_core::mesh::PeerId;
@@ -13,6 +13,7 @@ use quinn::Endpoint;
 use tokio::sync::{mpsc, watch};
 
 use super::announce::{self, announcement};
+use super::reload::Stamps;
 use super::{StartError, reload, start};
 use crate::admin::{self, AdminState, RemoteCall};
 use crate::documents::Documents;
@@ -29,7 +30,7 @@ pub(super) struct ControlSetup {
     pub(super) config: Rc<NodeConfig>,
     pub(super) shared: Arc<Shared>,
     pub(super) identity: Identity,
-    pub(super) documents: (Documents, document::Documents),
+    pub(super) documents: (Documents, document::Documents, Stamps),
     pub(super) endpoint: Endpoint,
     pub(super) admin: Box<dyn Listener>,
     pub(super) generation: Generation,
@@ -49,20 +50,10 @@ pub(super) async fn start(setup: ControlSetup) -> Result<Vec<Task>, StartError> 
 
     let seeds: Vec<_> =
         (1..).zip(&config.mesh.seeds).map(|(at, seed)| Seed::new(at, seed.to_string())).collect();
-    let (outbound, gossip_out) = mpsc::channel::<Outbound>(GOSSIP_QUEUE_MAX);
-    let (gossip_in, inbound) = mpsc::channel::<Inbound>(GOSSIP_QUEUE_MAX);
     let advertised = MeshAddress { base: config.mesh.advertise, workers: workers as u16 };
     let said = announcement(&snapshot, &own, (setup.generation, advertised), false);
-    let (again, data) = (world.clone(), config.data.clone());
-    let gossip = GossipConfig {
-        mesh: own.mesh.clone(),
-        announcement: said.clone(),
-        seeds: seeds.iter().map(|seed| seed.alias).collect(),
-        timing: Timing::for_fleet(FLEET_NODES_EXPECTED),
-        next_generation: Box::new(move || next_generation(&again, &data, setup.generation)),
-    };
-    let gossip = Gossip::start(gossip, setup.codec, Carrier { outbound, inbound }).await;
-    let gossip = gossip.map_err(StartError::Gossip)?;
+    let (gossip, gossip_in, gossip_out) =
+        start_gossip((&world, &config), (&own.mesh, &said), &seeds, setup.codec).await?;
     let view = gossip.view();
 
     let (remote, remote_calls) = mpsc::channel(REMOTE_CALLS_MAX);
@@ -85,12 +76,7 @@ pub(super) async fn start(setup: ControlSetup) -> Result<Vec<Task>, StartError> 
         gossip_in,
         admin: AdminHandler::new(move |call| admin::answer_remote(answering.clone(), call)),
     };
-    let settings = MeshSettings {
-        seeds,
-        dial: config.mesh.dial.clone(),
-        tunnels_per_region_max: config.mesh.tunnels_per_region_max as usize,
-    };
-    let mesh = Mesh::new(parts, settings);
+    let mesh = Mesh::new(parts, mesh_settings(seeds, &config));
 
     let (policies, policy) = watch::channel(Arc::clone(&snapshot.policy));
     let unchecked =
@@ -98,9 +84,15 @@ pub(super) async fn start(setup: ControlSetup) -> Result<Vec<Task>, StartError> 
     let (checked, states) = watch::channel(unchecked);
     let cores = workers as f64;
     let in_flight_max = config.requests_in_flight_max;
-    let (documents, loaded) = documents;
-    let watching =
-        reload::Watched { world: world.clone(), identity, documents, loaded, geo: config.geo.clone() };
+    let (documents, loaded, stamps) = documents;
+    let watching = reload::Watched {
+        world: world.clone(),
+        identity,
+        documents,
+        loaded,
+        stamps,
+        geo: config.geo.clone(),
+    };
     Ok(vec![
         task::spawn("mesh", Rc::clone(&mesh).run()),
         task::spawn("tracker", mesh::track(Rc::clone(&tracking), Arc::clone(&shared), setup.refusals)),
@@ -119,6 +111,35 @@ pub(super) async fn start(setup: ControlSetup) -> Result<Vec<Task>, StartError> 
         task::spawn("reloads", reload::watch(watching, Arc::clone(&shared), policies)),
         task::spawn("admin", admin::run(admin, state)),
     ])
+}
+
+/// Gossip, where its messages are to be handed in, and where they come out.
+async fn start_gossip(
+    (world, config): (&World, &NodeConfig),
+    (mesh, said): (&MeshName, &Announcement),
+    seeds: &[Seed],
+    codec: Box<dyn Codec>,
+) -> Result<(Gossip, mpsc::Sender<Inbound>, mpsc::Receiver<Outbound>), StartError> {
+    let (outbound, gossip_out) = mpsc::channel::<Outbound>(GOSSIP_QUEUE_MAX);
+    let (gossip_in, inbound) = mpsc::channel::<Inbound>(GOSSIP_QUEUE_MAX);
+    let (again, data, generation) = (world.clone(), config.data.clone(), said.generation);
+    let gossip = GossipConfig {
+        mesh: mesh.clone(),
+        announcement: said.clone(),
+        seeds: seeds.iter().map(|seed| seed.alias).collect(),
+        timing: Timing::for_fleet(FLEET_NODES_EXPECTED),
+        next_generation: Box::new(move || next_generation(&again, &data, generation)),
+    };
+    let gossip = Gossip::start(gossip, codec, Carrier { outbound, inbound }).await;
+    Ok((gossip.map_err(StartError::Gossip)?, gossip_in, gossip_out))
+}
+
+fn mesh_settings(seeds: Vec<Seed>, config: &NodeConfig) -> MeshSettings {
+    MeshSettings {
+        seeds,
+        dial: config.mesh.dial.clone(),
+        tunnels_per_region_max: config.mesh.tunnels_per_region_max as usize,
+    }
 }
 
 /// Should the disk fail now, the next number in memory is still higher than any that was used.
