@@ -96,3 +96,6 @@ impl axum::serve::Listener for Accepting {
 }
 
 const ACCEPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests;

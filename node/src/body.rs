@@ -6,11 +6,14 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use graticule_node_core::shared::InFlightGuard;
+use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use hyper::body::Incoming;
 
 use crate::pool::PooledBody;
+#[cfg(test)]
+use crate::pool::testing::AnyBody;
 use crate::relay::TunnelBody;
 
 /// Why a body ended early.
@@ -20,6 +23,8 @@ pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Debug, Default)]
 pub struct RequestBody {
     kept: VecDeque<Bytes>,
+    /// Kept too: they come after everything else, so the source has nothing left once they are here.
+    trailers: Option<HeaderMap>,
     source: Source,
 }
 
@@ -33,23 +38,38 @@ enum Source {
     Client(Incoming),
     /// A tunnel.
     Tunnel(TunnelBody),
+    /// Whatever a test wants.
+    #[cfg(test)]
+    Test(AnyBody),
 }
 
 impl RequestBody {
     /// The body of a client's request.
     pub fn client(incoming: Incoming) -> Self {
         let source = if incoming.is_end_stream() { Source::Nothing } else { Source::Client(incoming) };
-        Self { kept: VecDeque::new(), source }
+        Self { source, ..Self::default() }
     }
 
     /// The body of a relayed request.
     pub fn tunnel(body: TunnelBody) -> Self {
-        Self { kept: VecDeque::new(), source: Source::Tunnel(body) }
+        Self { source: Source::Tunnel(body), ..Self::default() }
     }
 
-    /// Puts `chunks` that have been read already back in front.
-    pub fn put_back(&mut self, chunks: impl DoubleEndedIterator<Item = Bytes>) {
-        chunks.rev().for_each(|chunk| self.kept.push_front(chunk));
+    /// Any body.
+    #[cfg(test)]
+    pub(crate) fn test<B>(body: B) -> Self
+    where
+        B: Body<Data = Bytes, Error: Into<BodyError>> + Send + 'static,
+    {
+        Self { source: Source::Test(boxed(body)), ..Self::default() }
+    }
+
+    /// Puts `chunks` that have been read already back in front, and `trailers` that have been read at the end.
+    pub fn put_back(&mut self, chunks: impl DoubleEndedIterator<Item = Bytes>, trailers: Option<HeaderMap>) {
+        for chunk in chunks.rev() {
+            self.kept.push_front(chunk);
+        }
+        self.trailers = trailers.or(self.trailers.take());
     }
 }
 
@@ -64,21 +84,30 @@ impl Body for RequestBody {
         if let Some(chunk) = self.kept.pop_front() {
             return Poll::Ready(Some(Ok(Frame::data(chunk))));
         }
+        if let Some(trailers) = self.trailers.take() {
+            self.source = Source::Nothing;
+            return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+        }
         match &mut self.source {
             Source::Nothing => Poll::Ready(None),
             Source::Client(incoming) => {
                 Poll::Ready(ready!(Pin::new(incoming).poll_frame(cx)).map(|frame| frame.map_err(Into::into)))
             }
             Source::Tunnel(body) => Pin::new(body).poll_frame(cx),
+            #[cfg(test)]
+            Source::Test(body) => Pin::new(body).poll_frame(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         self.kept.is_empty()
+            && self.trailers.is_none()
             && match &self.source {
                 Source::Nothing => true,
                 Source::Client(incoming) => incoming.is_end_stream(),
                 Source::Tunnel(body) => body.is_end_stream(),
+                #[cfg(test)]
+                Source::Test(body) => body.is_end_stream(),
             }
     }
 
@@ -88,6 +117,8 @@ impl Body for RequestBody {
             Source::Nothing => SizeHint::with_exact(0),
             Source::Client(incoming) => incoming.size_hint(),
             Source::Tunnel(body) => body.size_hint(),
+            #[cfg(test)]
+            Source::Test(body) => body.size_hint(),
         };
         let mut hint = SizeHint::new();
         hint.set_lower(kept + rest.lower());
@@ -110,6 +141,8 @@ enum Kind {
     Own(Full<Bytes>),
     Backend(PooledBody),
     Tunnel(TunnelBody),
+    #[cfg(test)]
+    Test(AnyBody),
 }
 
 impl ResponseBody {
@@ -126,6 +159,15 @@ impl ResponseBody {
     /// From another region.
     pub fn tunnel(body: TunnelBody) -> Self {
         Self { kind: Kind::Tunnel(body), guard: None }
+    }
+
+    /// Any body.
+    #[cfg(test)]
+    pub(crate) fn test<B>(body: B) -> Self
+    where
+        B: Body<Data = Bytes, Error: Into<BodyError>> + Send + 'static,
+    {
+        Self { kind: Kind::Test(boxed(body)), guard: None }
     }
 
     /// Counts the request as in flight until the body has ended or is dropped.
@@ -150,6 +192,8 @@ impl Body for ResponseBody {
                 Poll::Ready(ready!(Pin::new(body).poll_frame(cx)).map(|frame| frame.map_err(Into::into)))
             }
             Kind::Tunnel(body) => Pin::new(body).poll_frame(cx),
+            #[cfg(test)]
+            Kind::Test(body) => Pin::new(body).poll_frame(cx),
         }
     }
 
@@ -158,6 +202,8 @@ impl Body for ResponseBody {
             Kind::Own(body) => body.is_end_stream(),
             Kind::Backend(body) => body.is_end_stream(),
             Kind::Tunnel(body) => body.is_end_stream(),
+            #[cfg(test)]
+            Kind::Test(body) => body.is_end_stream(),
         }
     }
 
@@ -166,6 +212,17 @@ impl Body for ResponseBody {
             Kind::Own(body) => body.size_hint(),
             Kind::Backend(body) => body.size_hint(),
             Kind::Tunnel(body) => body.size_hint(),
+            #[cfg(test)]
+            Kind::Test(body) => body.size_hint(),
         }
     }
 }
+
+#[cfg(test)]
+fn boxed<B: Body<Data = Bytes, Error: Into<BodyError>> + Send + 'static>(body: B) -> AnyBody {
+    use http_body_util::BodyExt;
+    body.map_err(Into::into).boxed_unsync()
+}
+
+#[cfg(test)]
+mod tests;

@@ -95,8 +95,12 @@ static VERSION: LazyLock<String> =
 
 /// The `GRATICULE_*` environment, as overrides of a node's configuration: `GRATICULE_INGRESS__HTTP` is `ingress.http`.
 fn environment() -> Vec<(String, String)> {
+    overrides(std::env::vars_os())
+}
+
+fn overrides(variables: impl Iterator<Item = (OsString, OsString)>) -> Vec<(String, String)> {
     let text = |text: OsString| text.into_string().ok();
-    std::env::vars_os()
+    variables
         .filter_map(|(name, value)| Some((text(name)?, text(value)?)))
         .filter(|(name, _)| name.starts_with("GRATICULE_") && name != "GRATICULE_ADMIN")
         .collect()
@@ -106,3 +110,6 @@ fn environment() -> Vec<(String, String)> {
 fn shown(path: &Path) -> String {
     path.display().to_string()
 }
+
+#[cfg(test)]
+mod tests;

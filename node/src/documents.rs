@@ -83,3 +83,6 @@ fn unreadable(file: String, message: String) -> Diagnostic {
 
 const FLEET: &str = "fleet.toml";
 const TENANTS: &str = "tenants";
+
+#[cfg(test)]
+mod tests;

@@ -116,3 +116,6 @@ impl Handler for Gateway {
         response
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -32,7 +32,7 @@ mod material;
 mod pem;
 pub mod refusal;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod tls;

@@ -88,3 +88,6 @@ async fn serve<H: Handler>(server: &http1::Builder, handler: Rc<H>, stream: Stre
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The library takes no smaller buffer.
 const HYPER_BUFFER_BYTES_MIN: usize = 8_192;
+
+#[cfg(test)]
+mod tests;

@@ -15,5 +15,7 @@ pub mod relay;
 pub mod shared;
 pub mod task;
 pub mod telemetry;
+#[cfg(test)]
+mod testing;
 pub mod tunnel;
 pub mod world;

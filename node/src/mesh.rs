@@ -13,6 +13,7 @@ use graticule_gossip_core::{NodeName, View};
 use quinn::Endpoint;
 use tokio::sync::{mpsc, watch};
 
+use crate::identity::refusal::Refusal;
 use crate::identity::{Identity, PeerIdentity};
 use crate::shared::Shared;
 use crate::tunnel;
@@ -118,15 +119,15 @@ impl Mesh {
             tunnel::accept(
                 self.endpoint.clone(),
                 move |peer| admitting.admit(peer),
-                move |connection, peer| Rc::clone(&serving).serve_accepted(connection, peer),
+                move |connection, peer| Rc::clone(&serving).serve_link(connection, peer, false),
             )
         };
-        tokio::join!(accepting, Rc::clone(&self).keep_seeds(), Rc::clone(&self).keep_targets(),);
+        tokio::join!(accepting, Rc::clone(&self).keep_seeds(), Rc::clone(&self).keep_targets());
     }
 
-    fn admit(&self, peer: &PeerIdentity) -> Result<(), String> {
+    /// Whether there may be a tunnel with `peer`.
+    fn admit(&self, peer: &PeerIdentity) -> Result<(), Refusal> {
         let snapshot = self.shared.snapshot();
-        tunnel::admit(&snapshot.policy.fleet, &snapshot.here.node, peer)?;
-        self.links.admit(peer)
+        tunnel::admit(&snapshot.policy.fleet, &snapshot.here.node, peer, self.world.clock.wall())
     }
 }

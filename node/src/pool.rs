@@ -3,6 +3,6 @@
 pub mod checks;
 mod connections;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use connections::{Connections, PooledBody, SendFailure};

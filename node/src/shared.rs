@@ -150,3 +150,6 @@ pub struct TunnelStatus {
 pub const PEERS_MAX: usize = 4_096;
 /// Refusals that wait to be remembered.
 const REFUSALS_MAX: usize = 1_024;
+
+#[cfg(test)]
+mod tests;

@@ -128,7 +128,8 @@ impl Story<'_> {
 
     fn everything_that_can_be_repeated_is_answered(&self) {
         let all = self.between(self.outcomes[0].started, self.second_kill);
-        let repeatable = all.into_iter().filter(|outcome| outcome.step.method.is_idempotent()).collect();
+        let repeatable: Vec<_> =
+            all.into_iter().filter(|outcome| outcome.step.method.is_idempotent()).collect();
         expect_all(&repeatable, "repeatable", Outcome::is_served);
     }
 
@@ -156,7 +157,7 @@ impl Story<'_> {
 
     fn without_a_compliant_region_the_refusal_says_so(&self) {
         let from = self.second_kill + noticed_within(US_EAST.round_trip(EU_CENTRAL));
-        let refused = self.after(from).into_iter().filter(|outcome| is_eu_only(outcome)).collect();
+        let refused: Vec<_> = self.after(from).into_iter().filter(|outcome| is_eu_only(outcome)).collect();
         expect_all(&refused, "without a compliant region", |outcome| {
             let retry = outcome.answer.as_ref().is_ok_and(|answer| answer.header("retry-after").is_some());
             outcome.told() == "503 no-compliant-region"
@@ -167,7 +168,8 @@ impl Story<'_> {
 
     fn who_may_fall_back_does(&self) {
         let from = self.second_kill + noticed_within(US_EAST.round_trip(EU_CENTRAL));
-        let fallen_back = self.after(from).into_iter().filter(|outcome| !is_eu_only(outcome)).collect();
+        let fallen_back: Vec<_> =
+            self.after(from).into_iter().filter(|outcome| !is_eu_only(outcome)).collect();
         expect_all(&fallen_back, "falling back", |outcome| outcome.region() == Some("us-east"));
     }
 

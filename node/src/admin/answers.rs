@@ -48,7 +48,7 @@ pub(super) fn nodes(state: &AdminState) -> Vec<api::Node> {
 
 pub(super) fn regions(state: &AdminState) -> Vec<api::Region> {
     let snapshot = state.shared.snapshot();
-    let here = &snapshot.policy.fleet.regions[snapshot.here.region.position()];
+    let Some(here) = snapshot.policy.fleet.region(snapshot.here.region) else { return Vec::new() };
     let known = snapshot.policy.fleet.regions.iter().zip(&snapshot.mesh.regions).enumerate();
     known
         .map(|(at, (region, seen))| api::Region {

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use axum::extract::Query;
-use graticule_gossip_core::NodeName;
+use graticule_gossip_core::{NodeName, RegionName};
 use graticule_node_api::{Candidate, Problem, Why, WhyQuery};
 use graticule_node_core::decide::{ClientCountry, Decided, Decision, explain};
 use graticule_node_core::framing::AdminCall;
@@ -68,13 +68,13 @@ fn here(state: &AdminState, query: &WhyQuery) -> Result<Why, Problem> {
     })?;
     let client: Option<IpAddr> = query.ip;
     let decided = explain(&snapshot, tenant, &matched, client);
-    Ok(describe(&snapshot, &decided, id.as_str(), path))
+    Ok(describe((&snapshot, &state.region), &decided, id.as_str(), path))
 }
 
-fn describe(snapshot: &Snapshot, decided: &Decided, tenant: &str, path: String) -> Why {
+fn describe((snapshot, own): (&Snapshot, &RegionName), decided: &Decided, tenant: &str, path: String) -> Why {
     let fleet = &snapshot.policy.fleet;
-    let here = &fleet.regions[snapshot.here.region.position()].name;
-    let name = |region: RegionIndex| fleet.region(region).map_or(here, |region| &region.name).clone();
+    let name = |region: RegionIndex| fleet.region(region).map_or(own, |region| &region.name).clone();
+    let here = name(snapshot.here.region);
     let (region, reason) = match decided.decision {
         Decision::Local { .. } => (Some(here.clone()), None),
         Decision::Relay { region, .. } => (Some(name(region)), None),
@@ -88,7 +88,7 @@ fn describe(snapshot: &Snapshot, decided: &Decided, tenant: &str, path: String) 
     };
     Why {
         edge: snapshot.here.node.clone(),
-        edge_region: here.clone(),
+        edge_region: here,
         tenant: tenant.to_owned(),
         path,
         client_country: match decided.rationale.client {

@@ -210,7 +210,9 @@ impl Pending<'_> {
         self.upload = Upload::new(body, self.facts.method.is_idempotent());
         match failure {
             // Another node of the region may be well.
-            Failure::Unsent(_) | Failure::Sent(_) => self.tried_peers.push(peer),
+            Failure::Unsent(_)
+            | Failure::Sent(_)
+            | Failure::Refused(Reason::Overloaded | Reason::Draining) => self.tried_peers.push(peer),
             Failure::Refused(_) | Failure::Never(_) => self.tried.insert(region),
         }
         Attempt::Again

@@ -23,6 +23,11 @@ pub const SAME_NAME: Refusal = Refusal { code: 0x103, text: "both ends have the 
 /// The certificate ended while the connection stood.
 pub const EXPIRED: Refusal =
     Refusal { code: 0x104, text: "the certificate expired while the connection stood" };
+/// A node of the name is connected with a certificate of another region.
+pub const OTHER_REGION: Refusal =
+    Refusal { code: 0x105, text: "a node of this name is connected from another region" };
+/// The peer has as many tunnels as a node may have at a time.
+pub const TOO_MANY: Refusal = Refusal { code: 0x106, text: "too many tunnels from this node" };
 
 impl Refusal {
     /// Closes `connection` for this reason; streams on it fail at once, at both ends.
@@ -42,7 +47,7 @@ impl Refusal {
     }
 }
 
-const ALL: [Refusal; 4] = [REVOKED, UNKNOWN_REGION, SAME_NAME, EXPIRED];
+const ALL: [Refusal; 6] = [REVOKED, UNKNOWN_REGION, SAME_NAME, EXPIRED, OTHER_REGION, TOO_MANY];
 
 #[cfg(test)]
 mod tests {

@@ -18,14 +18,14 @@ use super::{Identity, IdentityError, IdentityFiles};
 use crate::world::{Clock, Disk, World};
 
 /// Files and a clock in memory, and the system's sockets.
-pub(super) struct Machine {
-    pub(super) disk: Arc<MemoryDisk>,
-    pub(super) clock: Arc<SetClock>,
-    pub(super) world: World,
+pub(crate) struct Machine {
+    pub(crate) disk: Arc<MemoryDisk>,
+    pub(crate) clock: Arc<SetClock>,
+    pub(crate) world: World,
 }
 
 impl Machine {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let disk = Arc::new(MemoryDisk::default());
         let clock = Arc::new(SetClock(Mutex::new(today())));
         let world = World {
@@ -37,47 +37,47 @@ impl Machine {
     }
 
     /// Writes a node's three files.
-    pub(super) fn write(&self, issued: &Issued, bundle: &str) -> IdentityFiles {
+    pub(crate) fn write(&self, issued: &Issued, bundle: &str) -> IdentityFiles {
         self.disk.put("node.pem", &issued.certificate);
         self.disk.put("node.key", &issued.key);
         self.disk.put("ca.pem", bundle);
         files()
     }
 
-    pub(super) fn load(&self) -> Result<Identity, IdentityError> {
+    pub(crate) fn load(&self) -> Result<Identity, IdentityError> {
         Identity::load(files(), &self.world)
     }
 }
 
 /// An identity on a machine of its own, good for 90 days.
-pub(super) fn identity(authority: &Authority, region: &str, node: &str) -> Identity {
+pub(crate) fn identity(authority: &Authority, region: &str, node: &str) -> Identity {
     node_of(&issued(authority, region, node), authority.certificate()).1
 }
 
 /// A machine with these files, and the identity that they are.
-pub(super) fn node_of(issued: &Issued, bundle: &str) -> (Machine, Identity) {
+pub(crate) fn node_of(issued: &Issued, bundle: &str) -> (Machine, Identity) {
     let machine = Machine::new();
     machine.write(issued, bundle);
     let identity = machine.load().expect("the files are good");
     (machine, identity)
 }
 
-pub(super) fn authority(mesh: &str) -> Authority {
+pub(crate) fn authority(mesh: &str) -> Authority {
     Authority::create(&mesh.parse::<MeshName>().unwrap(), 3_650, today()).unwrap()
 }
 
-pub(super) fn issued(authority: &Authority, region: &str, node: &str) -> Issued {
+pub(crate) fn issued(authority: &Authority, region: &str, node: &str) -> Issued {
     let (region, node) = (region.parse::<RegionName>().unwrap(), node.parse::<NodeName>().unwrap());
     authority.issue(&region, &node, 90, today()).unwrap()
 }
 
 /// A certificate that `authority` would never issue, signed with its key.
-pub(super) fn odd(authority: &Authority, change: impl FnOnce(&mut CertificateParams)) -> Issued {
+pub(crate) fn odd(authority: &Authority, change: impl FnOnce(&mut CertificateParams)) -> Issued {
     odd_signed_by(authority, &authority.key(), change)
 }
 
 /// The same under the authority's name, with any key.
-pub(super) fn odd_signed_by(
+pub(crate) fn odd_signed_by(
     authority: &Authority,
     key: &str,
     change: impl FnOnce(&mut CertificateParams),
@@ -97,27 +97,27 @@ pub(super) fn odd_signed_by(
 }
 
 /// 2026-11-23T00:00:00Z.
-pub(super) fn today() -> SystemTime {
+pub(crate) fn today() -> SystemTime {
     UNIX_EPOCH + 20_780 * DAY
 }
 
-pub(super) fn uri(text: &str) -> SanType {
+pub(crate) fn uri(text: &str) -> SanType {
     SanType::URI(Ia5String::try_from(text).unwrap())
 }
 
-pub(super) fn files() -> IdentityFiles {
+pub(crate) fn files() -> IdentityFiles {
     IdentityFiles { certificate: "node.pem".into(), key: "node.key".into(), authorities: "ca.pem".into() }
 }
 
 #[derive(Debug, Default)]
-pub(super) struct MemoryDisk(Mutex<BTreeMap<PathBuf, (u64, Vec<u8>)>>);
+pub(crate) struct MemoryDisk(Mutex<BTreeMap<PathBuf, (u64, Vec<u8>)>>);
 
 impl MemoryDisk {
-    pub(super) fn put(&self, path: &str, contents: impl AsRef<[u8]>) {
+    pub(crate) fn put(&self, path: &str, contents: impl AsRef<[u8]>) {
         self.replace(Path::new(path), contents.as_ref()).unwrap();
     }
 
-    pub(super) fn remove(&self, path: &str) {
+    pub(crate) fn remove(&self, path: &str) {
         self.0.lock().unwrap().remove(Path::new(path));
     }
 
@@ -139,8 +139,9 @@ impl Disk for MemoryDisk {
         Ok(())
     }
 
-    fn list(&self, _directory: &Path) -> io::Result<Vec<PathBuf>> {
-        Ok(self.0.lock().unwrap().keys().cloned().collect())
+    fn list(&self, directory: &Path) -> io::Result<Vec<PathBuf>> {
+        let files = self.0.lock().unwrap();
+        Ok(files.keys().filter(|path| path.parent() == Some(directory)).cloned().collect())
     }
 
     fn stamp(&self, path: &Path) -> io::Result<u64> {
@@ -153,10 +154,10 @@ impl Disk for MemoryDisk {
 }
 
 #[derive(Debug)]
-pub(super) struct SetClock(Mutex<SystemTime>);
+pub(crate) struct SetClock(Mutex<SystemTime>);
 
 impl SetClock {
-    pub(super) fn set(&self, now: SystemTime) {
+    pub(crate) fn set(&self, now: SystemTime) {
         *self.0.lock().unwrap() = now;
     }
 }
@@ -175,4 +176,4 @@ impl Clock for SetClock {
     }
 }
 
-pub(super) const DAY: Duration = Duration::from_hours(24);
+pub(crate) const DAY: Duration = Duration::from_hours(24);

@@ -15,36 +15,36 @@ use crate::body::BodyError;
 use crate::identity::Expect;
 use crate::shared::PeerTarget;
 use crate::task;
-use crate::tunnel::{self, Dial};
+use crate::tunnel::{self, Dial, Ending, PeeringError};
 
 impl Mesh {
     /// Keeps a control tunnel to `target` and probes it; ends with its task.
     pub(super) async fn keep_link(self: Rc<Self>, target: PeerTarget) {
         let mut backoff = Backoff::default();
         let mut chance = self.world.chance.generator();
+        let mut said = None;
         loop {
-            let mut known = self.links.newest();
-            let expect = Expect::node(target.node.clone(), target.region.clone());
-            let dial = Dial { address: target.base, expect, expected_rtt: target.expected_rtt };
-            let admit = |peer: &_| self.admit(peer);
-            let reason = match tunnel::dial(&self.endpoint, &self.identity, dial, admit).await {
-                Err(error) => {
-                    tracing::warn!(node = %target.node, address = %target.base, %error, "cannot dial a peer");
-                    error.to_string()
+            let (begun, mut known) = (self.world.clock.now(), self.links.newest());
+            let ending = Rc::clone(&self).meet(&target).await;
+            if ending.is_ok() {
+                backoff.ended(self.world.clock.now().since(begun));
+                known = self.links.newest();
+            }
+            let reason = match ending {
+                Ok(ending) => {
+                    tracing::warn!(node = %target.node, reason = ending.reason, "tunnel down");
+                    said = None;
+                    ending.reason
                 }
-                Ok((connection, peer)) => {
-                    let begun = self.world.clock.now();
-                    tracing::info!(node = %target.node, address = %target.base, "tunnel up");
-                    self.tracking.connected(target.id);
-                    let probing = Rc::clone(&self).probe(target.id, connection.clone());
-                    let probing = task::spawn("prober", probing);
-                    self.serve_link(connection.clone(), peer, true).await;
-                    drop(probing);
-                    backoff.ended(self.world.clock.now().since(begun));
-                    known = self.links.newest();
-                    let reason = tunnel::close_text(&connection.closed().await);
-                    tracing::warn!(node = %target.node, %reason, "tunnel down");
-                    reason
+                Err(error) => {
+                    let error = error.to_string();
+                    if said.as_ref() == Some(&error) {
+                        tracing::debug!(node = %target.node, error, "still cannot dial a peer");
+                    } else {
+                        tracing::warn!(node = %target.node, address = %target.base, error, "cannot dial a peer");
+                        said = Some(error.clone());
+                    }
+                    error
                 }
             };
             self.tracking.disconnected(target.id, reason);
@@ -52,6 +52,21 @@ impl Mesh {
             // A peer that has dialled this node meanwhile is back: it is not kept waiting.
             let _ = timeout(pause, self.links.newer(&target.node, known)).await;
         }
+    }
+
+    /// Dials a peer, and probes and serves it until the tunnel ends.
+    async fn meet(self: Rc<Self>, target: &PeerTarget) -> Result<Ending, PeeringError> {
+        let expect = Expect::node(target.node.clone(), target.region.clone());
+        let dial = Dial { address: target.base, expect, expected_rtt: target.expected_rtt };
+        let admit = |peer: &_| self.admit(peer);
+        let (connection, peer) = tunnel::dial(&self.endpoint, &self.identity, dial, admit).await?;
+        tracing::info!(node = %target.node, address = %target.base, "tunnel up");
+        self.tracking.connected(target.id);
+        let probing = task::spawn("prober", Rc::clone(&self).probe(target.id, connection.clone()));
+        let serving = Rc::clone(&self).serve_link(connection.clone(), peer.clone(), true);
+        let (ending, ()) = tokio::join!(tunnel::until_closed(&connection, &peer, admit), serving);
+        drop(probing);
+        Ok(ending)
     }
 
     /// Probes a peer until the connection ends or the task is dropped.

@@ -6,11 +6,12 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use graticule_gossip_core::{NodeName, RegionName, View};
+use graticule_gossip_core::{NodeName, View};
 use quinn::Connection;
 use tokio::sync::{Notify, Semaphore};
 
 use crate::identity::PeerIdentity;
+use crate::identity::refusal::{self, Refusal};
 
 /// One control tunnel.
 #[derive(Debug, Clone)]
@@ -44,32 +45,29 @@ pub struct LinkGuard<'a> {
 }
 
 impl Links {
-    /// Whether a peer's certificate agrees with who is connected already.
-    pub fn admit(&self, peer: &PeerIdentity) -> Result<(), String> {
-        let known = self.region_of(&peer.node);
-        match known.filter(|region| *region != peer.region) {
-            None => Ok(()),
-            Some(region) => Err(format!(
-                "node `{}` is connected from region `{region}`; a certificate for region `{}` is not its own",
-                peer.node, peer.region
-            )),
+    /// Enters a link, which is taken out with the guard; unless a node of that name is connected from another region,
+    /// or has too many links.
+    pub fn enter(
+        &self,
+        connection: Connection,
+        peer: PeerIdentity,
+        dialled: bool,
+    ) -> Result<LinkGuard<'_>, Refusal> {
+        let mut by_node = self.by_node.borrow_mut();
+        let links = by_node.entry(peer.node.clone()).or_default();
+        if links.iter().any(|link| link.peer.region != peer.region) {
+            return Err(refusal::OTHER_REGION);
         }
-    }
-
-    fn region_of(&self, node: &NodeName) -> Option<RegionName> {
-        self.by_node.borrow().get(node)?.first().map(|link| link.peer.region.clone())
-    }
-
-    /// Enters a link; it is taken out with the guard.
-    pub fn enter(&self, connection: Connection, peer: PeerIdentity, dialled: bool) -> LinkGuard<'_> {
+        if links.len() >= LINKS_PER_NODE_MAX {
+            return Err(refusal::TOO_MANY);
+        }
         let gossip_slots = Arc::new(Semaphore::new(GOSSIP_UNDER_WAY_MAX));
         let number = self.numbered.get() + 1;
         self.numbered.set(number);
         let link = Rc::new(Link { connection, peer, dialled, gossip_slots, number });
-        let mut by_node = self.by_node.borrow_mut();
-        by_node.entry(link.peer.node.clone()).or_default().push(Rc::clone(&link));
+        links.push(Rc::clone(&link));
         self.entered.notify_waiters();
-        LinkGuard { links: self, link }
+        Ok(LinkGuard { links: self, link })
     }
 
     /// The number of the newest link.
@@ -146,7 +144,12 @@ impl Drop for LinkGuard<'_> {
     }
 }
 
+/// Links with one node: both may dial as seed and as target, and old links may not have ended yet.
+const LINKS_PER_NODE_MAX: usize = 8;
 /// Gossip messages under way on one tunnel; a further one is dropped.
 const GOSSIP_UNDER_WAY_MAX: usize = 16;
 /// Addresses under which peers are spoken to.
 const ADDRESSES_MAX: usize = 8_192;
+
+#[cfg(test)]
+mod tests;

@@ -1,16 +1,18 @@
 //! Seeds: nodes to begin with, of which only an address is known.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
 use graticule_node_core::mesh::Backoff;
 use rand::RngCore;
+use tokio::time::timeout;
 
 use super::{Mesh, Seed};
 use crate::identity::Expect;
 use crate::task;
-use crate::tunnel::{self, Dial, PeeringError};
+use crate::tunnel::{self, Dial, Ending, PeeringError};
 
 impl Mesh {
     /// Keeps a tunnel to every seed.
@@ -28,38 +30,46 @@ impl Mesh {
     async fn keep_seed(self: Rc<Self>, seed: Seed) {
         let mut backoff = Backoff::default();
         let mut chance = self.world.chance.generator();
+        let mut said = None;
         loop {
+            let begun = self.world.clock.now();
             match self.meet_seed(&seed).await {
-                Ok(stood) => backoff.ended(stood),
-                Err(error) => {
-                    tracing::info!(seed = seed.host_and_port, %error, "cannot reach a seed; trying again");
+                Ok(None) => {}
+                Ok(Some(ending)) => {
+                    backoff.ended(self.world.clock.now().since(begun));
+                    said = None;
+                    tracing::info!(seed = seed.host_and_port, reason = ending.reason, "lost a seed");
                 }
+                Err(error) if said.as_ref() != Some(&error) => {
+                    tracing::warn!(seed = seed.host_and_port, %error, "cannot reach a seed; trying again");
+                    said = Some(error);
+                }
+                Err(error) => tracing::debug!(seed = seed.host_and_port, %error, "cannot reach a seed"),
             }
             tokio::time::sleep(backoff.next(chance.next_u32())).await;
         }
     }
 
-    /// Dials a seed and keeps it until it is lost; for how long that was. Not if it is this node, as in a list that all
-    /// nodes share.
-    async fn meet_seed(self: &Rc<Self>, seed: &Seed) -> Result<Duration, PeeringError> {
-        let resolved = self.world.names.resolve(&seed.host_and_port).await;
+    /// Dials a seed and keeps it until it is lost. Not if it is this node, as in a list that all nodes share.
+    async fn meet_seed(self: &Rc<Self>, seed: &Seed) -> Result<Option<Ending>, PeeringError> {
+        let resolving = self.world.names.resolve(&seed.host_and_port);
+        let resolved =
+            timeout(RESOLVE_TIMEOUT, resolving).await.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()));
         let addresses =
             resolved.map_err(|error| PeeringError::Local(format!("cannot resolve it: {error}")))?;
         if addresses.is_empty() {
             return Err(PeeringError::Local("its name has no address".to_owned()));
         }
         let Some(address) = addresses.into_iter().find(|address| !self.is_own(*address)) else {
-            return Ok(Duration::ZERO);
+            return Ok(None);
         };
         let dial = Dial { address, expect: Expect::ANY, expected_rtt: SEED_RTT };
         let admit = |peer: &_| self.admit(peer);
         let (connection, peer) = tunnel::dial(&self.endpoint, &self.identity, dial, admit).await?;
-        let begun = self.world.clock.now();
         self.links.learn_address(seed.alias, &peer.node);
-        self.serve_link(connection.clone(), peer, true).await;
-        let reason = tunnel::close_text(&connection.closed().await);
-        tracing::info!(seed = seed.host_and_port, %reason, "the tunnel to a seed ended; dialling it again");
-        Ok(self.world.clock.now().since(begun))
+        let serving = Rc::clone(self).serve_link(connection.clone(), peer.clone(), true);
+        let (ending, ()) = tokio::join!(tunnel::until_closed(&connection, &peer, admit), serving);
+        Ok(Some(ending))
     }
 
     fn is_own(&self, address: SocketAddr) -> bool {
@@ -71,3 +81,4 @@ impl Mesh {
 
 /// Where a seed is, is not known before it has said so.
 const SEED_RTT: Duration = Duration::from_millis(200);
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(10);

@@ -37,19 +37,21 @@ impl fmt::Debug for AdminHandler {
 }
 
 impl Mesh {
-    /// Serves a tunnel that a peer has dialled.
-    pub(super) async fn serve_accepted(self: Rc<Self>, connection: Connection, peer: PeerIdentity) {
-        self.serve_link(connection, peer, false).await;
-    }
-
     /// Enters a tunnel and serves what comes over it until it ends.
     pub(super) async fn serve_link(
-        self: &Rc<Self>,
+        self: Rc<Self>,
         connection: Connection,
         peer: PeerIdentity,
         dialled: bool,
     ) {
-        let entered = self.links.enter(connection, peer, dialled);
+        let node = peer.node.clone();
+        let entered = match self.links.enter(connection.clone(), peer, dialled) {
+            Ok(entered) => entered,
+            Err(refusal) => {
+                tracing::warn!(%node, reason = refusal.text(), "refused a peer");
+                return refusal.close(&connection);
+            }
+        };
         let link = entered.link();
         self.links.learn_address(link.connection.remote_address(), &link.peer.node);
         tokio::join!(self.serve_uni(link), self.serve_bi(link));
@@ -84,7 +86,8 @@ impl Mesh {
         while let Ok((sender, receiver)) = link.connection.accept_bi().await {
             let (mesh, link) = (Rc::clone(self), Rc::clone(link));
             task::spawn_detached("control stream", async move {
-                if let Err(error) = mesh.answer(sender, receiver).await {
+                let answered = timeout(CALL_TIMEOUT, mesh.answer(sender, receiver)).await;
+                if let Err(error) = answered.unwrap_or_else(|_| Err("it took too long".into())) {
                     tracing::debug!(node = %link.peer.node, %error, "a control call was broken off");
                 }
             });
@@ -138,12 +141,16 @@ pub(super) async fn exchange(
     message: &[u8],
     answer_bytes_max: usize,
 ) -> Result<Bytes, BodyError> {
-    let (mut sender, mut receiver) = connection.open_bi().await?;
-    let mut whole = BytesMut::from(&kind.preface()[..]);
-    whole.extend_from_slice(message);
-    sender.write_chunk(whole.freeze()).await?;
-    sender.finish()?;
-    read_all(&mut receiver, answer_bytes_max).await
+    let exchanged = async {
+        let (mut sender, mut receiver) = connection.open_bi().await?;
+        let mut whole = BytesMut::from(&kind.preface()[..]);
+        whole.extend_from_slice(message);
+        sender.write_chunk(whole.freeze()).await?;
+        sender.finish()?;
+        read_all(&mut receiver, answer_bytes_max).await
+    };
+    // Also for a peer that lets nothing be opened or written: nobody waits without end.
+    timeout(READ_TIMEOUT, exchanged).await?
 }
 
 /// The one frame that `bytes` are.
@@ -164,3 +171,5 @@ const REMOTE_ADMIN_TIMEOUT: Duration = Duration::from_secs(3);
 /// A probe or an admin call.
 const CALL_BYTES_MAX: usize = 4 * 1024;
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
+/// From the first byte of a peer's call to the last of its answer.
+const CALL_TIMEOUT: Duration = Duration::from_secs(15);

@@ -31,8 +31,8 @@ impl Mesh {
             let snapshot = self.shared.snapshot();
             let wanted = self.wanted(&snapshot, &seen);
             self.retarget(&mut kept, &wanted);
-            let here = &snapshot.policy.fleet.regions[snapshot.here.region.position()].name;
-            let elsewhere = wanted.into_iter().filter(|target| target.region != *here).collect();
+            let here = snapshot.policy.fleet.region(snapshot.here.region).map(|region| &region.name);
+            let elsewhere = wanted.into_iter().filter(|target| Some(&target.region) != here).collect();
             self.shared.retarget(elsewhere);
             tokio::select! {
                 biased;
@@ -59,6 +59,9 @@ impl Mesh {
         }
     }
 
+    /// A bounded number of every region's live nodes, and as many of those that gossip calls dead: they are dialled
+    /// until gossip has forgotten them, so that a mesh that was cut in two finds together again, and do not keep the
+    /// living from having a tunnel. A node with a tunnel to it is alive, whatever is said of it.
     fn wanted(&self, snapshot: &Snapshot, view: &View) -> Vec<PeerTarget> {
         let fleet = &snapshot.policy.fleet;
         let own = &snapshot.here.node;
@@ -66,11 +69,12 @@ impl Mesh {
         for (node, member) in &view.members {
             let announcement = &member.announcement;
             if node != own && !fleet.revoked.contains(node) {
-                by_region.entry(&announcement.region).or_default().push(announcement);
+                let alive = member.alive || self.links.to(node).is_some();
+                by_region.entry((&announcement.region, alive)).or_default().push(announcement);
             }
         }
         let mut targets = Vec::new();
-        for (region, members) in by_region {
+        for ((region, _), members) in by_region {
             let Some(index) = fleet.region_by_name(region) else { continue };
             let expected_rtt = expected_rtt(fleet, snapshot.here.region, index);
             let names = members.iter().map(|member| &member.node);
@@ -113,3 +117,6 @@ fn expected_rtt(fleet: &Fleet, here: RegionIndex, there: RegionIndex) -> Duratio
         _ => Duration::ZERO,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,6 +24,8 @@ pub struct Tracking {
     load: Cell<f32>,
     kept: RefCell<BTreeMap<PeerId, (PeerTarget, Option<String>)>>,
     tunnels: watch::Sender<Arc<Vec<TunnelStatus>>>,
+    /// Whether `kept` says something that `tunnels` does not.
+    unpublished: Cell<bool>,
 }
 
 impl Tracking {
@@ -38,6 +40,7 @@ impl Tracking {
             load: Cell::new(0.0),
             kept: RefCell::default(),
             tunnels: watch::Sender::new(Arc::default()),
+            unpublished: Cell::new(false),
         }
     }
 
@@ -78,11 +81,14 @@ impl Tracking {
     pub fn keep(&self, target: &PeerTarget) {
         let reason = Some("not dialled yet".to_owned());
         self.kept.borrow_mut().insert(target.id, (target.clone(), reason));
+        self.unpublished.set(true);
+        self.touched.notify_one();
     }
 
     /// A peer is no longer wanted.
     pub fn remove(&self, peer: PeerId) {
         self.kept.borrow_mut().remove(&peer);
+        self.unpublished.set(true);
         self.touch(|tracker, _| tracker.remove(peer));
     }
 
@@ -116,6 +122,7 @@ impl Tracking {
     fn set_reason(&self, peer: PeerId, reason: Option<String>) {
         if let Some((_, known)) = self.kept.borrow_mut().get_mut(&peer) {
             *known = reason;
+            self.unpublished.set(true);
         }
     }
 
@@ -134,8 +141,12 @@ impl Tracking {
         while let Some(event) = tracker.poll_event() {
             log(&event);
         }
-        if let Some(state) = tracker.poll_state() {
+        let state = tracker.poll_state();
+        let news = self.unpublished.take() || state.is_some();
+        if let Some(state) = state {
             shared.update(|snapshot| snapshot.mesh = state);
+        }
+        if news {
             self.tunnels.send_replace(Arc::new(self.statuses(&tracker)));
         }
     }
@@ -194,3 +205,6 @@ fn log(event: &MeshEvent) {
         MeshEvent::EventsLost { count } => tracing::warn!(count, "events of the mesh were dropped"),
     }
 }
+
+#[cfg(test)]
+mod tests;

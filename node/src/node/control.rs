@@ -14,6 +14,7 @@ use quinn::Endpoint;
 use tokio::sync::{mpsc, watch};
 
 use super::announce::{self, announcement};
+use super::reload::Stamps;
 use super::{StartError, reload, start};
 use crate::admin::{self, AdminState, RemoteCall};
 use crate::documents::Documents;
@@ -30,7 +31,7 @@ pub(super) struct ControlSetup {
     pub(super) config: Rc<NodeConfig>,
     pub(super) shared: Arc<Shared>,
     pub(super) identity: Identity,
-    pub(super) documents: (Documents, document::Documents),
+    pub(super) documents: (Documents, document::Documents, Stamps),
     pub(super) endpoint: Endpoint,
     pub(super) admin: Box<dyn Listener>,
     pub(super) generation: Generation,
@@ -69,9 +70,9 @@ pub(super) async fn start(mut setup: ControlSetup) -> Result<Vec<Task>, StartErr
     let (policies, policy) = watch::channel(Arc::clone(&snapshot.policy));
     let (policy_now, pools_now) = (Arc::clone(&snapshot.policy), Arc::clone(&snapshot.pools));
     let (checked, states) = watch::channel(CheckedPolicy { policy: policy_now, pools: pools_now });
-    let (documents, loaded) = documents;
+    let (documents, loaded, stamps) = documents;
     let geo = config.geo.clone();
-    let watched = reload::Watched { world: world.clone(), identity, documents, loaded, geo };
+    let watched = reload::Watched { world: world.clone(), identity, documents, loaded, stamps, geo };
     let activated = reload::activate(Arc::clone(&shared), Rc::clone(&tracking), own.region.clone(), states);
     tasks.extend([
         task::spawn("tracker", mesh::track(Rc::clone(&tracking), Arc::clone(&shared), refusals)),

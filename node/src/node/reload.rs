@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use graticule_gossip_core::RegionName;
 use graticule_node_core::Policy;
@@ -27,25 +27,69 @@ pub(super) struct Watched {
     /// What is in force.
     pub(super) loaded: document::Documents,
     pub(super) geo: GeoConfig,
+    /// Of the files that were read last.
+    pub(super) stamps: Stamps,
+}
+
+/// Change whenever files do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stamps {
+    documents: u64,
+    databases: u64,
+}
+
+impl Stamps {
+    /// Those of the files as they are. To be taken before they are read.
+    pub(super) fn now(world: &World, documents: &Documents, geo: &GeoConfig) -> Self {
+        Self { documents: documents.stamp(), databases: geo::stamp(&*world.disk, &geo.databases) }
+    }
 }
 
 /// Reloads what has changed; what is broken keeps its last good form, and says so.
 pub(super) async fn watch(mut watched: Watched, shared: Arc<Shared>, policies: watch::Sender<Arc<Policy>>) {
     let mut ticks = interval(WATCH_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut documents = watched.documents.stamp();
-    let mut databases = geo::stamp(&*watched.world.disk, &watched.geo.databases);
     let mut said = None;
+    let mut expiry = Expiry::default();
     loop {
         ticks.tick().await;
         reload_identity(&watched.identity, &mut said);
-        if std::mem::replace(&mut documents, watched.documents.stamp()) != documents {
+        let now = watched.world.clock.wall();
+        if let Some(left) = expiry.due(watched.identity.expires_in(now), now) {
+            let (days, hours) = (left.as_secs() / DAY.as_secs(), left.as_secs() % DAY.as_secs() / 3_600);
+            tracing::warn!(
+                days,
+                hours,
+                "this node's certificate expires soon: issue a new one (graticule ca issue)"
+            );
+        }
+        let found = Stamps::now(&watched.world, &watched.documents, &watched.geo);
+        let before = std::mem::replace(&mut watched.stamps, found);
+        if before.documents != found.documents {
             reload_documents(&mut watched, &shared, &policies);
         }
-        let found = geo::stamp(&*watched.world.disk, &watched.geo.databases);
-        if std::mem::replace(&mut databases, found) != databases {
+        if before.databases != found.databases {
             reload_geo(&watched, &shared);
         }
+    }
+}
+
+/// When to warn of the end of a certificate: from 30 days before it, once a day.
+#[derive(Debug, Default)]
+struct Expiry {
+    warned: Option<SystemTime>,
+}
+
+impl Expiry {
+    /// The time that is left, if it is to be told now.
+    fn due(&mut self, left: Duration, now: SystemTime) -> Option<Duration> {
+        // A clock that was set back says nothing about when it was said.
+        let recently = |warned| now.duration_since(warned).is_ok_and(|since: Duration| since < DAY);
+        if left > EXPIRY_WARNING || self.warned.is_some_and(recently) {
+            return None;
+        }
+        self.warned = Some(now);
+        Some(left)
     }
 }
 
@@ -124,3 +168,9 @@ pub(super) async fn activate(
 }
 
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
+const DAY: Duration = Duration::from_hours(24);
+/// How long before a certificate's end the warnings begin.
+const EXPIRY_WARNING: Duration = Duration::from_hours(30 * 24);
+
+#[cfg(test)]
+mod tests;

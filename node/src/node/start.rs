@@ -15,6 +15,7 @@ use http::HeaderValue;
 use tokio::sync::{oneshot, watch};
 
 use super::control::{self, ControlSetup};
+use super::reload::Stamps;
 use super::worker::{self, WorkerSetup};
 use super::{Addresses, GossipCodec, Node, StartError, Threads, Worker, geo};
 use crate::documents::Documents;
@@ -34,6 +35,8 @@ pub(super) async fn start(
 ) -> Result<Node, StartError> {
     let identity = load_identity(&world, &config)?;
     let documents = Documents::new(config.documents.clone(), Arc::clone(&world.disk));
+    // Before anything is read, so that a change while it is read is found later.
+    let stamps = Stamps::now(&world, &documents, &config.geo);
     let loaded = documents.load().map_err(StartError::Documents)?;
     loaded.warnings.iter().for_each(|warning| tracing::warn!(%warning, "documents"));
     let locator = geo::load(&world, &config.geo).map_err(StartError::Geo)?;
@@ -56,7 +59,7 @@ pub(super) async fn start(
         config,
         shared: Arc::clone(&shared),
         identity,
-        documents: (documents, loaded.documents),
+        documents: (documents, loaded.documents, stamps),
         endpoint,
         admin,
         generation,
@@ -228,3 +231,6 @@ fn settings(config: &NodeConfig, worker: usize) -> GatewaySettings {
 
 const GENERATION: &str = "generation";
 const GENERATION_BYTES_MAX: usize = 32;
+
+#[cfg(test)]
+mod tests;

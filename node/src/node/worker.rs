@@ -14,6 +14,7 @@ use tokio::time::timeout;
 
 use super::StartError;
 use crate::gateway::{Gateway, GatewaySettings};
+use crate::identity::refusal::Refusal;
 use crate::identity::{Expect, Identity, PeerIdentity};
 use crate::ingress::{self, IngressLimits};
 use crate::pool::Connections;
@@ -72,10 +73,10 @@ fn start(setup: WorkerSetup) -> Result<(Vec<Task>, SocketAddr), StartError> {
     let gateway = Rc::new(gateway);
     let dialler = Rc::new(Dialler { world, shared, identity, endpoint: endpoint.clone(), index });
     let accepting = {
-        let (shared, gateway) = (Arc::clone(&dialler.shared), Rc::clone(&gateway));
+        let (admitting, gateway) = (Rc::clone(&dialler), Rc::clone(&gateway));
         tunnel::accept(
             endpoint,
-            move |peer| admit(&shared, peer),
+            move |peer| admit(&admitting.shared, &admitting.world, peer),
             move |connection, _| serve_connection(connection, Rc::clone(&gateway)),
         )
     };
@@ -88,9 +89,9 @@ fn start(setup: WorkerSetup) -> Result<(Vec<Task>, SocketAddr), StartError> {
     Ok((tasks, address))
 }
 
-fn admit(shared: &Shared, peer: &PeerIdentity) -> Result<(), String> {
+fn admit(shared: &Shared, world: &World, peer: &PeerIdentity) -> Result<(), Refusal> {
     let snapshot = shared.snapshot();
-    tunnel::admit(&snapshot.policy.fleet, &snapshot.here.node, peer)
+    tunnel::admit(&snapshot.policy.fleet, &snapshot.here.node, peer, world.clock.wall())
 }
 
 /// Tells the tunnels who is suspect and who is reachable, with every snapshot.
@@ -128,19 +129,16 @@ impl Dialler {
         let mut backoff = Backoff::default();
         let mut chance = self.world.chance.generator();
         loop {
-            match tunnel::dial(&self.endpoint, &self.identity, self.target(&tunnel), |peer| {
-                admit(&self.shared, peer)
-            })
-            .await
-            {
-                Ok((connection, _)) => {
+            let admit = |peer: &_| admit(&self.shared, &self.world, peer);
+            match tunnel::dial(&self.endpoint, &self.identity, self.target(&tunnel), admit).await {
+                Ok((connection, peer)) => {
                     let begun = self.world.clock.now();
                     tunnel.set_connection(Some(connection.clone()));
-                    let error = connection.closed().await;
+                    let ending = tunnel::until_closed(&connection, &peer, admit).await;
                     tunnel.set_connection(None);
                     backoff.ended(self.world.clock.now().since(begun));
-                    let (node, reason) = (&tunnel.target.node, tunnel::close_text(&error));
-                    tracing::debug!(%node, worker = self.index, %reason, "a worker's tunnel ended");
+                    let (node, reason) = (&tunnel.target.node, ending.reason);
+                    tracing::debug!(%node, worker = self.index, reason, "a worker's tunnel ended");
                 }
                 Err(error) => {
                     let node = &tunnel.target.node;

@@ -31,15 +31,15 @@ use crate::task::{self, Task};
 use crate::world::{Clock, Listener, Net, Stream, World};
 
 /// A body of any kind.
-pub(super) type AnyBody = UnsyncBoxBody<Bytes, Box<dyn Error + Send + Sync>>;
+pub(crate) type AnyBody = UnsyncBoxBody<Bytes, Box<dyn Error + Send + Sync>>;
 
-pub(super) fn full(content: impl Into<Bytes>) -> AnyBody {
+pub(crate) fn full(content: impl Into<Bytes>) -> AnyBody {
     Full::new(content.into()).map_err(|never| match never {}).boxed_unsync()
 }
 
 /// A body that comes as it is sent.
 #[derive(Debug)]
-pub(super) struct ChannelBody(pub(super) mpsc::Receiver<Result<Frame<Bytes>, io::Error>>);
+pub(crate) struct ChannelBody(pub(crate) mpsc::Receiver<Result<Frame<Bytes>, io::Error>>);
 
 impl Body for ChannelBody {
     type Data = Bytes;
@@ -54,14 +54,14 @@ impl Body for ChannelBody {
 }
 
 /// The sender of a body, and the body.
-pub(super) fn channel() -> (mpsc::Sender<Result<Frame<Bytes>, io::Error>>, ChannelBody) {
+pub(crate) fn channel() -> (mpsc::Sender<Result<Frame<Bytes>, io::Error>>, ChannelBody) {
     let (sender, receiver) = mpsc::channel(1);
     (sender, ChannelBody(receiver))
 }
 
 /// An endless body of 16 KiB pieces that counts those that were asked for.
 #[derive(Debug)]
-pub(super) struct Endless(pub(super) Arc<Mutex<usize>>);
+pub(crate) struct Endless(pub(crate) Arc<Mutex<usize>>);
 
 impl Body for Endless {
     type Data = Bytes;
@@ -78,25 +78,25 @@ impl Body for Endless {
 
 /// What a backend has seen.
 #[derive(Debug, Default)]
-pub(super) struct Seen {
+pub(crate) struct Seen {
     /// Connections that were ever opened.
-    pub(super) connections: Cell<usize>,
+    pub(crate) connections: Cell<usize>,
     /// Connections that are open.
-    pub(super) open: Cell<usize>,
+    pub(crate) open: Cell<usize>,
     /// Requests that came in.
-    pub(super) requests: Cell<usize>,
+    pub(crate) requests: Cell<usize>,
 }
 
 /// A hyper server; it ends when this is dropped.
-pub(super) struct Backend {
-    pub(super) address: SocketAddr,
-    pub(super) seen: Rc<Seen>,
+pub(crate) struct Backend {
+    pub(crate) address: SocketAddr,
+    pub(crate) seen: Rc<Seen>,
     _task: Task,
 }
 
 impl Backend {
     /// On a port of the loopback interface.
-    pub(super) async fn on_loopback<F, A>(answer: F) -> Self
+    pub(crate) async fn on_loopback<F, A>(answer: F) -> Self
     where
         F: Fn(Request<Incoming>) -> A + 'static,
         A: Future<Output = Response<AnyBody>> + 'static,
@@ -116,7 +116,7 @@ impl Backend {
     }
 
     /// In memory.
-    pub(super) fn in_memory<F, A>(net: &MemoryNet, answer: F) -> Self
+    pub(crate) fn in_memory<F, A>(net: &MemoryNet, answer: F) -> Self
     where
         F: Fn(Request<Incoming>) -> A + 'static,
         A: Future<Output = Response<AnyBody>> + 'static,
@@ -153,18 +153,18 @@ where
 
 /// TCP in memory: connections carry 64 KiB each way before they hold the writer up.
 #[derive(Debug, Default)]
-pub(super) struct MemoryNet {
+pub(crate) struct MemoryNet {
     listeners: Mutex<BTreeMap<SocketAddr, mpsc::Sender<DuplexStream>>>,
     /// Every address that was connected to, in order.
-    pub(super) attempts: Mutex<Vec<SocketAddr>>,
+    pub(crate) attempts: Mutex<Vec<SocketAddr>>,
 }
 
 impl MemoryNet {
     /// Nobody answers there, not even with a refusal.
-    pub(super) const BLACK_HOLE: SocketAddr =
+    pub(crate) const BLACK_HOLE: SocketAddr =
         SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 80);
 
-    pub(super) fn listen_in_memory(&self) -> (SocketAddr, mpsc::Receiver<DuplexStream>) {
+    pub(crate) fn listen_in_memory(&self) -> (SocketAddr, mpsc::Receiver<DuplexStream>) {
         let mut listeners = self.listeners.lock().unwrap();
         let address = SocketAddr::from((Ipv4Addr::new(10, 0, 0, 1), 1 + listeners.len() as u16));
         let (sender, receiver) = mpsc::channel(1_024);
@@ -173,7 +173,7 @@ impl MemoryNet {
     }
 
     /// A world with this net, and a clock that follows the runtime's.
-    pub(super) fn world(self: &Arc<Self>) -> World {
+    pub(crate) fn world(self: &Arc<Self>) -> World {
         let net = Arc::clone(self);
         World { net, clock: Arc::new(RuntimeClock(Instant::now())), ..World::system() }
     }
@@ -220,7 +220,7 @@ impl Clock for RuntimeClock {
 }
 
 /// Waits until `condition` holds, and fails if that takes more than two seconds.
-pub(super) async fn eventually(what: &str, condition: impl Fn() -> bool) {
+pub(crate) async fn eventually(what: &str, condition: impl Fn() -> bool) {
     let start = Instant::now();
     while !condition() {
         assert!(start.elapsed() < Duration::from_secs(2), "not within two seconds: {what}");

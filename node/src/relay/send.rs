@@ -122,6 +122,7 @@ impl<M: Fn() -> bool> Exchange<'_, M> {
                 Ok(())
             }
             Ok(Some(ResponseFrame::Refused(reason))) => Err(Failure::Refused(reason)),
+            Err(error) if error.is_after_accepted() => Err(Failure::Sent(Reason::BackendFailed)),
             Ok(_) | Err(_) => Err(UNSENT),
         }
     }
@@ -138,8 +139,10 @@ impl<M: Fn() -> bool> Exchange<'_, M> {
                 Ok(Some(ResponseFrame::Head(head))) => return Ok(head),
                 Ok(Some(ResponseFrame::Informational(_))) => {}
                 Ok(Some(ResponseFrame::Refused(reason))) => return Err(after_accepted(reason)),
-                Ok(_) | Err(ReadError::Frame(_)) => return Err(Failure::Sent(Reason::BackendFailed)),
-                Err(_) => return Err(Failure::Sent(Reason::TunnelLost)),
+                Err(error @ ReadError::Stream(_)) if !error.is_after_accepted() => {
+                    return Err(Failure::Sent(Reason::TunnelLost));
+                }
+                Ok(_) | Err(_) => return Err(Failure::Sent(Reason::BackendFailed)),
             }
         }
     }
@@ -148,8 +151,10 @@ impl<M: Fn() -> bool> Exchange<'_, M> {
 /// A refusal after `accepted` says how far the request came.
 fn after_accepted(reason: Reason) -> Failure {
     match reason {
-        Reason::BackendFailed | Reason::BackendTimeout => Failure::Sent(reason),
-        reason => Failure::Refused(reason),
+        Reason::BackendUnreachable | Reason::NoCompliantRegion | Reason::PolicySkew => {
+            Failure::Refused(reason)
+        }
+        reason => Failure::Sent(reason),
     }
 }
 
@@ -175,3 +180,6 @@ fn answer(
 /// How long a peer at its limit of streams, or one that is being dialled, may keep a request waiting.
 const OPEN_TIMEOUT: Duration = Duration::from_millis(500);
 const UNSENT: Failure = Failure::Unsent(Reason::TunnelLost);
+
+#[cfg(test)]
+mod tests;

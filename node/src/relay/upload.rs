@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::{Body, Frame};
 use tokio::sync::Notify;
 
@@ -20,8 +21,9 @@ pub struct Upload(Rc<State>);
 struct State {
     rest: RefCell<RequestBody>,
     kept: RefCell<Vec<Bytes>>,
+    kept_trailers: RefCell<Option<HeaderMap>>,
     kept_bytes: Cell<usize>,
-    /// Whether something was sent that is not kept.
+    /// Whether something was sent that is not kept, or the body failed: it is never whole again.
     gone: Cell<bool>,
     /// Whether `accepted` has come, so that the body may be longer than what is kept.
     released: Cell<bool>,
@@ -36,6 +38,7 @@ impl Upload {
         Self(Rc::new(State {
             rest: RefCell::new(body),
             kept: RefCell::default(),
+            kept_trailers: RefCell::default(),
             kept_bytes: Cell::new(0),
             gone: Cell::new(false),
             released: Cell::new(false),
@@ -57,13 +60,14 @@ impl Upload {
     /// `accepted` has come: the rest may follow.
     pub fn release(&self) {
         self.0.released.set(true);
-        if !self.0.idempotent {
-            self.0.forget();
+        let something = self.0.kept_bytes.get() > 0 || self.0.kept_trailers.borrow().is_some();
+        if something && !self.0.wants(0) {
+            self.0.lose();
         }
         self.0.wake.notify_one();
     }
 
-    /// Whether all that was sent is kept.
+    /// Whether all that was sent is kept, and the body is in order.
     pub fn is_whole(&self) -> bool {
         !self.0.gone.get()
     }
@@ -74,7 +78,7 @@ impl Upload {
             return None;
         }
         let mut body = self.0.rest.take();
-        body.put_back(self.0.kept.take().into_iter());
+        body.put_back(self.0.kept.take().into_iter(), self.0.kept_trailers.take());
         self.0.kept_bytes.set(0);
         self.0.released.set(false);
         Some(body)
@@ -110,19 +114,24 @@ impl State {
             self.wake.notified().await;
         }
         let frame = poll_fn(|cx| Pin::new(&mut *self.rest.borrow_mut()).poll_frame(cx)).await?;
-        if let Ok(frame) = &frame {
-            self.keep(frame);
+        match &frame {
+            Ok(frame) => self.keep(frame),
+            // What comes after a failure looks like an end, and is none.
+            Err(_) => self.lose(),
         }
         Some(frame)
     }
 
     fn keep(&self, frame: &Frame<Bytes>) {
-        match frame.data_ref() {
-            Some(chunk) if self.wants(chunk.len()) => {
-                self.kept_bytes.set(self.kept_bytes.get() + chunk.len());
-                self.kept.borrow_mut().push(Bytes::clone(chunk));
-            }
-            _ => self.forget(),
+        let bytes = frame.data_ref().map_or(0, Bytes::len);
+        if !self.wants(bytes) {
+            return self.lose();
+        }
+        self.kept_bytes.set(self.kept_bytes.get() + bytes);
+        if let Some(chunk) = frame.data_ref() {
+            self.kept.borrow_mut().push(Bytes::clone(chunk));
+        } else if let Some(trailers) = frame.trailers_ref() {
+            self.kept_trailers.replace(Some(HeaderMap::clone(trailers)));
         }
     }
 
@@ -131,12 +140,16 @@ impl State {
         !self.gone.get() && (!self.released.get() || self.idempotent && fits)
     }
 
-    fn forget(&self) {
-        let something = self.kept_bytes.replace(0) > 0 || self.released.get();
-        self.gone.set(self.gone.get() || something);
-        self.kept.borrow_mut().clear();
+    fn lose(&self) {
+        self.gone.set(true);
+        self.kept_bytes.set(0);
+        self.kept.take();
+        self.kept_trailers.take();
     }
 }
 
-/// What is kept of a body for sending it again.
+/// What is kept of a body for sending it again; before `accepted`, the chunk that reaches it is kept to its end.
 pub const REPLAY_BYTES_MAX: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests;

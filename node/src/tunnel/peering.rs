@@ -5,7 +5,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use graticule_gossip_core::NodeName;
 use graticule_node_core::policy::Fleet;
@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::transport::{TransportSettings, close_text, transport};
+use crate::identity::refusal::{self, Refusal};
 use crate::identity::{Expect, Identity, PeerIdentity};
 use crate::task;
 
@@ -64,7 +65,7 @@ pub async fn dial(
     endpoint: &Endpoint,
     identity: &Identity,
     dial: Dial,
-    admit: impl Fn(&PeerIdentity) -> Result<(), String>,
+    admit: impl Fn(&PeerIdentity) -> Result<(), Refusal>,
 ) -> Result<(Connection, PeerIdentity), PeeringError> {
     let local = |error: &dyn fmt::Display| PeeringError::Local(error.to_string());
     let mut config = identity.client_config(dial.expect).map_err(|error| local(&error))?;
@@ -82,36 +83,72 @@ pub async fn dial(
 
 fn admitted(
     connection: &Connection,
-    admit: impl Fn(&PeerIdentity) -> Result<(), String>,
+    admit: impl Fn(&PeerIdentity) -> Result<(), Refusal>,
 ) -> Result<PeerIdentity, PeeringError> {
-    let checked = Identity::peer(connection).map_err(|error| error.to_string());
-    checked.and_then(|peer| admit(&peer).map(|()| peer)).map_err(|reason| {
-        connection.close(NOT_ADMITTED, reason.as_bytes());
-        PeeringError::NotAdmitted(reason)
-    })
+    let peer = Identity::peer(connection).map_err(|error| {
+        connection.close(UNREADABLE, error.to_string().as_bytes());
+        PeeringError::NotAdmitted(error.to_string())
+    })?;
+    admit(&peer).map_err(|refusal| {
+        refusal.close(connection);
+        PeeringError::NotAdmitted(format!(
+            "{} (node `{}`, region `{}`)",
+            refusal.text(),
+            peer.node,
+            peer.region
+        ))
+    })?;
+    Ok(peer)
 }
 
-/// Whether the fleet wants a peer: its region is known and its name is neither revoked nor this node's own.
-pub fn admit(fleet: &Fleet, own: &NodeName, peer: &PeerIdentity) -> Result<(), String> {
+/// Whether the fleet wants a peer at `now`: its certificate has not expired, its region is known, and its name is
+/// neither revoked nor this node's own. Asked when a tunnel begins and for as long as it stands.
+pub fn admit(fleet: &Fleet, own: &NodeName, peer: &PeerIdentity, now: SystemTime) -> Result<(), Refusal> {
     if fleet.revoked.contains(&peer.node) {
-        return Err(format!("node `{}` is revoked in the fleet document", peer.node));
+        Err(refusal::REVOKED)
+    } else if fleet.region_by_name(&peer.region).is_none() {
+        Err(refusal::UNKNOWN_REGION)
+    } else if peer.node == *own {
+        Err(refusal::SAME_NAME)
+    } else if peer.not_after <= now {
+        Err(refusal::EXPIRED)
+    } else {
+        Ok(())
     }
-    if fleet.region_by_name(&peer.region).is_none() {
-        return Err(format!(
-            "region `{}` in the certificate of `{}` is not in the fleet document",
-            peer.region, peer.node
-        ));
+}
+
+/// How a tunnel ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ending {
+    /// Why: the peer's words, this node's or the network's.
+    pub reason: String,
+    /// Whether it had stood for a moment before: a peer may close one as soon as it has looked at a certificate.
+    pub stood: bool,
+}
+
+/// Waits for the end of a tunnel, and ends it as soon as the peer is no longer admitted.
+pub async fn until_closed(
+    connection: &Connection,
+    peer: &PeerIdentity,
+    admit: impl Fn(&PeerIdentity) -> Result<(), Refusal>,
+) -> Ending {
+    let mut stood = false;
+    loop {
+        if let Ok(error) = timeout(STANDING_CHECK_INTERVAL, connection.closed()).await {
+            return Ending { reason: close_text(&error), stood };
+        }
+        stood = true;
+        if let Err(refusal) = admit(peer) {
+            refusal.close(connection);
+            return Ending { reason: refusal.text().to_owned(), stood };
+        }
     }
-    if peer.node == *own {
-        return Err(format!("`{own}` is this node's own name: two processes have one certificate"));
-    }
-    Ok(())
 }
 
 /// Accepts tunnels until the endpoint is closed; `serve` runs one for as long as it lasts.
 pub async fn accept<F: Future<Output = ()> + 'static>(
     endpoint: Endpoint,
-    admit: impl Fn(&PeerIdentity) -> Result<(), String> + 'static,
+    admit: impl Fn(&PeerIdentity) -> Result<(), Refusal> + 'static,
     serve: impl Fn(Connection, PeerIdentity) -> F + 'static,
 ) {
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
@@ -126,7 +163,11 @@ pub async fn accept<F: Future<Output = ()> + 'static>(
         task::spawn_detached("accepted tunnel", async move {
             let from = incoming.remote_address();
             match handshake(incoming, &*admit).await {
-                Ok((connection, peer)) => serve(connection, peer).await,
+                Ok((connection, peer)) => {
+                    let serving = serve(connection.clone(), peer.clone());
+                    let (ending, ()) = tokio::join!(until_closed(&connection, &peer, &*admit), serving);
+                    tracing::debug!(node = %peer.node, %from, reason = ending.reason, "an accepted tunnel ended");
+                }
                 Err(error) => tracing::warn!(%from, reason = %error, "refused a peer"),
             }
             drop(slot);
@@ -136,7 +177,7 @@ pub async fn accept<F: Future<Output = ()> + 'static>(
 
 async fn handshake(
     incoming: Incoming,
-    admit: impl Fn(&PeerIdentity) -> Result<(), String>,
+    admit: impl Fn(&PeerIdentity) -> Result<(), Refusal>,
 ) -> Result<(Connection, PeerIdentity), PeeringError> {
     let connection = timeout(CONNECT_DEADLINE, incoming)
         .await
@@ -152,5 +193,10 @@ pub const CONNECT_DEADLINE: Duration = Duration::from_secs(3);
 const CONNECTIONS_MAX: usize = 4_096;
 /// Certificates name nodes by URI, so the name that TLS sends says nothing.
 const SERVER_NAME: &str = "graticule";
-/// Tells a peer whose certificate is in order that it is not wanted all the same; the text says why.
-const NOT_ADMITTED: VarInt = VarInt::from_u32(0x101);
+/// Tells a peer that its certificate passed the handshake and cannot be read all the same; the text says why.
+const UNREADABLE: VarInt = VarInt::from_u32(0x100);
+/// How long a peer that is no longer wanted may keep a tunnel.
+const STANDING_CHECK_INTERVAL: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests;

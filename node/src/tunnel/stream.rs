@@ -35,6 +35,15 @@ impl fmt::Display for ReadError {
 
 impl std::error::Error for ReadError {}
 
+impl ReadError {
+    /// Whether the peer had accepted the request before it broke off. A reset overtakes what was sent before it, so
+    /// `accepted` itself may never be seen.
+    pub fn is_after_accepted(&self) -> bool {
+        let Self::Stream(quinn::ReadError::Reset(reset)) = self else { return false };
+        *reset == code(Reset::UpstreamFailed)
+    }
+}
+
 /// The kind of a stream that a peer has opened.
 pub async fn kind(stream: &mut RecvStream) -> Result<StreamKind, BodyError> {
     let mut preface = [0; PREFACE_BYTES];
@@ -90,13 +99,14 @@ pub struct FrameWriter {
     stream: SendStream,
     buffer: BytesMut,
     length: BodyLength,
+    accepted: bool,
     ended: bool,
 }
 
 impl FrameWriter {
     /// Writes to `stream`, first of all what is in `buffer`.
     pub fn new(stream: SendStream, buffer: BytesMut) -> Self {
-        Self { stream, buffer, length: BodyLength::None, ended: false }
+        Self { stream, buffer, length: BodyLength::None, accepted: false, ended: false }
     }
 
     /// What follows is a body of this length.
@@ -106,6 +116,7 @@ impl FrameWriter {
 
     /// The serving node takes the request.
     pub async fn accepted(&mut self) -> Result<(), WriteError> {
+        self.accepted = true;
         framing::encode_accepted(&mut self.buffer);
         self.flush().await
     }
@@ -185,7 +196,9 @@ impl FrameWriter {
 impl Drop for FrameWriter {
     fn drop(&mut self) {
         if !self.ended {
-            let _ = self.stream.reset(code(Reset::Cancelled));
+            // A reset can overtake what was written before it: one after `accepted` must not look like one without.
+            let reset = if self.accepted { Reset::UpstreamFailed } else { Reset::Cancelled };
+            let _ = self.stream.reset(code(reset));
         }
     }
 }
@@ -201,3 +214,6 @@ fn code(reset: Reset) -> VarInt {
 const CHUNK_BYTES_MAX: usize = 64 * 1024;
 /// Up to here one copy is cheaper than a second chunk.
 const COPY_BYTES_MAX: usize = 2 * 1024;
+
+#[cfg(test)]
+mod tests;

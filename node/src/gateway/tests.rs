@@ -1,0 +1,494 @@
+//! Nodes with real ingress, tunnels and backends, as a client sees them.
+
+use std::cell::Cell;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use graticule_node_core::Policy;
+use graticule_node_core::headers::ClientAddressHeader;
+use graticule_node_core::mesh::PeerId;
+use http_body_util::BodyExt;
+
+use super::*;
+use crate::ingress::{self, IngressLimits};
+use crate::pool::testing::{AnyBody, Backend, full};
+use crate::relay::serve_connection;
+use crate::shared::PeerTarget;
+use crate::task::{self, Task};
+use crate::testing::{LOOPBACK, Pair, eventually, pair, policy, raw, run, snapshot, target, tenant};
+
+/// One node: a worker's gateway behind a real listener.
+struct Site {
+    address: SocketAddr,
+    gateway: Rc<Gateway>,
+    tasks: Vec<Task>,
+    refusals: tokio::sync::mpsc::Receiver<(PeerId, graticule_node_core::policy::TenantId)>,
+}
+
+impl Site {
+    async fn new(snapshot: Snapshot) -> Self {
+        Self::with_limit(snapshot, 100).await
+    }
+
+    async fn with_limit(snapshot: Snapshot, requests_in_flight_max: u32) -> Self {
+        let world = World::system();
+        let name = snapshot.here.node.clone();
+        let (shared, refusals) = Shared::new(snapshot, 1);
+        let in_flight = shared.in_flight.worker(0).unwrap();
+        let text = |text: String| HeaderValue::try_from(text).unwrap();
+        let settings = GatewaySettings {
+            client_address: ClientAddressRule {
+                header: ClientAddressHeader::XForwardedFor,
+                trusted: Vec::new(),
+            },
+            requests_in_flight_max,
+            worker: 0,
+            via_1_0: text(format!("1.0 {name}")),
+            via: text(format!("1.1 {name}")),
+            proxy_status: text(name.to_string()),
+            name,
+        };
+        let (backends, tunnels) = (Connections::new(&world), Rc::default());
+        let gateway = Gateway::new(Arc::new(shared), world.clone(), backends, tunnels, settings, in_flight);
+        let gateway = Rc::new(gateway);
+        let listener = world.net.listen(LOOPBACK, false).unwrap();
+        let address = listener.local_address().unwrap();
+        let limits = IngressLimits {
+            connections_max: 10,
+            head_bytes_max: 16 * 1024,
+            headers_max: 50,
+            head_timeout: Duration::from_secs(5),
+        };
+        let tasks = vec![task::spawn("ingress", ingress::run(listener, limits, Rc::clone(&gateway)))];
+        Self { address, gateway, tasks, refusals }
+    }
+
+    async fn get(&self, path: &str, more: &str) -> String {
+        self.ask("GET", path, more).await
+    }
+
+    /// One request to `acme.example`; `more` are header lines, and then a body.
+    async fn ask(&self, method: &str, path: &str, more: &str) -> String {
+        let separator = if more.contains("\r\n\r\n") { "" } else { "\r\n" };
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nhost: acme.example\r\nconnection: close\r\n{more}{separator}"
+        );
+        raw(self.address, &request).await
+    }
+}
+
+/// An edge in `us` with a tunnel to a node in `eu`.
+struct Fleet {
+    edge: Site,
+    node: Site,
+    pair: Pair,
+}
+
+impl Fleet {
+    async fn new(at_edge: Policy, at_node: Policy) -> Self {
+        let pair = pair().await;
+        let peer = target(0, "node-1", "eu", pair.node.endpoint.local_addr().unwrap());
+        let edge = Site::new(snapshot(at_edge, ("edge-1", "us"), std::slice::from_ref(&peer))).await;
+        let mut node = Site::new(snapshot(at_node, ("node-1", "eu"), &[])).await;
+        keep(&edge, &[peer], &pair);
+        let serving = serve_connection(pair.node.connection.clone(), Rc::clone(&node.gateway));
+        node.tasks.push(task::spawn("serving", serving));
+        Self { edge, node, pair }
+    }
+}
+
+/// Gives the edge a tunnel to each peer; all lead over the pair's connection.
+fn keep(edge: &Site, peers: &[PeerTarget], pair: &Pair) {
+    edge.gateway.tunnels.retarget(peers, |tunnel| {
+        tunnel.set_connection(Some(pair.edge.connection.clone()));
+        task::spawn("kept", std::future::pending())
+    });
+}
+
+fn acme(countries: &[&str], pools: &[(&str, SocketAddr)]) -> Policy {
+    policy(&[tenant("acme", countries, pools)])
+}
+
+fn status(answer: &str) -> u16 {
+    answer.split(' ').nth(1).unwrap_or_else(|| panic!("no answer: {answer:?}")).parse().unwrap()
+}
+
+/// The values of a header, in order.
+fn values<'a>(answer: &'a str, name: &str) -> Vec<&'a str> {
+    let head = answer.split("\r\n\r\n").next().unwrap();
+    let lines = head.lines().filter_map(|line| line.split_once(": "));
+    lines.filter(|(line, _)| line.eq_ignore_ascii_case(name)).map(|(_, value)| value).collect()
+}
+
+fn body(answer: &str) -> &str {
+    answer.split_once("\r\n\r\n").unwrap().1
+}
+
+fn assert_refused(answer: &str, reason: Reason) {
+    let row = reason.row();
+    assert_eq!(status(answer), row.status, "{answer}");
+    assert_eq!(values(answer, "content-type"), ["application/problem+json"]);
+    let problem: serde_json::Value = serde_json::from_str(body(answer)).unwrap();
+    assert_eq!(problem["reason"], row.label, "{answer}");
+    assert_eq!(problem["status"], row.status);
+    assert_eq!(problem["type"], format!("urn:graticule:refusal:{}", row.label));
+    assert_eq!(problem["title"], row.title);
+    let proxy_status = values(answer, "proxy-status").join(",");
+    assert!(proxy_status.contains(&format!("error={}", row.proxy_error)), "{proxy_status}");
+    assert!(proxy_status.contains(&format!("details=\"{}\"", row.label)), "{proxy_status}");
+    let wait: Vec<_> = row.retry_after.iter().map(|wait| wait.as_secs().to_string()).collect();
+    assert_eq!(values(answer, "retry-after"), wait);
+}
+
+/// Answers with the request it got, as text; the body last.
+async fn echo(request: Request<Incoming>) -> Response<AnyBody> {
+    let (parts, body) = request.into_parts();
+    let mut said = format!("{} {}\n", parts.method, parts.uri);
+    for (name, value) in &parts.headers {
+        said += &format!("{name}: {}\n", value.to_str().unwrap());
+    }
+    let body = body.collect().await.unwrap().to_bytes();
+    said += &format!("\n{}", String::from_utf8_lossy(&body));
+    Response::new(full(said))
+}
+
+fn nowhere() -> SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap()
+}
+
+#[test]
+fn a_local_request_reaches_its_backend_as_a_proxy_passes_it_on() {
+    run(async {
+        let backend = Backend::on_loopback(echo).await;
+        let site =
+            Site::new(snapshot(acme(&["DE"], &[("eu", backend.address)]), ("node-1", "eu"), &[])).await;
+        let more = "connection: x-private\r\nx-private: 1\r\nkeep-alive: 5\r\nte: trailers\r\nupgrade: h2c\r\n\
+                    x-forwarded-for: 198.51.100.9\r\nx-request-id: id-1\r\nx-kept: yes\r\n";
+        let answer = site.get("/public//x?q=%41", more).await;
+        assert_eq!(status(&answer), 200, "{answer}");
+        let seen = body(&answer);
+        assert!(seen.contains("GET /public//x?q=%41\n"), "the target is passed on unchanged: {seen}");
+        for line in [
+            "host: acme.example",
+            "x-kept: yes",
+            "x-request-id: id-1",
+            "via: 1.1 node-1",
+            "x-forwarded-for: 127.0.0.1",
+        ] {
+            assert!(seen.contains(&format!("{line}\n")), "{line} in {seen}");
+        }
+        assert!(seen.contains("traceparent: 00-"));
+        for gone in ["x-private", "keep-alive", "upgrade", "connection", "198.51.100.9"] {
+            assert!(!seen.contains(gone), "{gone} in {seen}");
+        }
+        assert_eq!(values(&answer, "via"), ["1.1 node-1"]);
+        assert_eq!(values(&answer, "proxy-status"), ["node-1"]);
+    });
+}
+
+#[test]
+fn the_authority_of_the_target_is_the_host() {
+    run(async {
+        let backend = Backend::on_loopback(echo).await;
+        let site =
+            Site::new(snapshot(acme(&["DE"], &[("eu", backend.address)]), ("node-1", "eu"), &[])).await;
+        let answer = site.get("http://acme.example:8080/x", "").await;
+        assert!(body(&answer).contains("GET /x\n"), "{answer}");
+        assert!(body(&answer).contains("host: acme.example:8080\n"), "{answer}");
+    });
+}
+
+#[test]
+fn the_region_is_said_only_where_the_tenant_exposes_it_and_never_a_backends_word() {
+    run(async {
+        let backend = Backend::on_loopback(|_| async {
+            Response::builder().header("x-graticule-region", "mars").body(full("")).unwrap()
+        })
+        .await;
+        let document = tenant("acme", &["DE"], &[("eu", backend.address)]);
+        let secret = document.replace("[[match]]", "expose_region = false\n[[match]]");
+        let hidden = Site::new(snapshot(policy(&[secret]), ("node-1", "eu"), &[])).await;
+        assert!(values(&hidden.get("/", "").await, "x-graticule-region").is_empty());
+        let shown = Site::new(snapshot(policy(&[document]), ("node-1", "eu"), &[])).await;
+        assert_eq!(values(&shown.get("/", "").await, "x-graticule-region"), ["eu"]);
+    });
+}
+
+#[test]
+fn hop_by_hop_headers_of_a_backend_go_no_further() {
+    run(async {
+        let backend = Backend::on_loopback(|_| async {
+            let answer = Response::builder().header("connection", "x-private").header("x-private", "1");
+            answer.header("keep-alive", "timeout=5").header("x-kept", "yes").body(full("ok")).unwrap()
+        })
+        .await;
+        let site =
+            Site::new(snapshot(acme(&["DE"], &[("eu", backend.address)]), ("node-1", "eu"), &[])).await;
+        let answer = site.get("/", "").await;
+        assert_eq!(values(&answer, "x-kept"), ["yes"]);
+        assert!(values(&answer, "x-private").is_empty() && values(&answer, "keep-alive").is_empty());
+    });
+}
+
+#[test]
+fn what_breaks_the_rules_is_refused_with_its_reason() {
+    run(async {
+        let site = Site::new(snapshot(acme(&["DE"], &[("eu", nowhere())]), ("node-1", "eu"), &[])).await;
+        assert_refused(&site.ask("CONNECT", "acme.example:443", "").await, Reason::NotSupported);
+        for path in ["/a/../b", "/%2e%2e/b", "/a%", "/a%00", "/a%5cb"] {
+            assert_refused(&site.get(path, "").await, Reason::BadRequest);
+        }
+        assert_refused(&site.get("/", "host: other.example\r\n").await, Reason::BadRequest);
+        let looped = "via: 1.1 node-1, 1.1 edge-2, 1.1 node-1, 1.1 node-1, 1.1 node-1\r\n";
+        assert_refused(&site.get("/", looped).await, Reason::BadRequest);
+        let unknown = raw(site.address, "GET / HTTP/1.1\r\nhost: other.example\r\nconnection: close\r\n\r\n");
+        assert_refused(&unknown.await, Reason::UnknownTenant);
+        let long = format!("/{}", "x".repeat(17 * 1024));
+        assert!([414, 431].contains(&status(&site.get(&long, "").await)));
+    });
+}
+
+#[test]
+fn a_refusal_carries_the_requests_id() {
+    run(async {
+        let site = Site::new(snapshot(acme(&["US"], &[("us", nowhere())]), ("node-1", "eu"), &[])).await;
+        let answer = site.get("/", "x-request-id: id-7\r\n").await;
+        assert_refused(&answer, Reason::NoCompliantRegion);
+        assert_eq!(values(&answer, "x-request-id"), ["id-7"]);
+        assert!(body(&answer).contains("\"request_id\":\"id-7\""), "{answer}");
+    });
+}
+
+#[test]
+fn where_a_tenant_may_not_be_received_nothing_is_read() {
+    run(async {
+        let document = tenant("acme", &["US"], &[("us", nowhere())]);
+        let document = document.replace("[residency]\n", "[residency]\nreceive = \"allowed\"\n");
+        let site = Site::new(snapshot(policy(&[document]), ("node-1", "eu"), &[])).await;
+        // The body never comes.
+        let answer = site.ask("POST", "/", "content-length: 10\r\nexpect: 100-continue\r\n").await;
+        assert_refused(&answer, Reason::ReceiveNotAllowed);
+        assert!(!answer.starts_with("HTTP/1.1 100"));
+    });
+}
+
+#[test]
+fn an_expecting_client_is_told_to_go_on_and_the_backend_is_not_asked() {
+    run(async {
+        let backend = Backend::on_loopback(echo).await;
+        let site =
+            Site::new(snapshot(acme(&["DE"], &[("eu", backend.address)]), ("node-1", "eu"), &[])).await;
+        let answer = site.ask("POST", "/", "content-length: 4\r\nexpect: 100-continue\r\n\r\nbody").await;
+        let answer = answer.strip_prefix("HTTP/1.1 100 Continue\r\n\r\n").expect("it is told to go on");
+        assert!(body(answer).ends_with("\n\nbody"), "{answer}");
+        assert!(!body(answer).contains("expect"), "{answer}");
+    });
+}
+
+#[test]
+fn a_node_at_its_limit_refuses() {
+    run(async {
+        let waiting = Rc::new(tokio::sync::Notify::new());
+        let there = Rc::clone(&waiting);
+        let backend = Backend::on_loopback(move |_| {
+            let waiting = Rc::clone(&there);
+            async move {
+                waiting.notified().await;
+                Response::new(full("done"))
+            }
+        })
+        .await;
+        let policy = acme(&["DE"], &[("eu", backend.address)]);
+        let site = Site::with_limit(snapshot(policy, ("node-1", "eu"), &[]), 1).await;
+        let refused = async {
+            eventually("the first is there", || backend.seen.requests.get() == 1).await;
+            assert_refused(&site.get("/", "").await, Reason::Overloaded);
+            waiting.notify_one();
+        };
+        let (first, ()) = tokio::join!(site.get("/", ""), refused);
+        assert_eq!(body(&first), "done");
+        eventually("and is counted no longer", || site.gateway.in_flight.count() == 0).await;
+    });
+}
+
+#[test]
+fn a_client_that_goes_away_is_noticed_at_the_backend_and_counted_no_longer() {
+    run(async {
+        let backend = Backend::on_loopback(|_| std::future::pending()).await;
+        let site =
+            Site::new(snapshot(acme(&["DE"], &[("eu", backend.address)]), ("node-1", "eu"), &[])).await;
+        tokio::select! {
+            _ = site.get("/", "") => panic!("there is no answer"),
+            () = eventually("it is there", || backend.seen.open.get() == 1) => {}
+        }
+        eventually("it is gone", || backend.seen.open.get() == 0).await;
+        eventually("it is not counted", || site.gateway.in_flight.count() == 0).await;
+    });
+}
+
+#[test]
+fn a_request_is_relayed_to_the_region_that_may_serve_it() {
+    run(async {
+        let backend = Backend::on_loopback(echo).await;
+        let policy = || acme(&["DE"], &[("eu", backend.address)]);
+        let fleet = Fleet::new(policy(), policy()).await;
+        let answer = fleet.edge.ask("POST", "/x?y", "content-length: 4\r\n\r\nbody").await;
+        assert_eq!(status(&answer), 200, "{answer}");
+        assert_eq!(values(&answer, "x-graticule-region"), ["eu"]);
+        assert_eq!(values(&answer, "via"), ["1.1 node-1", "1.1 edge-1"]);
+        let seen = body(&answer);
+        assert!(seen.starts_with("POST /x?y\n") && seen.ends_with("\n\nbody"), "{seen}");
+        assert!(seen.contains("host: acme.example\n"));
+        assert!(seen.contains("via: 1.1 edge-1\nvia: 1.1 node-1\n"), "{seen}");
+        eventually("nothing is counted", || fleet.node.gateway.in_flight.count() == 0).await;
+    });
+}
+
+#[test]
+fn a_chunked_body_and_an_answer_to_head_cross_a_tunnel() {
+    run(async {
+        let backend = Backend::on_loopback(echo).await;
+        let policy = || acme(&["DE"], &[("eu", backend.address)]);
+        let fleet = Fleet::new(policy(), policy()).await;
+        let chunked = "transfer-encoding: chunked\r\n\r\n3\r\nbod\r\n1\r\ny\r\n0\r\n\r\n";
+        let answer = fleet.edge.ask("PUT", "/", chunked).await;
+        assert!(body(&answer).ends_with("\n\nbody"), "{answer}");
+        let head = fleet.edge.ask("HEAD", "/", "").await;
+        assert_eq!((status(&head), body(&head)), (200, ""));
+        assert_eq!(values(&head, "content-length").len(), 1);
+    });
+}
+
+#[test]
+fn the_serving_nodes_own_rules_are_asked_and_their_refusal_passes_through_the_edges() {
+    run(async {
+        let backend = Backend::on_loopback(echo).await;
+        let at_edge = acme(&["DE"], &[("eu", backend.address)]);
+        let at_node = acme(&["SG"], &[("eu", backend.address), ("asia", nowhere())]);
+        let fleet = Fleet::new(at_edge, at_node).await;
+        let answer = fleet.edge.ask("POST", "/", "content-length: 4\r\n\r\nbody").await;
+        // No other region may serve it, so that is what is left to say.
+        assert_refused(&answer, Reason::NoCompliantRegion);
+        assert_eq!(backend.seen.requests.get(), 0);
+    });
+}
+
+#[test]
+fn after_a_refusal_the_next_region_is_asked_with_the_whole_body() {
+    run(async {
+        let backend = Backend::on_loopback(echo).await;
+        // The node would not serve it, and the edge's own region is the second choice.
+        let document = tenant("acme", &["DE"], &[("eu", nowhere()), ("us", backend.address)]);
+        let document = document.replace("allow = ", "fallback = [[\"country:US\"]]\nallow = ");
+        let at_node = acme(&["SG"], &[("asia", nowhere())]);
+        let fleet = Fleet::new(policy(&[document]), at_node).await;
+        let answer = fleet.edge.ask("POST", "/", "content-length: 4\r\n\r\nbody").await;
+        assert_eq!(status(&answer), 200, "{answer}");
+        assert!(body(&answer).ends_with("\n\nbody"), "{answer}");
+        assert!(body(&answer).contains("via: 1.1 edge-1\n") && !body(&answer).contains("node-1"), "{answer}");
+    });
+}
+
+#[test]
+fn a_backend_that_cannot_be_reached_over_there_is_remembered_only_if_it_says_so() {
+    run(async {
+        let policy = || acme(&["DE"], &[("eu", nowhere())]);
+        let mut fleet = Fleet::new(policy(), policy()).await;
+        assert_refused(&fleet.edge.get("/", "").await, Reason::NoCompliantRegion);
+        assert!(fleet.edge.refusals.try_recv().is_err());
+        let without = Snapshot::clone(&fleet.node.gateway.shared.snapshot());
+        let none = graticule_node_core::pool::PoolStates { healthy: vec![Some(Vec::new())] };
+        fleet.node.gateway.shared.update(|snapshot| snapshot.pools = Arc::new(none));
+        assert_refused(&fleet.edge.get("/", "").await, Reason::NoCompliantRegion);
+        let (peer, tenant) = fleet.edge.refusals.try_recv().unwrap();
+        assert_eq!((peer, tenant.as_str()), (PeerId(0), "acme"));
+        drop(without);
+    });
+}
+
+#[test]
+fn attempts_are_bounded() {
+    run(async {
+        let policy = acme(&["DE"], &[("eu", nowhere())]);
+        let pair = pair().await;
+        let base = pair.node.endpoint.local_addr().unwrap();
+        let peers: Vec<_> = (0..20).map(|id| target(id, &format!("node-{id}"), "eu", base)).collect();
+        let edge = Site::new(snapshot(policy, ("edge-1", "us"), &peers)).await;
+        keep(&edge, &peers, &pair);
+        let streams = Rc::new(Cell::new(0));
+        let (seen, connection) = (Rc::clone(&streams), pair.node.connection.clone());
+        let _closing = task::spawn("closing", async move {
+            while let Ok((mut sender, mut receiver)) = connection.accept_bi().await {
+                seen.set(seen.get() + 1);
+                let _ = receiver.stop(0u32.into());
+                let _ = sender.reset(0u32.into());
+            }
+        });
+        assert_refused(&edge.get("/", "").await, Reason::NoCompliantRegion);
+        assert!((2..=8).contains(&streams.get()), "{} attempts", streams.get());
+    });
+}
+
+#[test]
+fn rules_for_a_path_hold_however_it_is_spelt() {
+    run(async {
+        let backend = Backend::on_loopback(echo).await;
+        // Everything may be served here, but what is below /sg only in Singapore.
+        let document = tenant("acme", &["DE", "SG"], &[("eu", backend.address)])
+            + "[[route]]\npath_prefix = \"/sg\"\nresidency = { allow = [\"country:SG\"] }\n";
+        let site = Site::new(snapshot(policy(&[document.clone()]), ("node-1", "eu"), &[])).await;
+        assert_eq!(status(&site.get("/public/x", "").await), 200);
+        for path in ["/sg/x", "/%73g/x", "//sg/x", "/sg%2fx", "/sg;v=1/x", "/;/s%67"] {
+            assert_refused(&site.get(path, "").await, Reason::NoCompliantRegion);
+        }
+        // An edge with older rules is not believed either.
+        let plain = tenant("acme", &["DE"], &[("eu", backend.address)]);
+        let fleet = Fleet::new(policy(&[plain]), policy(&[document])).await;
+        let before = backend.seen.requests.get();
+        for path in ["/sg/x", "/%73g/x", "//sg/x", "/sg%2fx"] {
+            assert_refused(&fleet.edge.get(path, "").await, Reason::NoCompliantRegion);
+        }
+        assert_eq!(backend.seen.requests.get(), before, "no backend outside has seen them");
+    });
+}
+
+#[test]
+fn a_backend_that_breaks_off_breaks_the_answer_off_across_a_tunnel() {
+    run(async {
+        let backend = Backend::on_loopback(|_| async {
+            let (sender, body) = crate::pool::testing::channel();
+            sender.try_send(Ok(http_body::Frame::data(Bytes::from_static(b"some")))).unwrap();
+            task::spawn_detached("breaking", async move {
+                let error = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+                let _ = sender.send(Err(error)).await;
+            });
+            Response::new(body.map_err(Into::into).boxed_unsync())
+        })
+        .await;
+        let policy = || acme(&["DE"], &[("eu", backend.address)]);
+        let fleet = Fleet::new(policy(), policy()).await;
+        for site in [&fleet.node, &fleet.edge] {
+            let answer = site.get("/", "").await;
+            assert!(!answer.ends_with("0\r\n\r\n"), "it looks complete: {answer}");
+        }
+    });
+}
+
+#[test]
+fn a_lost_tunnel_is_502_for_what_may_not_be_repeated() {
+    run(async {
+        let backend = Backend::on_loopback(|_| std::future::pending()).await;
+        let policy = || acme(&["DE"], &[("eu", backend.address)]);
+        let fleet = Fleet::new(policy(), policy()).await;
+        let losing = async {
+            eventually("it is at the backend", || backend.seen.requests.get() == 1).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            fleet.pair.node.connection.close(0u32.into(), b"bye");
+        };
+        let (answer, ()) = tokio::join!(fleet.edge.ask("POST", "/", "content-length: 1\r\n\r\nx"), losing);
+        assert_refused(&answer, Reason::TunnelLost);
+        assert_eq!(backend.seen.requests.get(), 1, "it was not sent again");
+    });
+}

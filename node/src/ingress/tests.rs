@@ -1,0 +1,133 @@
+use std::cell::Cell;
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::*;
+use crate::task::Task;
+use crate::testing::{LOOPBACK, eventually, raw, run};
+use crate::world::World;
+
+/// Answers with the size of the body and who sent it.
+#[derive(Default)]
+struct Sizes {
+    under_way: Cell<usize>,
+}
+
+impl Handler for Sizes {
+    async fn handle(self: Rc<Self>, request: Request<Incoming>, peer: IpAddr) -> Response<ResponseBody> {
+        self.under_way.set(self.under_way.get() + 1);
+        let size = request.into_body().collect().await.map(|body| body.to_bytes().len());
+        self.under_way.set(self.under_way.get() - 1);
+        Response::new(ResponseBody::own(Bytes::from(format!("{peer} {size:?}"))))
+    }
+}
+
+fn limits() -> IngressLimits {
+    IngressLimits {
+        connections_max: 2,
+        head_bytes_max: 8_192,
+        headers_max: 10,
+        head_timeout: Duration::from_millis(300),
+    }
+}
+
+fn start(limits: IngressLimits) -> (SocketAddr, Rc<Sizes>, Task) {
+    let listener = World::system().net.listen(LOOPBACK, false).unwrap();
+    let address = listener.local_address().unwrap();
+    let handler = Rc::new(Sizes::default());
+    let running = task::spawn("ingress", super::run(listener, limits, Rc::clone(&handler)));
+    (address, handler, running)
+}
+
+const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\n";
+
+#[test]
+fn requests_are_answered_one_after_the_other_on_one_connection() {
+    run(async {
+        let (address, _handler, _running) = start(limits());
+        let two = format!(
+            "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\nabc{GET}connection: close\r\n\r\n"
+        );
+        let answers = raw(address, &two).await;
+        assert_eq!(answers.matches("HTTP/1.1 200").count(), 2, "{answers}");
+        assert!(answers.contains("127.0.0.1 Ok(3)") && answers.ends_with("127.0.0.1 Ok(0)"), "{answers}");
+    });
+}
+
+#[test]
+fn heads_over_their_limits_are_refused() {
+    run(async {
+        let (address, _handler, _running) = start(limits());
+        let long = raw(address, &format!("{GET}x-long: {}\r\n\r\n", "x".repeat(9_000))).await;
+        assert!(long.starts_with("HTTP/1.1 431"), "{long}");
+        let many: String = (0..11).map(|at| format!("x-{at}: 1\r\n")).collect();
+        let many = raw(address, &format!("{GET}{many}\r\n")).await;
+        assert!(many.starts_with("HTTP/1.1 431"), "{many}");
+        let fits =
+            raw(address, &format!("{GET}x-long: {}\r\nconnection: close\r\n\r\n", "x".repeat(7_000))).await;
+        assert!(fits.starts_with("HTTP/1.1 200"), "{fits}");
+    });
+}
+
+#[test]
+fn what_is_no_http_is_refused() {
+    run(async {
+        let (address, _handler, _running) = start(limits());
+        for text in [
+            "\u{16}\u{3}\u{1}\u{2}\u{0}\u{1}\r\n\r\n",
+            "GET / HTTP/1.1\r\nno colon\r\n\r\n",
+            "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nx",
+            "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: -1\r\n\r\n",
+        ] {
+            let answer = raw(address, text).await;
+            assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400"), "{text:?}: {answer}");
+        }
+    });
+}
+
+#[test]
+fn a_head_that_takes_too_long_ends_the_connection() {
+    run(async {
+        let (address, _handler, _running) = start(limits());
+        for opening in ["", "GET / HT", "GET / HTTP/1.1\r\nhost: a\r\n"] {
+            let begun = tokio::time::Instant::now();
+            let answer = raw(address, opening).await;
+            assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408"), "{answer}");
+            assert!((250..3_000).contains(&begun.elapsed().as_millis()), "{:?}", begun.elapsed());
+        }
+    });
+}
+
+#[test]
+fn further_connections_wait_for_a_place() {
+    run(async {
+        let (address, _handler, _running) =
+            start(IngressLimits { head_timeout: Duration::from_secs(10), ..limits() });
+        let idle = [TcpStream::connect(address).await.unwrap(), TcpStream::connect(address).await.unwrap()];
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let mut third = TcpStream::connect(address).await.unwrap();
+        third.write_all(format!("{GET}connection: close\r\n\r\n").as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        let waiting =
+            tokio::time::timeout(Duration::from_millis(200), third.read_to_string(&mut answer)).await;
+        assert!(waiting.is_err(), "there is no place yet: {answer}");
+        drop(idle);
+        third.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    });
+}
+
+#[test]
+fn a_client_that_goes_away_ends_its_request() {
+    run(async {
+        let (address, handler, _running) = start(limits());
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\nabc").await.unwrap();
+        eventually("it is there", || handler.under_way.get() == 1).await;
+        drop(stream);
+        eventually("it is over", || handler.under_way.get() == 0).await;
+    });
+}

@@ -1,0 +1,161 @@
+use std::cell::{Cell, RefCell};
+
+use super::*;
+use crate::identity::testing::{Machine, authority, identity, issued, node_of, today};
+use crate::testing::{dial_to, endpoint, policy, run};
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+fn peer(node: &str, region: &str) -> PeerIdentity {
+    identity(&authority("atlas"), region, node).own()
+}
+
+fn fleet() -> Fleet {
+    policy(&[]).fleet
+}
+
+#[test]
+fn a_fleet_wants_its_own_nodes_for_as_long_as_their_certificates_last() {
+    let (fleet, own) = (fleet(), "edge-1".parse().unwrap());
+    let admitted = |node: &str, region: &str, now| admit(&fleet, &own, &peer(node, region), now);
+    assert_eq!(admitted("node-1", "eu", today()), Ok(()));
+    assert_eq!(admitted("thief", "eu", today()), Err(refusal::REVOKED));
+    assert_eq!(admitted("node-1", "mars", today()), Err(refusal::UNKNOWN_REGION));
+    assert_eq!(admitted("edge-1", "eu", today()), Err(refusal::SAME_NAME));
+    assert_eq!(admitted("node-1", "eu", today() + DAY * 91), Err(refusal::EXPIRED));
+}
+
+/// What the dialling end and the accepting end say of one attempt.
+async fn refused_with(refusal: Refusal, by_dialler: bool) -> (String, Option<Refusal>) {
+    let authority = authority("atlas");
+    let (edge, node) = (identity(&authority, "us", "edge-1"), identity(&authority, "eu", "node-1"));
+    let (at_edge, at_node) = (endpoint(&edge), endpoint(&node));
+    let accepting = at_node.clone();
+    let at_acceptor = Rc::new(RefCell::new(None));
+    let seen = Rc::clone(&at_acceptor);
+    let _accepting = task::spawn("accepting", async move {
+        let admit = move |_: &PeerIdentity| if by_dialler { Ok(()) } else { Err(refusal) };
+        accept(accepting, admit, move |connection, _| {
+            let seen = Rc::clone(&seen);
+            async move { *seen.borrow_mut() = Refusal::of(&connection.closed().await) }
+        })
+        .await;
+    });
+    let admit = |_: &PeerIdentity| if by_dialler { Err(refusal) } else { Ok(()) };
+    match dial(&at_edge, &edge, dial_to(&at_node), admit).await {
+        Ok((connection, _)) => {
+            let error = connection.closed().await;
+            (close_text(&error), Refusal::of(&error))
+        }
+        Err(error) => {
+            for _ in 0..1_000 {
+                if at_acceptor.borrow().is_some() {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            (error.to_string(), at_acceptor.take())
+        }
+    }
+}
+
+#[test]
+fn both_ends_know_why_a_peer_was_refused() {
+    run(async {
+        for refusal in [refusal::REVOKED, refusal::UNKNOWN_REGION, refusal::SAME_NAME, refusal::OTHER_REGION]
+        {
+            for by_dialler in [true, false] {
+                let (text, other_end) = refused_with(refusal, by_dialler).await;
+                assert!(text.contains(refusal.text()), "{text}");
+                assert_eq!(other_end, Some(refusal), "by the dialler: {by_dialler}");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_standing_tunnel_ends_at_both_ends_when_its_peer_is_revoked() {
+    run(async {
+        let pair = crate::testing::pair().await;
+        let revoked = Cell::new(false);
+        let admit = |_: &PeerIdentity| if revoked.get() { Err(refusal::REVOKED) } else { Ok(()) };
+        let peer = pair.edge.identity.own();
+        let standing = until_closed(&pair.node.connection, &peer, admit);
+        let revoking = async {
+            tokio::time::sleep(STANDING_CHECK_INTERVAL * 3 / 2).await;
+            assert!(pair.node.connection.close_reason().is_none(), "it stands while it may");
+            revoked.set(true);
+        };
+        let (ending, ()) = tokio::join!(standing, revoking);
+        assert_eq!(ending, Ending { reason: refusal::REVOKED.text().to_owned(), stood: true });
+        assert_eq!(Refusal::of(&pair.edge.connection.closed().await), Some(refusal::REVOKED));
+    });
+}
+
+#[test]
+fn a_standing_tunnel_ends_with_its_peers_certificate() {
+    run(async {
+        let pair = crate::testing::pair().await;
+        let (fleet, own, peer) = (fleet(), pair.node.identity.own().node, pair.edge.identity.own());
+        let now = Cell::new(peer.not_after - Duration::from_secs(1));
+        let standing = until_closed(&pair.node.connection, &peer, |peer: &PeerIdentity| {
+            admit(&fleet, &own, peer, now.get())
+        });
+        let passing = async {
+            tokio::time::sleep(STANDING_CHECK_INTERVAL * 3 / 2).await;
+            now.set(peer.not_after);
+        };
+        let (ending, ()) = tokio::join!(standing, passing);
+        assert_eq!(ending.reason, refusal::EXPIRED.text());
+    });
+}
+
+#[test]
+fn a_tunnel_that_is_closed_at_once_has_not_stood() {
+    run(async {
+        let pair = crate::testing::pair().await;
+        pair.node.connection.close(VarInt::from_u32(7), b"not today");
+        let peer = pair.node.identity.own();
+        let ending = until_closed(&pair.edge.connection, &peer, |_| Ok(())).await;
+        assert!(!ending.stood);
+        assert!(ending.reason.contains("not today"), "{}", ending.reason);
+    });
+}
+
+#[test]
+fn a_peer_that_is_not_there_is_silent() {
+    run(async {
+        let edge = identity(&authority("atlas"), "us", "edge-1");
+        let nobody = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let dial_nobody =
+            Dial { address: nobody.local_addr().unwrap(), expect: Expect::ANY, expected_rtt: Duration::ZERO };
+        let error = dial(&endpoint(&edge), &edge, dial_nobody, |_| Ok(())).await.unwrap_err();
+        assert_eq!(error, PeeringError::Silent { waited: CONNECT_DEADLINE });
+        assert!(error.to_string().contains("UDP is blocked"), "{error}");
+    });
+}
+
+#[test]
+fn a_certificate_of_another_authority_or_node_is_refused_in_the_handshake() {
+    run(async {
+        let authority = authority("atlas");
+        let (edge, node) = (identity(&authority, "us", "edge-1"), identity(&authority, "eu", "node-1"));
+        let (at_edge, at_node) = (endpoint(&edge), endpoint(&node));
+        let serving = at_node.clone();
+        let _accepting = task::spawn("accepting", accept(serving, |_| Ok(()), |_, _| std::future::pending()));
+        let other = Expect::node("node-2".parse().unwrap(), "eu".parse().unwrap());
+        let error = dial(&at_edge, &edge, Dial { expect: other, ..dial_to(&at_node) }, |_| Ok(()));
+        assert!(matches!(error.await, Err(PeeringError::Refused(text)) if text.contains("node-2")));
+
+        let theirs = crate::identity::testing::authority("atlas");
+        let both = format!("{}{}", authority.certificate(), theirs.certificate());
+        let (_machine, stranger): (Machine, _) = node_of(&issued(&theirs, "us", "edge-1"), &both);
+        let at_stranger = endpoint(&stranger);
+        let dialled = dial(&at_stranger, &stranger, dial_to(&at_node), |_| Ok(())).await;
+        let text = match dialled {
+            Ok((connection, _)) => close_text(&connection.closed().await),
+            Err(error) => error.to_string(),
+        };
+        assert!(text.contains("authority"), "{text}");
+    });
+}
