@@ -21,7 +21,7 @@ fn a_dead_region_gets_no_request_and_the_next_compliant_one_answers() {
         let outcomes = load.stop().await;
 
         let story = Story { fleet: &fleet, outcomes, first_kill, second_kill };
-        story.tell();
+        println!("{}", story.figures());
         story.before_anything_the_nearest_region_serves();
         story.soon_no_request_goes_to_the_dead_region();
         story.everything_that_can_be_repeated_is_answered();
@@ -112,7 +112,7 @@ impl Story<'_> {
     fn before_anything_the_nearest_region_serves(&self) {
         let before: Vec<_> = self.outcomes.iter().filter(|outcome| outcome.ended < self.first_kill).collect();
         assert!(before.len() > 100, "too little load: {}", before.len());
-        expect_all(before, "before the kill", |outcome| outcome.region() == Some("eu-west"));
+        expect_all(&before, "before the kill", |outcome| outcome.region() == Some("eu-west"));
     }
 
     /// A request that is sent to a dead node waits for at least 150 ms before it goes elsewhere.
@@ -123,13 +123,14 @@ impl Story<'_> {
                 && outcome.took() < alternative + waits(outcome) + Duration::from_millis(150)
         };
         let from = self.first_kill + noticed_within(US_EAST.round_trip(EU_WEST));
-        expect_all(self.between(from, self.second_kill), "after the first kill", prompt);
+        expect_all(&self.between(from, self.second_kill), "after the first kill", prompt);
     }
 
     fn everything_that_can_be_repeated_is_answered(&self) {
         let all = self.between(self.outcomes[0].started, self.second_kill);
-        let repeatable = all.into_iter().filter(|outcome| outcome.step.method.is_idempotent()).collect();
-        expect_all(repeatable, "repeatable", Outcome::is_served);
+        let repeatable: Vec<_> =
+            all.into_iter().filter(|outcome| outcome.step.method.is_idempotent()).collect();
+        expect_all(&repeatable, "repeatable", Outcome::is_served);
     }
 
     fn after_a_second_hardly_anything_fails(&self) {
@@ -149,15 +150,15 @@ impl Story<'_> {
         }
         let noticed = self.first_kill + noticed_within(US_EAST.round_trip(EU_WEST));
         let lost = once.filter(|outcome| outcome.started < noticed && !outcome.is_served());
-        expect_all(lost.collect(), "accepted by nodes that died", |outcome| {
+        expect_all(&lost.collect::<Vec<_>>(), "accepted by nodes that died", |outcome| {
             ["502 tunnel-lost", "504 tunnel-timeout"].contains(&outcome.told().as_str())
         });
     }
 
     fn without_a_compliant_region_the_refusal_says_so(&self) {
         let from = self.second_kill + noticed_within(US_EAST.round_trip(EU_CENTRAL));
-        let refused = self.after(from).into_iter().filter(|outcome| is_eu_only(outcome)).collect();
-        expect_all(refused, "without a compliant region", |outcome| {
+        let refused: Vec<_> = self.after(from).into_iter().filter(|outcome| is_eu_only(outcome)).collect();
+        expect_all(&refused, "without a compliant region", |outcome| {
             let retry = outcome.answer.as_ref().is_ok_and(|answer| answer.header("retry-after").is_some());
             outcome.told() == "503 no-compliant-region"
                 && retry
@@ -167,8 +168,9 @@ impl Story<'_> {
 
     fn who_may_fall_back_does(&self) {
         let from = self.second_kill + noticed_within(US_EAST.round_trip(EU_CENTRAL));
-        let fallen_back = self.after(from).into_iter().filter(|outcome| !is_eu_only(outcome)).collect();
-        expect_all(fallen_back, "falling back", |outcome| outcome.region() == Some("us-east"));
+        let fallen_back: Vec<_> =
+            self.after(from).into_iter().filter(|outcome| !is_eu_only(outcome)).collect();
+        expect_all(&fallen_back, "falling back", |outcome| outcome.region() == Some("us-east"));
     }
 
     fn nobodys_request_is_seen_where_it_may_not(&self) {
@@ -181,7 +183,7 @@ impl Story<'_> {
 
     /// What began from one moment on and should have been over by the other.
     fn between(&self, from: Instant, until: Instant) -> Vec<&Outcome> {
-        let until = until - Duration::from_secs(1);
+        let until = until.checked_sub(Duration::from_secs(1)).expect("a kill after more than a second");
         self.outcomes.iter().filter(|outcome| outcome.started >= from && outcome.started < until).collect()
     }
 
@@ -189,8 +191,8 @@ impl Story<'_> {
         self.outcomes.iter().filter(|outcome| outcome.started >= from).collect()
     }
 
-    /// The figures, for whoever reads the output.
-    fn tell(&self) {
+    /// For whoever reads the output.
+    fn figures(&self) -> String {
         let ms = |outcome: &&Outcome| {
             let since = outcome.started.checked_duration_since(self.first_kill);
             since.map_or(-1.0, |since| since.as_secs_f64() * 1_000.0)
@@ -200,20 +202,20 @@ impl Story<'_> {
         let is_slow = |outcome: &&Outcome| outcome.took() > Duration::from_millis(250) + waits(outcome);
         let slow: Vec<_> =
             all.iter().copied().filter(|outcome| outcome.is_served()).filter(is_slow).collect();
-        let last = |of: &[&Outcome]| of.iter().map(ms).fold(-1.0, f64::max);
-        println!(
+        let latest = |of: &[&Outcome]| of.iter().map(ms).fold(-1.0, f64::max);
+        format!(
             "{} requests; {} were slow, the last of them begun {:.0} ms after the kill; {} were lost, the last {:.0} ms after it",
             self.outcomes.len(),
             slow.len(),
-            last(&slow),
+            latest(&slow),
             lost.len(),
-            last(&lost),
-        );
+            latest(&lost),
+        )
     }
 }
 
 /// Fails with some of those of which it does not hold; also if there are none at all.
-fn expect_all(outcomes: Vec<&Outcome>, which: &str, holds: impl Fn(&Outcome) -> bool) {
+fn expect_all(outcomes: &[&Outcome], which: &str, holds: impl Fn(&Outcome) -> bool) {
     assert!(!outcomes.is_empty(), "no requests {which}");
     let odd: Vec<_> = outcomes.iter().filter(|outcome| !holds(outcome)).collect();
     let told = odd.iter().take(20).map(|outcome| {
