@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use graticule::task;
 use graticule::world::Stream;
+use graticule_node_core::headers::X_REQUEST_ID;
 use http::{Method, Request, Response, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -34,6 +35,8 @@ pub struct Receipt {
     pub target: String,
     /// The nodes it came through.
     pub via: Vec<String>,
+    /// Its `X-Request-Id`, which the edge drew by chance.
+    pub request_id: String,
     /// How long its body was.
     pub body_bytes: usize,
 }
@@ -90,11 +93,12 @@ impl Backend {
             values.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect::<Vec<_>>()
         };
         let (host, via) = (text(header::HOST).concat(), text(header::VIA));
+        let request_id = text(X_REQUEST_ID).concat();
         let target = parts.uri.path_and_query().map_or("/", |target| target.as_str()).to_owned();
         let body_bytes = body.collect().await?.to_bytes().len();
         if target != CHECK_PATH {
             let (region, method) = (self.region.clone(), parts.method);
-            let receipt = Receipt { at, region, host, method, target, via, body_bytes };
+            let receipt = Receipt { at, region, host, method, target, via, request_id, body_bytes };
             self.journal.0.borrow_mut().push(receipt);
         }
         Ok(Response::new(Full::new(Bytes::from(self.region.clone()))))
