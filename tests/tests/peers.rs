@@ -1,7 +1,5 @@
 //! Who is let into the mesh, and that both ends say why somebody is not.
 
-#![expect(clippy::unwrap_used, reason = "what cannot be is a failure of the test")]
-
 use std::fs;
 use std::time::Duration;
 

@@ -1,7 +1,5 @@
 //! Large bodies through a tunnel: whole, with bounded memory, and at the pace of whoever is slower.
 
-#![expect(clippy::unwrap_used, reason = "what cannot be is a failure of the test")]
-
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
