@@ -28,5 +28,6 @@ pub use load::{Load, Outcome, Step};
 pub use node::{Node, resident_bytes};
 pub use pattern::{Pattern, Withheld, fingerprint_of_pattern};
 pub use plan::{AP_SOUTHEAST, ATLANTIS, EU_CENTRAL, EU_WEST, Plan, Region, UK, US_EAST};
+pub use ports::consecutive as consecutive_ports;
 pub use source::{Source, sources, workspace};
 pub use story::{eventually, story};

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// The first of `count` consecutive ports of loopback that are free for TCP and UDP, and that nobody was given before.
 ///
 /// They lie below the range that the kernel hands out by itself, so that they stay free also while a node is down.
-pub(crate) fn consecutive(count: u16) -> u16 {
+pub fn consecutive(count: u16) -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     static BEGIN: OnceLock<u32> = OnceLock::new();
     // Several test processes on one machine begin at different places.

@@ -21,7 +21,7 @@ fn a_dead_region_gets_no_request_and_the_next_compliant_one_answers() {
         let outcomes = load.stop().await;
 
         let story = Story { fleet: &fleet, outcomes, first_kill, second_kill };
-        story.tell();
+        println!("{}", story.figures());
         story.before_anything_the_nearest_region_serves();
         story.soon_no_request_goes_to_the_dead_region();
         story.everything_that_can_be_repeated_is_answered();
@@ -183,7 +183,7 @@ impl Story<'_> {
 
     /// What began from one moment on and should have been over by the other.
     fn between(&self, from: Instant, until: Instant) -> Vec<&Outcome> {
-        let until = until.checked_sub(Duration::from_secs(1)).expect("the test has run for longer");
+        let until = until.checked_sub(Duration::from_secs(1)).expect("a kill after more than a second");
         self.outcomes.iter().filter(|outcome| outcome.started >= from && outcome.started < until).collect()
     }
 
@@ -191,8 +191,8 @@ impl Story<'_> {
         self.outcomes.iter().filter(|outcome| outcome.started >= from).collect()
     }
 
-    /// The figures, for whoever reads the output.
-    fn tell(&self) {
+    /// For whoever reads the output.
+    fn figures(&self) -> String {
         let ms = |outcome: &&Outcome| {
             let since = outcome.started.checked_duration_since(self.first_kill);
             since.map_or(-1.0, |since| since.as_secs_f64() * 1_000.0)
@@ -203,14 +203,14 @@ impl Story<'_> {
         let slow: Vec<_> =
             all.iter().copied().filter(|outcome| outcome.is_served()).filter(is_slow).collect();
         let latest = |of: &[&Outcome]| of.iter().map(ms).fold(-1.0, f64::max);
-        eprintln!(
+        format!(
             "{} requests; {} were slow, the last of them begun {:.0} ms after the kill; {} were lost, the last {:.0} ms after it",
             self.outcomes.len(),
             slow.len(),
             latest(&slow),
             lost.len(),
             latest(&lost),
-        );
+        )
     }
 }
 

@@ -1,7 +1,5 @@
 //! Who is let into the mesh, and that both ends say why somebody is not.
 
-#![expect(clippy::unwrap_used, reason = "what cannot be is a failure of the test")]
-
 use std::fs;
 use std::time::Duration;
 
@@ -156,9 +154,9 @@ fn guest(fleet: &Fleet, name: &str, home: &Fleet, certificate: &Certificate) -> 
 
 /// One file with the authorities of both.
 fn joined(fleet: &Fleet, other: &Fleet, name: &str) -> std::path::PathBuf {
-    let read = |fleet: &Fleet| fs::read_to_string(fleet.authority().bundle()).unwrap();
+    let read = |fleet: &Fleet| fs::read_to_string(fleet.authority().bundle()).expect("a bundle");
     let path = fleet.scratch(name);
-    fs::write(&path, format!("{}\n{}", read(fleet), read(other))).unwrap();
+    fs::write(&path, format!("{}\n{}", read(fleet), read(other))).expect("the bundle is written");
     path
 }
 
@@ -185,7 +183,7 @@ async fn knows(fleet: &Fleet, name: &str) -> Result<(), String> {
 
 async fn nobody_has_heard_of(fleet: &Fleet, name: &str) {
     for node in &fleet.nodes {
-        let nodes = node.call(&client::nodes()).await.unwrap();
+        let nodes = node.call(&client::nodes()).await.expect("an answer of its admin API");
         assert!(
             nodes.iter().all(|other| other.name.as_str() != name),
             "{} knows {name}: {nodes:?}",

@@ -1,7 +1,5 @@
 //! Large bodies through a tunnel: whole, with bounded memory, and at the pace of whoever is slower.
 
-#![expect(clippy::unwrap_used, reason = "what cannot be is a failure of the test")]
-
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
@@ -112,7 +110,7 @@ fn a_client_that_goes_away_is_noticed_at_the_backend() {
 
 async fn goes_away_while_it_waits(fleet: &Fleet, edge: &str) {
     let id = format!("waits-{edge}");
-    let mut connection = Connection::open(fleet.edge(edge)).await.unwrap();
+    let mut connection = Connection::open(fleet.edge(edge)).await.expect("a connection");
     let asked = Ask::get(HOST, "/slow?wait_ms=60000").named(&id);
     let request = tokio::task::spawn_local(async move { connection.start(asked.request()).await.map(drop) });
     arrived(fleet, &id).await;
@@ -122,17 +120,17 @@ async fn goes_away_while_it_waits(fleet: &Fleet, edge: &str) {
 
 async fn goes_away_while_it_reads(fleet: &Fleet, edge: &str) {
     let id = format!("reads-{edge}");
-    let mut connection = Connection::open(fleet.edge(edge)).await.unwrap();
+    let mut connection = Connection::open(fleet.edge(edge)).await.expect("a connection");
     let asked = Ask::get(HOST, &format!("/download?bytes={GIBIBYTE}")).named(&id);
-    let mut answer = connection.start(asked.request()).await.unwrap();
-    answer.frame().await.unwrap().unwrap();
+    let mut answer = connection.start(asked.request()).await.expect("an answer");
+    answer.frame().await.expect("a body").expect("its first part");
     drop((answer, connection));
     is_gone_at_the_backend(fleet, &id).await;
 }
 
 async fn goes_away_while_it_sends(fleet: &Fleet, edge: &str) {
     let id = format!("sends-{edge}");
-    let mut connection = Connection::open(fleet.edge(edge)).await.unwrap();
+    let mut connection = Connection::open(fleet.edge(edge)).await.expect("a connection");
     let pattern = Pattern::new(GIBIBYTE);
     let asked = Ask::with(Method::POST, HOST, "/upload", "").named(&id);
     let request =
@@ -183,20 +181,21 @@ async fn warm_up(fleet: &Fleet) {
 }
 
 async fn upload(fleet: &Fleet, bytes: u64) -> Answer {
-    let mut connection = Connection::open(fleet.edge("us-east")).await.unwrap();
+    let mut connection = Connection::open(fleet.edge("us-east")).await.expect("a connection");
     let asked = Ask::with(Method::POST, HOST, "/upload", "").named("upload");
-    let (parts, body) = connection.start(asked.request_with(Pattern::new(bytes))).await.unwrap().into_parts();
-    let body = body.collect().await.unwrap().to_bytes();
+    let (parts, body) =
+        connection.start(asked.request_with(Pattern::new(bytes))).await.expect("an answer").into_parts();
+    let body = body.collect().await.expect("a whole answer").to_bytes();
     Answer { status: parts.status, headers: parts.headers, body }
 }
 
 async fn download(fleet: &Fleet, bytes: u64) -> (u64, [u8; 32]) {
-    let mut connection = Connection::open(fleet.edge("us-east")).await.unwrap();
+    let mut connection = Connection::open(fleet.edge("us-east")).await.expect("a connection");
     let asked = Ask::get(HOST, &format!("/download?bytes={bytes}")).named("download");
-    let mut body = connection.start(asked.request()).await.unwrap().into_body();
+    let mut body = connection.start(asked.request()).await.expect("an answer").into_body();
     let (mut read, mut hash) = (0, Sha256::new());
     while let Some(frame) = body.frame().await {
-        let chunk = frame.unwrap().into_data().unwrap();
+        let chunk = frame.expect("a body without a break").into_data().expect("no trailers");
         read += chunk.len() as u64;
         hash.update(&chunk);
     }
