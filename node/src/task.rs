@@ -42,3 +42,10 @@ impl Drop for PanicReport {
         }
     }
 }
+
+/// A runtime for one thread, on which `spawn` works.
+pub fn local_runtime() -> std::io::Result<tokio::runtime::LocalRuntime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build_local(tokio::runtime::LocalOptions::default())
+}

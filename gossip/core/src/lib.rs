@@ -6,6 +6,8 @@ mod announcement;
 mod name;
 mod view;
 
-pub use announcement::{Announcement, AnnouncementError, Generation, MeshAddress};
+pub use announcement::{
+    Announcement, AnnouncementError, Generation, MeshAddress, VALUE_BYTES_MAX, VALUES_MAX,
+};
 pub use name::{MeshName, NameError, NodeName, RegionName};
-pub use view::{Member, View, ViewBuilder};
+pub use view::{Member, NODES_MAX, View, ViewBuilder};

@@ -99,3 +99,6 @@ fn checked(text: &str) -> Result<&str, NameError> {
 
 /// As a DNS label, because names appear in host names and SPIFFE paths.
 const NAME_BYTES_MAX: usize = 63;
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,11 @@
 //! The admin API's wire types and client, shared with the console.
+//!
+//! Pure: the client makes requests and reads answers; whoever uses it owns the connection.
+
+pub mod client;
+mod types;
+
+pub use client::{Call, ClientError};
+pub use types::{
+    Candidate, Health, Node, Pool, PoolBackend, Problem, Ready, Region, Tenant, Tunnel, Why, WhyQuery,
+};

@@ -3,14 +3,110 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use graticule_geo::{Country, Locator};
+use graticule_geo::Locator;
 use graticule_gossip_core::NodeName;
 use http::HeaderMap;
 
-use crate::mesh::{Cost, MeshState};
-use crate::policy::{Policy, TenantIndex};
+use crate::mesh::{MeshState, Sought};
+use crate::policy::{Policy, Tenant, TenantId, TenantIndex};
 use crate::pool::PoolStates;
 use crate::{Reason, RegionIndex, RegionSet};
+
+pub mod backend;
+mod location;
+pub mod peers;
+mod rationale;
+mod residency;
+mod routing;
+mod tenant;
+mod two_choices;
+
+pub use rationale::{Candidate, ClientCountry, Rationale, Verdict};
+
+/// Decides where `request` goes.
+///
+/// Waits for nothing, and allocates the list of candidates only. Ask again with the failed region in
+/// [`Request::tried`] to retry: every retry passes through residency again.
+pub fn decide(snapshot: &Snapshot, request: &Request<'_>) -> Decided {
+    let mut rationale = Rationale::default();
+    let decision = pass_stages(snapshot, request, &mut rationale).unwrap_or_else(Decision::Refuse);
+    Decided { decision, rationale }
+}
+
+fn pass_stages(
+    snapshot: &Snapshot,
+    request: &Request<'_>,
+    rationale: &mut Rationale,
+) -> Result<Decision, Reason> {
+    // Who is asking?
+    let (tenant, document) =
+        tenant::recognise(&snapshot.policy, request.host, request.path, request.headers)?;
+    rationale.tenant = Some(tenant);
+    place(snapshot, request, (tenant, document), rationale)
+}
+
+/// The stages that follow when it is known who is asking.
+fn place(
+    snapshot: &Snapshot,
+    request: &Request<'_>,
+    (tenant, document): (TenantIndex, &Tenant),
+    rationale: &mut Rationale,
+) -> Result<Decision, Reason> {
+    let here = snapshot.here.region;
+    let rules = document.residency_for(request.path);
+
+    // Where are they?
+    rationale.client = location::client(rules, request.client, |address| snapshot.locator.locate(address));
+
+    // Where may it be served, recorded and received?
+    let permission = residency::permission(rules, rationale.client)?;
+    rationale.record_here = permission.all.contains(here);
+    residency::may_receive(rules, &permission, here)?;
+
+    // Which region is nearest and able?
+    let sought = Sought::new(&document.id);
+    let question = routing::Question { snapshot, tenant, document, sought, permission: &permission, request };
+    rationale.candidates = routing::candidates(&question);
+    match rationale.chosen() {
+        Some(region) if region == here => Ok(Decision::Local { tenant }),
+        Some(region) => Ok(Decision::Relay { tenant, region }),
+        None => Err(Reason::NoCompliantRegion),
+    }
+}
+
+/// What would be decided for a request of `tenant` if one came now; nothing is sent.
+pub fn explain(snapshot: &Snapshot, tenant: TenantIndex, path: &str, client: Option<IpAddr>) -> Decided {
+    let headers = HeaderMap::new();
+    // Half of the shares prefer each side of an even split; the middle speaks for most.
+    let chance = u32::MAX / 2;
+    let request = Request { host: "", path, headers: &headers, client, tried: RegionSet::EMPTY, chance };
+    let mut rationale = Rationale { tenant: Some(tenant), ..Rationale::default() };
+    let decision = match snapshot.policy.tenant(tenant) {
+        None => Err(Reason::UnknownTenant),
+        Some(document) => place(snapshot, &request, (tenant, document), &mut rationale),
+    };
+    Decided { decision: decision.unwrap_or_else(Decision::Refuse), rationale }
+}
+
+/// Decides whether this node serves a request that another node has relayed to it. It never relays again.
+///
+/// Residency is asked once more, for this node's own region, by the documents that are active here: what they forbid is
+/// [`Reason::PolicySkew`], and the edge tries the next compliant region. That includes a tenant that is not known here,
+/// and a client's country that the rules here ask for and the edge's did not. Without a healthy backend the answer is
+/// [`Reason::NoCompliantRegion`]: the edge remembers it for a second and goes elsewhere. The edge alone judges tiers,
+/// because it alone sees which regions are able.
+pub fn serve(snapshot: &Snapshot, relayed: &Relayed<'_>) -> Result<TenantIndex, Reason> {
+    let tenant = snapshot.policy.tenant_by_id(relayed.tenant).ok_or(Reason::PolicySkew)?;
+    let document = snapshot.policy.tenant(tenant).ok_or(Reason::PolicySkew)?;
+    let rules = document.residency_for(relayed.path);
+    if !residency::permits_relayed(rules, relayed.client, snapshot.here.region) {
+        return Err(Reason::PolicySkew);
+    }
+    match snapshot.pools.of(tenant) {
+        Some(healthy) if !healthy.is_empty() => Ok(tenant),
+        _ => Err(Reason::NoCompliantRegion),
+    }
+}
 
 /// Everything a decision needs: immutable, replaced whole, loaded once for a request.
 #[derive(Debug, Clone)]
@@ -53,6 +149,17 @@ pub struct Request<'a> {
     pub chance: u32,
 }
 
+/// The facts of a request that another node relayed, as that node carried them.
+#[derive(Debug, Clone, Copy)]
+pub struct Relayed<'a> {
+    /// Whose it is, as the edge recognised it.
+    pub tenant: &'a TenantId,
+    /// The path, without query.
+    pub path: &'a str,
+    /// Where the client is, as far as the edge's rules asked.
+    pub client: ClientCountry,
+}
+
 /// Where a request goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
@@ -81,79 +188,18 @@ pub struct Decided {
     pub rationale: Rationale,
 }
 
-/// Why a request goes where it goes: every region with the reason it won or lost.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rationale {
-    /// Whose request it is, if that is known.
-    pub tenant: Option<TenantIndex>,
-    /// Where the client is, as far as that was asked.
-    pub client: ClientCountry,
-    /// Whether this node may keep anything with an address or a path of this request.
-    pub record_here: bool,
-    /// Every region of the fleet in the fleet's order; empty if the request was refused before residency.
-    pub candidates: Vec<Candidate>,
-}
-
-/// Where a client is, for rules that ask.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ClientCountry {
-    /// No rule asks.
-    NotAsked,
-    /// A rule asks, and nobody knows.
-    Unknown,
-    /// A rule asks.
-    Known(Country),
-}
-
-/// One region in a rationale.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Candidate {
-    /// Which.
-    pub region: RegionIndex,
-    /// Its tier, 0 first; `None` if residency forbids it.
-    pub tier: Option<u8>,
-    /// What it would cost; this node's own region costs nothing but its load.
-    pub cost: Cost,
-    /// What became of it.
-    pub verdict: Verdict,
-}
-
-/// What became of a candidate region, in the order in which it is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// The request goes here.
-    Chosen,
-    /// The tenant's rules do not allow it.
-    Forbidden,
-    /// The tenant has no pool there.
-    NoPool,
-    /// No node there has a healthy backend for the tenant.
-    NoHealthyBackend,
-    /// There is no tunnel to a node there.
-    Unreachable,
-    /// Its nodes have left something unanswered.
-    Suspect,
-    /// Its nodes are leaving.
-    Draining,
-    /// This request has failed there already.
-    Tried,
-    /// Able, but over its hard limit of load while another region was not.
-    Overloaded,
-    /// Able, but a region of an earlier tier is able too.
-    LaterTier,
-    /// Able, but another region of its tier costs less.
-    CostsMore,
-}
-
-/// Decides where `request` goes.
-pub fn decide(_snapshot: &Snapshot, _request: &Request<'_>) -> Decided {
-    Decided {
-        decision: Decision::Refuse(Reason::UnknownTenant),
-        rationale: Rationale {
-            tenant: None,
-            client: ClientCountry::NotAsked,
-            record_here: false,
-            candidates: Vec::new(),
-        },
+impl Decision {
+    /// The decision in one word, for the admin API, logs and metrics.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Local { .. } => "local",
+            Self::Relay { .. } => "relay",
+            Self::Refuse(_) => "refuse",
+        }
     }
 }
+
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;

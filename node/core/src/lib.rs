@@ -2,6 +2,7 @@
 //!
 //! Pure: no runtime, no sockets, no clock, no randomness, no locks. Time and chance are arguments.
 
+pub mod config;
 pub mod decide;
 pub mod document;
 pub mod framing;

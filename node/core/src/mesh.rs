@@ -6,7 +6,28 @@ use std::time::Duration;
 use graticule_gossip_core::NodeName;
 
 use crate::RegionIndex;
-use crate::policy::TenantId;
+
+mod backoff;
+mod cost;
+mod exceptions;
+mod load;
+mod peer;
+mod ports;
+mod preference;
+mod rendezvous;
+mod rtt;
+mod selection;
+mod tracker;
+
+pub use backoff::Backoff;
+pub use cost::{Cost, LOAD_HARD_LIMIT, LOAD_SOFT_LIMIT, rtt_by_distance};
+pub use exceptions::{Excepted, Exceptions, Sought};
+pub use load::Load;
+pub use peer::{PROBE_INTERVAL, Peer, patience};
+pub use ports::worker_address;
+pub use preference::{Preference, PreferenceMachine, Standing};
+pub use selection::{TUNNELS_PER_REGION_MAX, select};
+pub use tracker::{MeshEvent, Tracker};
 
 /// First-hand state of the mesh as one decision sees it: part of a snapshot, replaced whole.
 #[derive(Debug, Clone, Default)]
@@ -16,6 +37,23 @@ pub struct MeshState {
     pub regions: Vec<RegionState>,
     /// Which of two regions is preferred, for every pair.
     pub preference: Preference,
+}
+
+impl MeshState {
+    /// What is known of `region`; `None` if this state was made for another fleet.
+    pub fn region(&self, region: RegionIndex) -> Option<&RegionState> {
+        self.regions.get(region.position())
+    }
+
+    /// Which of two different regions the request with this chance prefers: by the preference of the pair, or by cost
+    /// while it has none, ties by index.
+    pub fn prefer(&self, a: RegionIndex, b: RegionIndex, chance: u32) -> RegionIndex {
+        let by_cost = || {
+            let cost = |region| self.region(region).map_or(Cost::MAX, |state| state.cost);
+            if (cost(b), b) < (cost(a), a) { b } else { a }
+        };
+        self.preference.first(a, b, chance).unwrap_or_else(by_cost)
+    }
 }
 
 /// One region as seen from this node.
@@ -29,9 +67,12 @@ pub struct RegionState {
     pub peers: Vec<PeerState>,
 }
 
-/// What a region costs: latency and a penalty for its load, in microseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub struct Cost(pub u32);
+impl RegionState {
+    /// Whether its load is at or over [`LOAD_HARD_LIMIT`].
+    pub fn is_overloaded(&self) -> bool {
+        self.load >= LOAD_HARD_LIMIT
+    }
+}
 
 /// A peer's number within this process: never reused for another name while the process lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,12 +87,25 @@ pub struct PeerState {
     pub node: NodeName,
     /// Whether it can be given requests.
     pub condition: Condition,
-    /// Tenants it has no healthy backend for.
-    pub exceptions: Arc<Exceptions>,
+    /// Tenants it has no healthy backend for: as it reports, and as refusals of the last second say.
+    pub exceptions: Arc<Excepted>,
+    /// Its load as of its last report; `None` before the first.
+    pub load: Option<f32>,
+    /// Lowest round-trip time of the last 10 s, or the last one measured; `None` before the first.
+    pub rtt: Option<Duration>,
+    /// How long it may leave a request without `accepted` before the request is sent elsewhere.
+    pub patience: Duration,
 }
 
-/// Whether a peer can be given requests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+impl PeerState {
+    /// Whether a request of `tenant` can be sent to it.
+    pub fn can_serve(&self, tenant: &Sought<'_>) -> bool {
+        self.condition == Condition::Usable && !self.exceptions.contains(tenant)
+    }
+}
+
+/// Whether a peer can be given requests. In order, from able to not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Condition {
     /// Yes.
     Usable,
@@ -61,25 +115,6 @@ pub enum Condition {
     Draining,
     /// There is no tunnel to it.
     Unreachable,
-}
-
-/// Tenants without a healthy backend at a peer.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Exceptions {
-    /// By id, at most [`Exceptions::TENANTS_MAX`].
-    pub tenants: Vec<TenantId>,
-    /// Whether there are more than fit: then refusals are learnt one by one.
-    pub many: bool,
-}
-
-impl Exceptions {
-    /// How many tenants one report can name.
-    pub const TENANTS_MAX: usize = 500;
-
-    /// Whether `tenant` is named.
-    pub fn contains(&self, tenant: &TenantId) -> bool {
-        self.tenants.binary_search(tenant).is_ok()
-    }
 }
 
 /// What a peer answers to a probe.
@@ -97,6 +132,5 @@ pub struct Report {
     pub exceptions: Exceptions,
 }
 
-/// For every ordered pair of regions, the share of requests that prefer the first to the second.
-#[derive(Debug, Clone, Default)]
-pub struct Preference {}
+#[cfg(test)]
+mod tests;

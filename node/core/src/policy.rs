@@ -16,7 +16,7 @@ use crate::{RegionIndex, RegionSet};
 mod claims;
 mod id;
 
-pub use claims::{Claim, ClaimConflict, Claims, HeaderClaim, HostPattern};
+pub use claims::{Claim, ClaimConflict, Claims, HeaderClaim, HostPattern, HostPatternError};
 pub use id::{TenantId, TenantIdError};
 
 /// Everything the documents say, in the form decisions use.
@@ -89,6 +89,8 @@ pub struct Tenant {
     pub id: TenantId,
     /// The document's version.
     pub version: DocumentVersion,
+    /// What it is recognised by, as written.
+    pub claims: Vec<Claim>,
     /// Where it may be served, for requests that no route is about.
     pub residency: Residency,
     /// Rules for parts of it, longest path prefix first.
@@ -147,6 +149,28 @@ pub struct Permission {
     pub tiers: Vec<RegionSet>,
     /// All tiers together.
     pub all: RegionSet,
+}
+
+impl Permission {
+    /// These tiers, first choice first. A region that is in several counts in the first of them.
+    pub fn new(tiers: impl IntoIterator<Item = RegionSet>) -> Self {
+        let mut all = RegionSet::EMPTY;
+        let disjoint = |tier: RegionSet| {
+            let rest = tier.difference(all);
+            all = all.union(tier);
+            rest
+        };
+        let tiers = tiers.into_iter().map(disjoint).collect();
+        Self { tiers, all }
+    }
+}
+
+impl Residency {
+    /// Every region that is permitted for some client.
+    pub fn reach(&self) -> RegionSet {
+        let by_client = self.by_client.iter().map(|(_, permission)| permission.all);
+        by_client.fold(self.permission.all, RegionSet::union)
+    }
 }
 
 /// What a tenant wants for clients whose country is unknown.

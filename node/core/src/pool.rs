@@ -4,8 +4,18 @@ use std::net::SocketAddr;
 
 use crate::policy::TenantIndex;
 
+mod checks;
+mod health;
+mod plan;
+#[cfg(test)]
+mod testing;
+
+pub use checks::{CheckFailure, Checks, PoolEvent};
+pub use health::{Health, Transition};
+pub use plan::{CheckTarget, Plan};
+
 /// Health of every pool of this node's region: part of a snapshot, replaced whole.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PoolStates {
     /// By [`TenantIndex`]: the healthy backends of the tenant's pool here; `None` without a pool.
     pub healthy: Vec<Option<Vec<SocketAddr>>>,

@@ -77,110 +77,8 @@ impl Reason {
     ];
 
     /// This reason's row.
-    pub fn row(self) -> Row {
-        let (label, status, proxy_error, title, retry_after) = match self {
-            Self::UnknownTenant => {
-                ("unknown-tenant", 404, "destination_not_found", "No tenant is known by this address.", None)
-            }
-            Self::ReceiveNotAllowed => (
-                "receive-not-allowed",
-                421,
-                "http_request_denied",
-                "This tenant's requests may not be received here.",
-                None,
-            ),
-            Self::UnknownLocation => (
-                "unknown-location",
-                403,
-                "http_request_denied",
-                "The client's country is unknown and the tenant's rules depend on it.",
-                None,
-            ),
-            Self::NotPermitted => (
-                "not-permitted",
-                403,
-                "http_request_denied",
-                "The tenant's rules allow no region for this request.",
-                None,
-            ),
-            Self::NoCompliantRegion => (
-                "no-compliant-region",
-                503,
-                "destination_unavailable",
-                "No region that the tenant's rules allow can serve this request now.",
-                Some(Duration::from_secs(1)),
-            ),
-            Self::PolicySkew => (
-                "policy-skew",
-                503,
-                "destination_unavailable",
-                "The serving region's rules forbid what the receiving region's allow.",
-                Some(Duration::from_secs(1)),
-            ),
-            Self::Draining => (
-                "draining",
-                503,
-                "destination_unavailable",
-                "This node is leaving.",
-                Some(Duration::from_secs(1)),
-            ),
-            Self::Overloaded => (
-                "overloaded",
-                503,
-                "connection_limit_reached",
-                "Too many requests are in flight.",
-                Some(Duration::from_secs(1)),
-            ),
-            Self::BadRequest => {
-                ("bad-request", 400, "http_request_error", "The request breaks HTTP's rules.", None)
-            }
-            Self::HeadersTooLarge => (
-                "headers-too-large",
-                431,
-                "http_request_error",
-                "The request's path or headers are over the limit.",
-                None,
-            ),
-            Self::NotSupported => (
-                "not-supported",
-                501,
-                "http_request_denied",
-                "This method or upgrade is not forwarded.",
-                None,
-            ),
-            Self::BackendUnreachable => (
-                "backend-unreachable",
-                502,
-                "connection_refused",
-                "No connection to a backend could be made.",
-                Some(Duration::from_secs(1)),
-            ),
-            Self::BackendFailed => (
-                "backend-failed",
-                502,
-                "http_response_incomplete",
-                "The backend broke off, or its answer was no HTTP.",
-                None,
-            ),
-            Self::BackendTimeout => {
-                ("backend-timeout", 504, "http_response_timeout", "The backend did not answer in time.", None)
-            }
-            Self::TunnelLost => (
-                "tunnel-lost",
-                502,
-                "connection_terminated",
-                "The serving node was lost after it had accepted the request.",
-                None,
-            ),
-            Self::TunnelTimeout => (
-                "tunnel-timeout",
-                504,
-                "connection_timeout",
-                "The serving node did not answer in time.",
-                None,
-            ),
-        };
-        Row { label, status, proxy_error, title, retry_after }
+    pub const fn row(self) -> Row {
+        TABLE[self as usize]
     }
 
     /// The reason with this label.
@@ -200,4 +98,129 @@ impl fmt::Display for Reason {
 pub struct Refusal {
     /// Why.
     pub reason: Reason,
+}
+
+/// By [`Reason`], in its order.
+const TABLE: [Row; Reason::ALL.len()] = [
+    row("unknown-tenant", 404, "destination_not_found", "No tenant is known by this address."),
+    row(
+        "receive-not-allowed",
+        421,
+        "http_request_denied",
+        "This tenant's requests may not be received here.",
+    ),
+    row(
+        "unknown-location",
+        403,
+        "http_request_denied",
+        "The client's country is unknown and the tenant's rules depend on it.",
+    ),
+    row("not-permitted", 403, "http_request_denied", "The tenant's rules allow no region for this request."),
+    row(
+        "no-compliant-region",
+        503,
+        "destination_unavailable",
+        "No region that the tenant's rules allow can serve this request now.",
+    )
+    .again_soon(),
+    row(
+        "policy-skew",
+        503,
+        "destination_unavailable",
+        "The serving region's rules forbid what the receiving region's allow.",
+    )
+    .again_soon(),
+    row("draining", 503, "destination_unavailable", "This node is leaving.").again_soon(),
+    row("overloaded", 503, "connection_limit_reached", "Too many requests are in flight.").again_soon(),
+    row("bad-request", 400, "http_request_error", "The request breaks HTTP's rules."),
+    row("headers-too-large", 431, "http_request_error", "The request's path or headers are over the limit."),
+    row("not-supported", 501, "http_request_denied", "This method or upgrade is not forwarded."),
+    row("backend-unreachable", 502, "connection_refused", "No connection to a backend could be made.")
+        .again_soon(),
+    row(
+        "backend-failed",
+        502,
+        "http_response_incomplete",
+        "The backend broke off, or its answer was no HTTP.",
+    ),
+    row("backend-timeout", 504, "http_response_timeout", "The backend did not answer in time."),
+    row(
+        "tunnel-lost",
+        502,
+        "connection_terminated",
+        "The serving node was lost after it had accepted the request.",
+    ),
+    row("tunnel-timeout", 504, "connection_timeout", "The serving node did not answer in time."),
+];
+
+const fn row(label: &'static str, status: u16, proxy_error: &'static str, title: &'static str) -> Row {
+    Row { label, status, proxy_error, title, retry_after: None }
+}
+
+impl Row {
+    const fn again_soon(self) -> Self {
+        Self { retry_after: Some(Duration::from_secs(1)), ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_has_the_row_of_its_name() {
+        for reason in Reason::ALL {
+            let kebab = format!("{reason:?}").char_indices().fold(String::new(), |kebab, (at, letter)| {
+                let hyphen = if at > 0 && letter.is_uppercase() { "-" } else { "" };
+                format!("{kebab}{hyphen}{}", letter.to_ascii_lowercase())
+            });
+            assert_eq!(reason.row().label, kebab);
+            assert_eq!(reason.to_string(), kebab);
+        }
+    }
+
+    #[test]
+    fn reasons_are_found_by_their_labels() {
+        for reason in Reason::ALL {
+            assert_eq!(Reason::from_label(reason.row().label), Some(reason));
+        }
+        assert_eq!(Reason::from_label("because"), None);
+    }
+
+    #[test]
+    fn refusals_are_errors_of_the_client_or_of_the_server() {
+        for reason in Reason::ALL {
+            assert!((400..600).contains(&reason.row().status), "{reason}");
+        }
+        assert_eq!(Reason::NoCompliantRegion.row().status, 503);
+        assert_eq!(Reason::ReceiveNotAllowed.row().status, 421);
+    }
+
+    #[test]
+    fn only_what_may_pass_is_worth_another_try() {
+        for reason in Reason::ALL {
+            let Row { status, retry_after, .. } = reason.row();
+            assert!(retry_after.is_none() || status >= 500, "{reason} is the client's fault");
+            assert!(status != 503 || retry_after.is_some(), "{reason} will pass");
+        }
+    }
+
+    #[test]
+    fn proxy_errors_are_those_of_rfc_9209() {
+        let registered = [
+            "destination_not_found",
+            "destination_unavailable",
+            "connection_refused",
+            "connection_terminated",
+            "connection_timeout",
+            "connection_limit_reached",
+            "http_request_error",
+            "http_request_denied",
+            "http_response_incomplete",
+            "http_response_timeout",
+        ];
+        for reason in Reason::ALL {
+            assert!(registered.contains(&reason.row().proxy_error), "{reason}");
+        }
+    }
 }

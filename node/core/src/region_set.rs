@@ -108,3 +108,60 @@ impl fmt::Debug for RegionSet {
         f.debug_set().entries(self.iter().map(RegionIndex::position)).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use proptest::prelude::*;
+
+    fn positions() -> impl Strategy<Value = BTreeSet<usize>> {
+        proptest::collection::btree_set(0..RegionSet::REGIONS_MAX, 0..40)
+    }
+
+    fn set(positions: &BTreeSet<usize>) -> RegionSet {
+        positions.iter().filter_map(|position| RegionIndex::new(*position)).collect()
+    }
+
+    fn members(set: RegionSet) -> Vec<usize> {
+        set.iter().map(RegionIndex::position).collect()
+    }
+
+    #[test]
+    fn a_region_beyond_the_limit_has_no_index() {
+        assert_eq!(RegionIndex::new(255).map(RegionIndex::position), Some(255));
+        assert_eq!(RegionIndex::new(256), None);
+    }
+
+    #[test]
+    fn the_ends_of_words_are_members_like_others() {
+        let ends = BTreeSet::from([0, 63, 64, 127, 128, 191, 192, 255]);
+        assert_eq!(members(set(&ends)), ends.into_iter().collect::<Vec<_>>());
+        assert_eq!(format!("{:?}", set(&BTreeSet::from([64, 3]))), "{3, 64}");
+    }
+
+    proptest! {
+        #[test]
+        fn a_set_has_its_members_in_order_and_no_others(of in positions()) {
+            let set = set(&of);
+            prop_assert_eq!(members(set), of.iter().copied().collect::<Vec<_>>());
+            prop_assert_eq!(set.len(), of.len());
+            prop_assert_eq!(set.is_empty(), of.is_empty());
+            for position in 0..RegionSet::REGIONS_MAX {
+                let index = RegionIndex::new(position).unwrap();
+                prop_assert_eq!(set.contains(index), of.contains(&position));
+            }
+        }
+
+        #[test]
+        fn sets_combine_as_sets_do(a in positions(), b in positions()) {
+            let of = |positions: Vec<&usize>| positions.into_iter().copied().collect::<Vec<_>>();
+            prop_assert_eq!(members(set(&a).union(set(&b))), of(a.union(&b).collect()));
+            prop_assert_eq!(members(set(&a).intersection(set(&b))), of(a.intersection(&b).collect()));
+            prop_assert_eq!(members(set(&a).difference(set(&b))), of(a.difference(&b).collect()));
+            prop_assert_eq!(set(&a).is_subset(set(&b)), a.is_subset(&b));
+            prop_assert!(set(&a).intersection(set(&b)).is_subset(set(&a)));
+        }
+    }
+}

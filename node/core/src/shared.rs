@@ -1,1 +1,22 @@
 //! What workers of one node share: a few atomics, model-checked with loom.
+//!
+//! Nothing here locks or waits. Everything else that workers know is in the snapshot, which is replaced whole.
+
+mod drain;
+mod in_flight;
+mod suspects;
+
+#[cfg(all(test, loom))]
+mod loom_tests;
+
+pub use drain::Drain;
+pub use in_flight::{InFlight, InFlightGauges, InFlightGuard};
+pub use suspects::Suspects;
+
+/// The atomics everything here is made of: loom's when the model is checked.
+mod atomic {
+    #[cfg(loom)]
+    pub(super) use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence};
+    #[cfg(not(loom))]
+    pub(super) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence};
+}

@@ -46,3 +46,33 @@ impl Sub<Duration> for Moment {
         Self(self.0.saturating_sub(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn milliseconds_are_a_thousand_microseconds() {
+        assert_eq!(Moment::from_millis(2), Moment::from_micros(2_000));
+        assert_eq!(Moment::from_millis(u64::MAX).as_micros(), u64::MAX);
+    }
+
+    #[test]
+    fn time_never_runs_backwards_or_over() {
+        let (early, late) = (Moment::from_millis(1), Moment::from_millis(3));
+        assert_eq!(late.since(early), Duration::from_millis(2));
+        assert_eq!(early.since(late), Duration::ZERO);
+        assert_eq!(early - Duration::from_secs(9), Moment::default());
+        assert_eq!(late + Duration::MAX, Moment::from_micros(u64::MAX));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_added_has_passed(start in 0u64..1 << 60, micros in 0u64..1 << 60) {
+            let (start, passed) = (Moment::from_micros(start), Duration::from_micros(micros));
+            prop_assert_eq!((start + passed).since(start), passed);
+            prop_assert_eq!(start + passed - passed, start);
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! What chitchat takes for its network: two bounded queues of envelopes that never fail and never make it wait.
+//!
+//! An error from `recv` would stop chitchat's loop for good, and `send` is awaited inside that loop. The queues outlive
+//! any one start of chitchat.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use chitchat::ChitchatEnvelope;
+use chitchat::transport::{RecvOutcome, SendOutcome, Socket, Transport};
+use tokio::sync::{Mutex, mpsc};
+
+use crate::tally::Tally;
+
+/// Chitchat's end.
+#[derive(Clone)]
+pub(crate) struct Lane {
+    base: SocketAddr,
+    outbound: mpsc::Sender<(SocketAddr, ChitchatEnvelope)>,
+    inbound: Arc<Mutex<mpsc::Receiver<RecvOutcome>>>,
+    tally: Arc<Tally>,
+}
+
+/// The other end.
+pub(crate) struct LaneEnd {
+    /// What chitchat says, and to whom.
+    pub(crate) outbound: mpsc::Receiver<(SocketAddr, ChitchatEnvelope)>,
+    /// What chitchat is to hear.
+    pub(crate) inbound: mpsc::Sender<RecvOutcome>,
+}
+
+/// A lane for the node that advertises `base`.
+pub(crate) fn lane(base: SocketAddr, tally: &Arc<Tally>) -> (Lane, LaneEnd) {
+    let (say, said) = mpsc::channel(ENVELOPES_QUEUED_MAX);
+    let (tell, told) = mpsc::channel(ENVELOPES_QUEUED_MAX);
+    let lane = Lane { base, outbound: say, inbound: Arc::new(Mutex::new(told)), tally: Arc::clone(tally) };
+    (lane, LaneEnd { outbound: said, inbound: tell })
+}
+
+#[async_trait]
+impl Transport for Lane {
+    async fn open(&self, _listen_addr: SocketAddr) -> anyhow::Result<Box<dyn Socket>> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
+#[async_trait]
+impl Socket for Lane {
+    fn local_addr(&self) -> anyhow::Result<SocketAddr> {
+        Ok(self.base)
+    }
+
+    async fn send(&mut self, to: SocketAddr, envelope: ChitchatEnvelope) -> anyhow::Result<SendOutcome> {
+        if self.outbound.try_send((to, envelope)).is_err() {
+            self.tally.dropped.one();
+        }
+        // The size is known only later, and chitchat does not ask.
+        Ok(SendOutcome { num_bytes_sent: 0 })
+    }
+
+    /// May be given up at any point without losing a message.
+    async fn recv(&mut self) -> anyhow::Result<RecvOutcome> {
+        match self.inbound.lock().await.recv().await {
+            Some(outcome) => Ok(outcome),
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// In each direction.
+const ENVELOPES_QUEUED_MAX: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use chitchat::{ChitchatMessage, ProtocolVersion};
+
+    use super::*;
+
+    fn envelope() -> ChitchatEnvelope {
+        ChitchatEnvelope { version: ProtocolVersion::V1, message: ChitchatMessage::BadCluster }
+    }
+
+    fn address() -> SocketAddr {
+        ([203, 0, 113, 7], 4400).into()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_full_queue_drops_and_does_not_wait() {
+        let tally = Arc::default();
+        let (mut lane, end) = lane(address(), &tally);
+        for _ in 0..ENVELOPES_QUEUED_MAX + 3 {
+            lane.send(address(), envelope()).await.unwrap();
+        }
+        assert_eq!(tally.counters().dropped, 3);
+        assert_eq!(end.outbound.len(), ENVELOPES_QUEUED_MAX);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_closed_queue_is_silence_and_no_error() {
+        let (mut lane, end) = lane(address(), &Arc::default());
+        drop(end);
+        lane.send(address(), envelope()).await.unwrap();
+        let heard = tokio::time::timeout(std::time::Duration::from_mins(1), lane.recv()).await;
+        assert!(heard.is_err());
+    }
+}

@@ -1,0 +1,203 @@
+//! What the admin API says, as JSON. Times are in milliseconds, distances in kilometres.
+
+use std::net::{IpAddr, SocketAddr};
+
+use graticule_gossip_core::{NodeName, RegionName};
+use serde::{Deserialize, Serialize};
+
+/// `GET /v1/health`: the process runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// The node that answers.
+    pub node: NodeName,
+    /// Its region, by its certificate.
+    pub region: RegionName,
+    /// The version of its software.
+    pub software: String,
+}
+
+/// `GET /v1/ready`: whether the node wants requests; 200 if so, else 503.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ready {
+    /// Whether it wants requests.
+    pub ready: bool,
+    /// Why not.
+    pub reasons: Vec<String>,
+}
+
+/// One of `GET /v1/nodes`: a node of the mesh, as the answering node sees it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Node {
+    /// Its name.
+    pub name: NodeName,
+    /// Its region.
+    pub region: RegionName,
+    /// Whether gossip holds it for alive.
+    pub alive: bool,
+    /// Whether it is the answering node.
+    pub this: bool,
+    /// Whether it is leaving.
+    pub draining: bool,
+    /// Which start of it.
+    pub generation: u64,
+    /// Address and UDP port of its control endpoint.
+    pub mesh: SocketAddr,
+    /// How many workers it has.
+    pub workers: u16,
+    /// The version of its software.
+    pub software: String,
+    /// The version of the fleet document it has active.
+    pub fleet_version: u64,
+    /// The digest of its active documents, hexadecimal.
+    pub policy_digest: String,
+}
+
+/// One of `GET /v1/regions`: a region as the answering node sees it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Region {
+    /// Its name.
+    pub name: RegionName,
+    /// The country whose law it is under.
+    pub country: String,
+    /// Its labels.
+    pub labels: Vec<String>,
+    /// Degrees north.
+    pub latitude: f64,
+    /// Degrees east.
+    pub longitude: f64,
+    /// Great-circle distance from the answering node's region.
+    pub distance_km: f64,
+    /// What it costs to route there, in milliseconds.
+    pub cost_ms: f64,
+    /// The mean load of its live nodes: 0 idle, 1 at the limit.
+    pub load: f32,
+    /// Whether it is the answering node's own.
+    pub this: bool,
+    /// Peers there that can be given requests.
+    pub peers_usable: usize,
+    /// Peers there that this node has or wants tunnels to.
+    pub peers: usize,
+}
+
+/// One of `GET /v1/tenants`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tenant {
+    /// Its id.
+    pub id: String,
+    /// The version of its document.
+    pub version: u64,
+    /// What it is recognised by, one text for each claim.
+    pub claims: Vec<String>,
+    /// The regions where it may be served, one list for each tier.
+    pub tiers: Vec<Vec<RegionName>>,
+    /// Which nodes may receive its requests: `any` or `allowed`.
+    pub receive: String,
+    /// The regions it has a pool in.
+    pub pools: Vec<RegionName>,
+}
+
+/// One of `GET /v1/pools`: a tenant's servers in the answering node's region.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pool {
+    /// Whose.
+    pub tenant: String,
+    /// The servers.
+    pub backends: Vec<PoolBackend>,
+}
+
+/// One server of a pool.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PoolBackend {
+    /// Where it is.
+    pub address: SocketAddr,
+    /// Whether it is given requests.
+    pub healthy: bool,
+}
+
+/// One of `GET /v1/tunnels`: a peer this node keeps a control tunnel to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Tunnel {
+    /// The peer.
+    pub node: NodeName,
+    /// Its region.
+    pub region: RegionName,
+    /// Where it is dialled.
+    pub address: SocketAddr,
+    /// `usable`, `suspect`, `draining` or `unreachable`.
+    pub condition: String,
+    /// Why there is no tunnel, if there is none.
+    pub reason: Option<String>,
+    /// The lowest round trip of the last 10 s.
+    pub rtt_ms: Option<f64>,
+    /// Its load by its own account.
+    pub load: f32,
+}
+
+/// What `GET /v1/why` is asked.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct WhyQuery {
+    /// The tenant's id.
+    pub tenant: String,
+    /// The client's address; unknown without.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ip: Option<IpAddr>,
+    /// The node that would hold the client's connection; the answering one without.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub edge: Option<NodeName>,
+    /// The path; `/` without.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+}
+
+/// A decision that was not carried out, with every candidate.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Why {
+    /// The node that would decide.
+    pub edge: NodeName,
+    /// Its region.
+    pub edge_region: RegionName,
+    /// The tenant.
+    pub tenant: String,
+    /// The path asked about.
+    pub path: String,
+    /// The client's country: a code, `unknown`, or `not-asked` if no rule depends on it.
+    pub client_country: String,
+    /// `local`, `relay` or `refuse`.
+    pub decision: String,
+    /// The region that would serve it.
+    pub region: Option<RegionName>,
+    /// Why it would be refused.
+    pub reason: Option<String>,
+    /// The status it would be refused with.
+    pub status: Option<u16>,
+    /// Whether this edge may record the request.
+    pub record_here: bool,
+    /// Every region, by name.
+    pub candidates: Vec<Candidate>,
+}
+
+/// One region in a [`Why`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// Which.
+    pub region: RegionName,
+    /// 0 for the first choice; none if the rules forbid it.
+    pub tier: Option<u8>,
+    /// What it would cost, in milliseconds.
+    pub cost_ms: f64,
+    /// What became of it: `chosen`, or why it lost.
+    pub verdict: String,
+}
+
+/// An error answer (RFC 9457).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// A URN that names the kind of error.
+    pub r#type: String,
+    /// The same for people.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// What is wrong in this case, and what to do.
+    pub detail: String,
+}

@@ -1,0 +1,141 @@
+//! `[ingress]`: how clients come in, and whose word is taken for their addresses.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use http::HeaderName;
+use ipnet::IpNet;
+
+use super::{address, count, section};
+use crate::document::page::{At, Page, shortened};
+use crate::document::table::{Key, Table, key};
+use crate::document::tree::Node;
+use crate::document::value::{duration, list, text};
+use crate::headers::{ClientAddressHeader, ClientAddressRule};
+
+/// How clients come in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IngressConfig {
+    /// Where HTTP is accepted.
+    pub http: SocketAddr,
+    /// Whose word is taken for the addresses of clients, and where they say it.
+    pub client_address: ClientAddressRule,
+    /// What one client can ask for.
+    pub limits: IngressLimits,
+}
+
+/// What one client can ask for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IngressLimits {
+    /// The longest head of a request, in bytes.
+    pub header_bytes_max: u32,
+    /// How many headers a request can have.
+    pub headers_max: u32,
+    /// How long a head may take to arrive.
+    pub header_timeout: Duration,
+    /// How long a connection may be without a request.
+    pub idle_timeout: Duration,
+    /// How many connections there can be at a time.
+    pub connections_max: u32,
+}
+
+/// Reads the table.
+pub(super) fn read(page: &Page, node: &Node) -> Option<IngressConfig> {
+    let table = Table::open(page, node, KEYS)?;
+    let http = table.or("http", HTTP, address);
+    let trusted = table.or("trusted", Vec::new(), list(TRUSTED_MAX, network));
+    for At { value, spot } in trusted.iter().filter(|at| at.value.prefix_len() == 0) {
+        let message = format!("`{value}` trusts everybody's word for the client's address");
+        page.warn(*spot, message, "name the networks of your own load balancers");
+    }
+    let header = table.or("client_address", ClientAddressHeader::XForwardedFor, address_header);
+    let limits = section(&table, "limits", limits);
+    let trusted = trusted.into_iter().map(|at| at.value).collect();
+    let client_address = ClientAddressRule { header, trusted };
+    Some(IngressConfig { http, client_address, limits: limits? })
+}
+
+fn limits(page: &Page, node: &Node) -> Option<IngressLimits> {
+    let table = Table::open(page, node, LIMITS_KEYS)?;
+    Some(IngressLimits {
+        header_bytes_max: count(&table, "header_bytes_max", 32 << 10, 1 << 20),
+        headers_max: count(&table, "headers_max", 100, 1_000),
+        header_timeout: table.or("header_timeout", HEADER_TIMEOUT, duration(TIMEOUT_MIN..=TIMEOUT_MAX)),
+        idle_timeout: table.or("idle_timeout", IDLE_TIMEOUT, duration(TIMEOUT_MIN..=TIMEOUT_MAX)),
+        connections_max: count(&table, "connections_max", 10_000, 1_000_000),
+    })
+}
+
+/// A network such as `10.0.0.0/8`, or one address.
+pub(super) fn network(page: &Page, node: &Node) -> Option<IpNet> {
+    let written = text(page, node)?;
+    parse_network(&written).map_err(|help| no_network(page, node.spot, &written, help)).ok()
+}
+
+/// Reports that `written` is no network.
+pub(super) fn no_network(page: &Page, spot: super::Spot, written: &str, meant: Option<IpNet>) {
+    let message = format!("expected a network such as `10.0.0.0/8`, found `{}`", shortened(written));
+    match meant {
+        Some(meant) => page.error_with(spot, message, format!("did you mean `{meant}`?")),
+        None => page.error(spot, message),
+    }
+}
+
+/// The network that `text` is; or else the one that was meant, if that can be told. IPv4 written as IPv6 is IPv4.
+pub(super) fn parse_network(text: &str) -> Result<IpNet, Option<IpNet>> {
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Ok(address.to_canonical().into());
+    }
+    let network: IpNet = text.parse().map_err(|_| None)?;
+    if network == network.trunc() { Ok(canonical(network)) } else { Err(Some(canonical(network.trunc()))) }
+}
+
+fn canonical(network: IpNet) -> IpNet {
+    let mapped = network.addr().to_canonical();
+    let prefix_length = network.prefix_len().checked_sub(MAPPED_BITS);
+    match (mapped, network, prefix_length) {
+        (IpAddr::V4(_), IpNet::V6(_), Some(length)) => IpNet::new(mapped, length).unwrap_or(network),
+        _ => network,
+    }
+}
+
+fn address_header(page: &Page, node: &Node) -> Option<ClientAddressHeader> {
+    let written = text(page, node)?;
+    let header = HeaderName::from_bytes(written.as_bytes());
+    match (written.to_ascii_lowercase().as_str(), header) {
+        ("x-forwarded-for", _) => Some(ClientAddressHeader::XForwardedFor),
+        ("forwarded", _) => Some(ClientAddressHeader::Forwarded),
+        ("none", _) => Some(ClientAddressHeader::None),
+        (_, Ok(header)) => Some(ClientAddressHeader::Single(header)),
+        (_, Err(_)) => {
+            let expected = "expected `x-forwarded-for`, `forwarded`, `none` or the name of a header";
+            page.error(node.spot, format!("{expected}, found `{}`", shortened(&written)));
+            None
+        }
+    }
+}
+
+const KEYS: &[Key] = &[
+    key("http", "\"0.0.0.0:8080\""),
+    key("trusted", "[\"10.0.0.0/8\"]"),
+    key("client_address", "\"x-forwarded-for\""),
+    key("limits", "{ connections_max = 10000 }"),
+];
+
+const LIMITS_KEYS: &[Key] = &[
+    key("header_bytes_max", "32768"),
+    key("headers_max", "100"),
+    key("header_timeout", "\"10s\""),
+    key("idle_timeout", "\"1m\""),
+    key("connections_max", "10000"),
+];
+
+const HTTP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8080);
+/// How many bits of an IPv6 address stand before an IPv4 address in it.
+const MAPPED_BITS: u8 = 96;
+
+const TRUSTED_MAX: usize = 256;
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
+const TIMEOUT_MIN: Duration = Duration::from_millis(100);
+const TIMEOUT_MAX: Duration = Duration::from_hours(1);

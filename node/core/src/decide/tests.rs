@@ -1,0 +1,375 @@
+//! The whole of a decision, against small fleets and against chance.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+use proptest::prelude::*;
+
+use super::testing::*;
+use super::*;
+use crate::mesh::{Condition, PeerState, RegionState, Sought};
+use crate::policy::{PathPrefix, Permission, Receive, Residency, Route, Tenant, UnknownLocation};
+
+const TENANT: TenantIndex = TenantIndex(0);
+
+/// Five regions, seen from region `here`, and one tenant.
+fn fleet_with(tenant: Tenant, here: usize) -> Snapshot {
+    snapshot(policy(5, vec![tenant]), here)
+}
+
+fn ask(snapshot: &Snapshot) -> Decided {
+    decide(snapshot, &request("shop.example", &HeaderMap::new()))
+}
+
+fn relay(position: usize) -> Decision {
+    Decision::Relay { tenant: TENANT, region: region(position) }
+}
+
+fn verdicts(decided: &Decided) -> Vec<Verdict> {
+    decided.rationale.candidates.iter().map(|candidate| candidate.verdict).collect()
+}
+
+fn change_region(snapshot: &mut Snapshot, position: usize, change: impl FnOnce(&mut RegionState)) {
+    change(&mut Arc::make_mut(&mut snapshot.mesh).regions[position]);
+}
+
+fn set_condition(snapshot: &mut Snapshot, position: usize, condition: Condition) {
+    change_region(snapshot, position, |region| {
+        region.peers.iter_mut().for_each(|peer| peer.condition = condition);
+    });
+}
+
+fn fail_own_pool(snapshot: &mut Snapshot) {
+    Arc::make_mut(&mut snapshot.pools).healthy[0] = Some(Vec::new());
+}
+
+#[test]
+fn a_request_stays_here_if_it_may_and_can() {
+    use Verdict::{Chosen, CostsMore, Forbidden};
+    let decided = ask(&fleet_with(document("shop", &[&[1, 2, 3]]), 2));
+    assert_eq!(decided.decision, Decision::Local { tenant: TENANT });
+    assert_eq!(verdicts(&decided), [Forbidden, CostsMore, Chosen, CostsMore, Forbidden]);
+    assert!(decided.rationale.record_here);
+}
+
+#[test]
+fn a_request_that_may_not_stay_goes_to_the_nearest_that_may_have_it() {
+    let decided = ask(&fleet_with(document("shop", &[&[3, 2]]), 0));
+    assert_eq!(decided.decision, relay(2));
+    assert!(!decided.rationale.record_here, "and leaves no trace here");
+}
+
+#[test]
+fn a_later_tier_waits_until_every_region_of_the_earlier_ones_is_unable() {
+    use Verdict::{Chosen, Draining, Forbidden, Suspect};
+    let mut snapshot = fleet_with(document("shop", &[&[3, 4], &[1]]), 0);
+    assert_eq!(verdicts(&ask(&snapshot))[1], Verdict::LaterTier);
+    set_condition(&mut snapshot, 3, Condition::Suspect);
+    assert_eq!(
+        ask(&snapshot).decision,
+        relay(4),
+        "the far one of the first tier before the near one of the second"
+    );
+    set_condition(&mut snapshot, 4, Condition::Draining);
+    let decided = ask(&snapshot);
+    assert_eq!(decided.decision, relay(1));
+    assert_eq!(verdicts(&decided), [Forbidden, Chosen, Forbidden, Suspect, Draining]);
+    assert_eq!(decided.rationale.candidates[1].tier, Some(1));
+}
+
+#[test]
+fn no_able_region_is_a_refusal_that_names_what_each_lacks() {
+    use Verdict::{NoHealthyBackend, NoPool, Tried, Unreachable};
+    let mut tenant = document("shop", &[&[0, 1, 2, 3, 4]]);
+    tenant.pool_regions = set(&[0, 1, 2, 3]);
+    let mut snapshot = fleet_with(tenant, 0);
+    fail_own_pool(&mut snapshot);
+    change_region(&mut snapshot, 1, |region| region.peers[0].exceptions = exceptions(&["shop"]));
+    change_region(&mut snapshot, 2, |region| region.peers.clear());
+    let headers = HeaderMap::new();
+    let tried = Request { tried: set(&[3]), ..request("shop.example", &headers) };
+    let decided = decide(&snapshot, &tried);
+    assert_eq!(decided.decision, Decision::Refuse(Reason::NoCompliantRegion));
+    assert_eq!(verdicts(&decided), [NoHealthyBackend, NoHealthyBackend, Unreachable, Tried, NoPool]);
+}
+
+#[test]
+fn one_able_node_makes_a_region_able_and_else_the_best_one_gives_the_reason() {
+    use Condition::{Draining, Suspect, Unreachable, Usable};
+    let mut snapshot = fleet_with(document("shop", &[&[1]]), 0);
+    let mut with = |conditions: &[Condition]| {
+        let peers = conditions.iter().zip(0..).map(|(condition, id)| peer(id, *condition)).collect();
+        change_region(&mut snapshot, 1, |region| region.peers = peers);
+        verdicts(&ask(&snapshot))[1]
+    };
+    assert_eq!(with(&[Unreachable, Usable, Suspect]), Verdict::Chosen);
+    assert_eq!(with(&[Unreachable, Draining, Suspect]), Verdict::Suspect);
+    assert_eq!(with(&[Unreachable, Draining]), Verdict::Draining);
+    assert_eq!(with(&[Unreachable]), Verdict::Unreachable);
+}
+
+#[test]
+fn every_attempt_goes_elsewhere_until_nothing_is_left() {
+    let snapshot = fleet_with(document("shop", &[&[1, 2], &[3]]), 0);
+    let headers = HeaderMap::new();
+    let mut request = request("shop.example", &headers);
+    let mut went = Vec::new();
+    for _ in 0..3 {
+        let Decision::Relay { region, .. } = decide(&snapshot, &request).decision else { break };
+        went.push(region.position());
+        request.tried.insert(region);
+    }
+    assert_eq!(went, [1, 2, 3]);
+    assert_eq!(decide(&snapshot, &request).decision, Decision::Refuse(Reason::NoCompliantRegion));
+}
+
+#[test]
+fn an_unknown_host_is_refused_without_candidates() {
+    let snapshot = fleet_with(document("shop", &[&[0]]), 0);
+    let decided = decide(&snapshot, &request("z.example", &HeaderMap::new()));
+    assert_eq!(decided.decision, Decision::Refuse(Reason::UnknownTenant));
+    assert_eq!(decided.rationale, Rationale::default());
+}
+
+#[test]
+fn a_node_outside_does_not_receive_for_a_tenant_that_forbids_it() {
+    let mut tenant = document("shop", &[&[1], &[2]]);
+    tenant.residency.receive = Receive::Allowed;
+    let decided = ask(&fleet_with(tenant.clone(), 0));
+    assert_eq!(decided.decision, Decision::Refuse(Reason::ReceiveNotAllowed));
+    assert!(!decided.rationale.record_here && decided.rationale.candidates.is_empty());
+    assert_eq!(ask(&fleet_with(tenant, 2)).decision, relay(1), "a fallback region may receive");
+}
+
+#[test]
+fn a_tenant_without_any_region_is_refused_as_such_even_where_it_may_not_be_received() {
+    let mut tenant = document("shop", &[]);
+    tenant.residency.receive = Receive::Allowed;
+    assert_eq!(ask(&fleet_with(tenant, 0)).decision, Decision::Refuse(Reason::NotPermitted));
+}
+
+#[test]
+fn a_client_from_nowhere_is_refused_or_sent_home_only_if_a_rule_asks() {
+    let mut tenant = document("shop", &[&[1, 2]]);
+    assert_eq!(ask(&fleet_with(tenant.clone(), 0)).rationale.client, ClientCountry::NotAsked);
+    tenant.residency.by_client.push(([country("CH")].into_iter().collect(), permission(&[&[3]])));
+    let decided = ask(&fleet_with(tenant.clone(), 0));
+    assert_eq!(decided.decision, Decision::Refuse(Reason::UnknownLocation));
+    assert_eq!(decided.rationale.client, ClientCountry::Unknown);
+    assert_eq!(decided.rationale.tenant, Some(TENANT));
+    tenant.residency.unknown = UnknownLocation::Home(region(2));
+    assert_eq!(ask(&fleet_with(tenant, 0)).decision, relay(2));
+}
+
+#[test]
+fn a_route_has_rules_of_its_own() {
+    let mut tenant = document("shop", &[&[1, 2]]);
+    let residency = Residency { permission: permission(&[&[2]]), ..tenant.residency.clone() };
+    tenant.routes.push(Route { path_prefix: PathPrefix::new("/health").unwrap(), residency });
+    let snapshot = fleet_with(tenant, 0);
+    let headers = HeaderMap::new();
+    let to = |path| decide(&snapshot, &Request { path, ..request("shop.example", &headers) }).decision;
+    assert_eq!(to("/health/blood"), relay(2));
+    assert_eq!(to("/healthy"), relay(1));
+}
+
+#[test]
+fn a_region_lost_to_load_says_so() {
+    let mut snapshot = fleet_with(document("shop", &[&[1, 2, 3]]), 0);
+    change_region(&mut snapshot, 1, |region| (region.load, region.cost) = (0.97, crate::mesh::Cost(65_000)));
+    let decided = ask(&snapshot);
+    assert_eq!(decided.decision, relay(2));
+    assert_eq!(verdicts(&decided)[1], Verdict::Overloaded);
+    assert_eq!(verdicts(&decided)[3], Verdict::CostsMore);
+    for other in [2, 3] {
+        change_region(&mut snapshot, other, |region| region.load = 1.2);
+    }
+    assert_eq!(verdicts(&ask(&snapshot))[1], Verdict::CostsMore, "the chosen one is no better");
+}
+
+#[test]
+fn a_mesh_of_another_fleet_is_nowhere_to_go() {
+    let mut snapshot = fleet_with(document("shop", &[&[0, 4]]), 0);
+    Arc::make_mut(&mut snapshot.mesh).regions.truncate(2);
+    assert_eq!(verdicts(&ask(&snapshot))[4], Verdict::Unreachable);
+    fail_own_pool(&mut snapshot);
+    assert_eq!(ask(&snapshot).decision, Decision::Refuse(Reason::NoCompliantRegion));
+}
+
+fn relayed(tenant: &TenantId, client: ClientCountry) -> Relayed<'_> {
+    Relayed { tenant, path: "/", client }
+}
+
+#[test]
+fn a_serving_node_asks_its_own_rules_again() {
+    let shop = tenant_id("shop");
+    let serve_at = |here, tenant| serve(&fleet_with(tenant, here), &relayed(&shop, ClientCountry::NotAsked));
+    assert_eq!(serve_at(1, document("shop", &[&[2], &[1]])), Ok(TENANT), "any tier: the edge knows why");
+    assert_eq!(serve_at(0, document("shop", &[&[2], &[1]])), Err(Reason::PolicySkew));
+    assert_eq!(
+        serve_at(1, document("other", &[&[1]])),
+        Err(Reason::PolicySkew),
+        "a tenant that is not known"
+    );
+}
+
+#[test]
+fn a_serving_node_goes_by_the_country_that_the_edge_carried() {
+    let shop = tenant_id("shop");
+    let mut tenant = document("shop", &[&[1]]);
+    tenant.residency.by_client.push(([country("CH")].into_iter().collect(), permission(&[&[3]])));
+    let snapshot = fleet_with(tenant, 1);
+    let serve_for = |client| serve(&snapshot, &relayed(&shop, client));
+    assert_eq!(serve_for(ClientCountry::Known(country("DE"))), Ok(TENANT));
+    assert_eq!(serve_for(ClientCountry::Known(country("CH"))), Err(Reason::PolicySkew));
+    assert_eq!(serve_for(ClientCountry::Unknown), Err(Reason::PolicySkew));
+    assert_eq!(serve_for(ClientCountry::NotAsked), Err(Reason::PolicySkew));
+}
+
+#[test]
+fn a_serving_node_without_a_backend_says_so_and_never_relays_on() {
+    let shop = tenant_id("shop");
+    let mut snapshot = fleet_with(document("shop", &[&[0, 1]]), 1);
+    fail_own_pool(&mut snapshot);
+    assert_eq!(serve(&snapshot, &relayed(&shop, ClientCountry::NotAsked)), Err(Reason::NoCompliantRegion));
+    Arc::make_mut(&mut snapshot.pools).healthy[0] = None;
+    assert_eq!(serve(&snapshot, &relayed(&shop, ClientCountry::NotAsked)), Err(Reason::NoCompliantRegion));
+}
+
+#[test]
+fn decisions_have_labels() {
+    assert_eq!(Decision::Local { tenant: TENANT }.label(), "local");
+    assert_eq!(relay(1).label(), "relay");
+    assert_eq!(Decision::Refuse(Reason::NotPermitted).label(), "refuse");
+}
+
+const REGIONS: usize = 6;
+
+fn any_permission() -> impl Strategy<Value = Permission> {
+    // For every region its tier, or none.
+    proptest::collection::vec(0usize..4, REGIONS).prop_map(|tiers| {
+        let tier = |wanted| {
+            tiers.iter().enumerate().filter(move |(_, tier)| **tier == wanted).map(|(at, _)| region(at))
+        };
+        let tiers: Vec<RegionSet> = (0..3).map(|wanted| tier(wanted).collect()).collect();
+        Permission { all: tiers.iter().copied().fold(RegionSet::EMPTY, RegionSet::union), tiers }
+    })
+}
+
+fn any_peer() -> impl Strategy<Value = PeerState> {
+    use Condition::{Draining, Suspect, Unreachable, Usable};
+    let condition = prop::sample::select(vec![Usable, Usable, Usable, Suspect, Draining, Unreachable]);
+    (condition, any::<bool>(), 0u32..100).prop_map(|(condition, excepts, id)| {
+        let exceptions = if excepts { exceptions(&["shop"]) } else { exceptions(&["other"]) };
+        PeerState { exceptions, ..peer(id, condition) }
+    })
+}
+
+fn any_region() -> impl Strategy<Value = RegionState> {
+    (0u32..300, 0f32..1.3, proptest::collection::vec(any_peer(), 0..3))
+        .prop_map(|(cost, load, peers)| region_state(cost, load, peers))
+}
+
+prop_compose! {
+    fn any_snapshot()(
+        permission in any_permission(),
+        pools in proptest::collection::vec(any::<bool>(), REGIONS),
+        regions in proptest::collection::vec(any_region(), REGIONS),
+        here in 0..REGIONS,
+        receive in prop::sample::select(vec![Receive::Any, Receive::Allowed]),
+        healthy in any::<bool>(),
+    ) -> Snapshot {
+        let mut tenant = document("shop", &[]);
+        tenant.residency.permission = permission;
+        tenant.residency.receive = receive;
+        tenant.pool_regions = (0..REGIONS).filter(|at| pools[*at]).map(region).collect();
+        let has_pool = tenant.pool_regions.contains(region(here));
+        let mut snapshot = snapshot(policy(REGIONS, vec![tenant]), here);
+        Arc::make_mut(&mut snapshot.mesh).regions = regions;
+        let own = has_pool.then(|| if healthy { vec![backend()] } else { Vec::new() });
+        Arc::make_mut(&mut snapshot.pools).healthy = vec![own];
+        snapshot
+    }
+}
+
+fn rules(snapshot: &Snapshot) -> &Tenant {
+    &snapshot.policy.tenants[0]
+}
+
+/// Whether a region could serve, said in one breath: what `decide` must agree with.
+fn is_able(snapshot: &Snapshot, at: RegionIndex) -> bool {
+    let shop = tenant_id("shop");
+    let reachable = if at == snapshot.here.region {
+        snapshot.pools.of(TENANT).is_some_and(|healthy| !healthy.is_empty())
+    } else {
+        snapshot.mesh.regions[at.position()].peers.iter().any(|peer| peer.can_serve(&Sought::new(&shop)))
+    };
+    rules(snapshot).pool_regions.contains(at) && reachable
+}
+
+proptest! {
+    #[test]
+    fn a_request_goes_where_it_may_and_nowhere_else(
+        snapshot in any_snapshot(), tried in proptest::collection::vec(0..REGIONS, 0..3), chance: u32
+    ) {
+        let (headers, tried) = (HeaderMap::new(), set(&tried));
+        let decided = decide(&snapshot, &Request { tried, chance, ..request("shop.example", &headers) });
+        let permission = &rules(&snapshot).residency.permission;
+        let here = snapshot.here.region;
+        let could = |at: &RegionIndex| is_able(&snapshot, *at) && !tried.contains(*at);
+        let target = match decided.decision {
+            Decision::Local { .. } => Some(here),
+            Decision::Relay { region, .. } => { prop_assert_ne!(region, here); Some(region) }
+            Decision::Refuse(reason) => {
+                let expected = if permission.all.is_empty() {
+                    Reason::NotPermitted
+                } else if rules(&snapshot).residency.receive == Receive::Allowed && !permission.all.contains(here) {
+                    Reason::ReceiveNotAllowed
+                } else {
+                    prop_assert!(!permission.all.iter().any(|at| could(&at)), "an able region was passed over");
+                    Reason::NoCompliantRegion
+                };
+                prop_assert_eq!(reason, expected);
+                None
+            }
+        };
+        prop_assert_eq!(decided.rationale.chosen(), target);
+        prop_assert!(!decided.rationale.record_here || permission.all.contains(here));
+        if let Some(target) = target {
+            prop_assert!(permission.all.contains(target) && could(&target));
+            let first = permission.tiers.iter().find(|tier| tier.iter().any(|at| could(&at))).unwrap();
+            prop_assert!(first.contains(target), "an earlier tier was passed over");
+            let cost = |at: RegionIndex| snapshot.mesh.regions[at.position()].cost;
+            prop_assert!(first.iter().filter(could).all(|at| cost(target) <= cost(at)), "a cheaper one was passed over");
+        }
+    }
+
+    #[test]
+    fn every_region_has_one_verdict_and_at_most_one_is_chosen(snapshot in any_snapshot(), chance: u32) {
+        let headers = HeaderMap::new();
+        let decided = decide(&snapshot, &Request { chance, ..request("shop.example", &headers) });
+        let candidates = &decided.rationale.candidates;
+        prop_assume!(!candidates.is_empty());
+        let permission = &rules(&snapshot).residency.permission;
+        prop_assert!(candidates.iter().map(|candidate| candidate.region.position()).eq(0..REGIONS));
+        for candidate in candidates {
+            let allowed = permission.all.contains(candidate.region);
+            prop_assert_eq!(candidate.verdict == Verdict::Forbidden, !allowed);
+            prop_assert_eq!(candidate.tier.is_some(), allowed);
+        }
+        let chosen = candidates.iter().filter(|candidate| candidate.verdict == Verdict::Chosen).count();
+        prop_assert_eq!(chosen, usize::from(!matches!(decided.decision, Decision::Refuse(_))));
+    }
+
+    #[test]
+    fn the_region_that_the_edge_chose_agrees_by_the_same_documents(snapshot in any_snapshot()) {
+        let headers = HeaderMap::new();
+        let decided = decide(&snapshot, &request("shop.example", &headers));
+        let Decision::Relay { region, .. } = decided.decision else { return Ok(()) };
+        let mut there = snapshot;
+        there.here.region = region;
+        Arc::make_mut(&mut there.pools).healthy = vec![Some(vec![backend()])];
+        let shop = tenant_id("shop");
+        prop_assert_eq!(serve(&there, &relayed(&shop, decided.rationale.client)), Ok(TENANT));
+    }
+}

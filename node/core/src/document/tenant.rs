@@ -1,0 +1,158 @@
+//! A tenant's document: how it is recognised, where it may be served, and by which servers.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use graticule_gossip_core::RegionName;
+
+use super::Source;
+use super::canonical::Canonical;
+use super::page::{At, Page, Spot};
+use super::table::{Key, Table, key};
+use super::text::Text;
+use super::tree::parse;
+use super::value::{boolean, integer, parsed};
+use crate::policy::{Claim, Digest, DocumentVersion, Pool, TenantId};
+
+mod claim;
+mod pool;
+mod route;
+pub(super) mod rules;
+
+pub(super) use claim::path_prefix;
+pub(super) use route::RouteRules;
+pub(super) use rules::{ClientRule, PermissionRules, Reach, Rules, Unknown};
+
+/// A tenant's document that is right in itself; what it says of places and regions depends on the fleet's.
+#[derive(Debug, Clone)]
+pub struct TenantDocument {
+    pub(super) file: Arc<str>,
+    pub(super) id: At<TenantId>,
+    pub(super) version: DocumentVersion,
+    pub(super) claims: Arc<[At<Claim>]>,
+    pub(super) residency: Rules,
+    pub(super) routes: Vec<RouteRules>,
+    pub(super) pools: BTreeMap<RegionName, At<Pool>>,
+    pub(super) expose_region: bool,
+    digest: Digest,
+}
+
+/// What reading a tenant's document gave.
+#[derive(Debug, Default)]
+pub(super) struct TenantReading {
+    /// Whose it is, if that could be read.
+    pub(super) id: Option<At<TenantId>>,
+    /// What it claims, as far as that is right: conflicts are found also where other things are wrong.
+    pub(super) claims: Arc<[At<Claim>]>,
+    /// Where `receive = "allowed"` was written, if it was.
+    pub(super) receives_alone: Option<Spot>,
+    /// The document, if nothing is wrong with it.
+    pub(super) document: Option<Arc<TenantDocument>>,
+}
+
+impl TenantDocument {
+    /// How many ways to recognise it a tenant can have.
+    pub const CLAIMS_MAX: usize = 1_000;
+
+    /// How many routes a tenant can have.
+    pub const ROUTES_MAX: usize = 256;
+
+    /// How many fallback tiers one table of rules can have.
+    pub const FALLBACK_TIERS_MAX: usize = 15;
+
+    /// How many rules by the client's country one table of rules can have.
+    pub const CLIENT_RULES_MAX: usize = 64;
+
+    /// How many places one list can have.
+    pub const PLACES_MAX: usize = 256;
+
+    /// Whose it is.
+    pub fn id(&self) -> &TenantId {
+        &self.id.value
+    }
+
+    /// Its version.
+    pub fn version(&self) -> DocumentVersion {
+        self.version
+    }
+
+    /// Identifies its contents.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// Where `receive = "allowed"` was written, if it was.
+    pub(super) fn receives_alone(&self) -> Option<Spot> {
+        receives_alone(Some(&self.residency), &self.routes)
+    }
+
+    fn canonical(&self) -> Canonical {
+        let pool = |(region, at): (&RegionName, &At<Pool>)| {
+            Canonical::default().text(region.as_str()).list([pool::canonical(&at.value)])
+        };
+        Canonical::of("tenant/1")
+            .text(self.id.value.as_str())
+            .number(self.version.0)
+            .set(self.claims.iter().map(|claim| claim::canonical(&claim.value)))
+            .list([self.residency.canonical()])
+            .set(self.routes.iter().map(RouteRules::canonical))
+            .set(self.pools.iter().map(pool))
+            .number(u64::from(self.expose_region))
+    }
+}
+
+/// Reads a tenant's document.
+pub(super) fn read(source: &Source, page: &Page) -> TenantReading {
+    let tree = Text::of(source, page).and_then(|text| parse(&text, page));
+    let Some(table) = tree.as_ref().and_then(|tree| Table::open(page, tree, KEYS)) else {
+        return TenantReading::default();
+    };
+    let version = table.required("version", integer(1..=i64::MAX));
+    let id: Option<At<TenantId>> = table.required("id", parsed);
+    let claims: Arc<[At<Claim>]> = claim::read(page, &table).into();
+    let residency = table.required("residency", rules::read);
+    let routes = route::read(page, &table);
+    let pools = pool::read(page, &table, pool::check_host(&claims));
+    let expose_region = table.or("expose_region", true, boolean);
+
+    let mut reading = TenantReading {
+        id: id.clone(),
+        claims,
+        receives_alone: receives_alone(residency.as_ref().map(|at| &at.value), &routes),
+        document: None,
+    };
+    if let (Some(version), Some(id), Some(residency), false) = (version, id, residency, page.has_errors()) {
+        let mut document = TenantDocument {
+            file: Arc::clone(page.file()),
+            id,
+            version: DocumentVersion(version.value.unsigned_abs()),
+            claims: Arc::clone(&reading.claims),
+            residency: residency.value,
+            routes,
+            pools,
+            expose_region,
+            digest: Digest([0; 32]),
+        };
+        document.digest = document.canonical().digest();
+        reading.document = Some(Arc::new(document));
+    }
+    reading
+}
+
+fn receives_alone(residency: Option<&Rules>, routes: &[RouteRules]) -> Option<Spot> {
+    let all = residency.into_iter().chain(routes.iter().map(|route| &route.rules));
+    all.into_iter().find_map(|rules| rules.receives_alone)
+}
+
+const KEYS: &[Key] = &[
+    key("version", "1"),
+    key("id", "\"acme\""),
+    key("match", "[{ host = \"acme.example\" }]"),
+    key("residency", "{ allow = [\"set:EU\"] }"),
+    key("route", "[{ path_prefix = \"/eu\", allow = [\"set:EU\"] }]"),
+    key("pools", "{ eu-central = { backends = [\"127.0.0.1:9001\"] } }"),
+    key("expose_region", "true"),
+];
+
+#[cfg(test)]
+mod tests;

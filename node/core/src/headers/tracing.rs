@@ -1,0 +1,191 @@
+//! By which ids a request can be followed: `traceparent` and `x-request-id`.
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::REQUEST_ID_BYTES_MAX;
+
+/// A trace to begin where a request carries none. The ids are drawn by chance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewTrace {
+    /// The id of the trace.
+    pub trace: u128,
+    /// The id of the span that stands for this node.
+    pub parent: u64,
+    /// Whether backends that sample as their caller did record the trace.
+    pub sampled: bool,
+}
+
+/// Carries a valid `traceparent` (W3C Trace Context) on unchanged, with its `tracestate`; replaces an invalid or missing one
+/// by `new`, and drops a `tracestate` that then belongs to nothing.
+pub fn trace_context(headers: &mut HeaderMap, new: NewTrace) {
+    if only(headers, &TRACEPARENT).is_some_and(is_traceparent) {
+        return;
+    }
+    headers.remove(&TRACESTATE);
+    // Ids of zero are invalid.
+    let (trace, parent) = (new.trace.max(1), new.parent.max(1));
+    let value = format!("00-{trace:032x}-{parent:016x}-{:02x}", u8::from(new.sampled));
+    if let Ok(value) = HeaderValue::try_from(value) {
+        headers.insert(TRACEPARENT, value);
+    }
+}
+
+/// Carries a valid `x-request-id` on (one line of 1 to [`REQUEST_ID_BYTES_MAX`] visible ASCII characters), else replaces it
+/// by `chance` in hexadecimal digits.
+pub fn request_id(headers: &mut HeaderMap, chance: u128) {
+    let is_valid =
+        |id: &[u8]| (1..=REQUEST_ID_BYTES_MAX).contains(&id.len()) && id.iter().all(u8::is_ascii_graphic);
+    if only(headers, &X_REQUEST_ID).is_some_and(is_valid) {
+        return;
+    }
+    if let Ok(id) = HeaderValue::try_from(format!("{chance:032x}")) {
+        headers.insert(X_REQUEST_ID, id);
+    }
+}
+
+/// The value of a header that has exactly one line.
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a [u8]> {
+    let mut lines = headers.get_all(name).into_iter();
+    match (lines.next(), lines.next()) {
+        (Some(line), None) => Some(line.as_bytes()),
+        _ => None,
+    }
+}
+
+/// Whether this is `version-trace-parent-flags`; versions after the first may have more behind a `-`.
+fn is_traceparent(value: &[u8]) -> bool {
+    let Some((known, more)) = value.split_at_checked(TRACEPARENT_BYTES) else { return false };
+    let mut fields = known.split(|byte| *byte == b'-');
+    let mut field = |digits: usize| fields.next().filter(|field| is_hex(field, digits));
+    let (Some(version), Some(trace), Some(parent), Some(_)) = (field(2), field(32), field(16), field(2))
+    else {
+        return false;
+    };
+    let is_complete = match version {
+        b"ff" => false,
+        b"00" => more.is_empty(),
+        _ => more.first().is_none_or(|byte| *byte == b'-'),
+    };
+    is_complete && !is_zero(trace) && !is_zero(parent)
+}
+
+fn is_hex(field: &[u8], digits: usize) -> bool {
+    field.len() == digits && field.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+fn is_zero(field: &[u8]) -> bool {
+    field.iter().all(|byte| *byte == b'0')
+}
+
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+/// The header that carries a request's id.
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Four fields and what is between them.
+const TRACEPARENT_BYTES: usize = 2 + 1 + 32 + 1 + 16 + 1 + 2;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const VALID: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    const NEW: NewTrace = NewTrace { trace: 0xabc, parent: 0xdef, sampled: false };
+    const MADE: &str = "00-00000000000000000000000000000abc-0000000000000def-00";
+
+    fn map(lines: &[(&'static str, &str)]) -> HeaderMap {
+        let mut map = HeaderMap::new();
+        for (name, value) in lines {
+            map.append(*name, HeaderValue::from_str(value).unwrap());
+        }
+        map
+    }
+
+    fn traced(lines: &[(&'static str, &str)]) -> HeaderMap {
+        let mut headers = map(lines);
+        trace_context(&mut headers, NEW);
+        headers
+    }
+
+    #[test]
+    fn a_valid_trace_is_carried_on_with_its_state() {
+        let lines = [("traceparent", VALID), ("tracestate", "a=1"), ("tracestate", "b=2")];
+        assert_eq!(traced(&lines), map(&lines));
+    }
+
+    #[test]
+    fn later_versions_may_have_more() {
+        let later = VALID.replacen("00", "cc", 1);
+        for value in [later.clone(), format!("{later}-more"), format!("{later}-")] {
+            assert_eq!(traced(&[("traceparent", &value)]), map(&[("traceparent", &value)]));
+        }
+        assert_eq!(traced(&[("traceparent", &format!("{later}.more"))]), map(&[("traceparent", MADE)]));
+    }
+
+    #[test]
+    fn an_invalid_or_missing_trace_is_begun_anew_without_state() {
+        let zero_trace = VALID.replace("0af7651916cd43dd8448eb211c80319c", &"0".repeat(32));
+        let zero_parent = VALID.replace("b7ad6b7169203331", &"0".repeat(16));
+        let invalid = [
+            "",
+            &zero_trace,
+            &zero_parent,
+            &VALID.to_uppercase(),
+            &VALID.replacen("00", "ff", 1),
+            &VALID.replace("-01", "-1"),
+            &VALID.replace('-', "_"),
+            &format!("{VALID}-more"),
+            &format!(" {VALID}"),
+            &VALID[1..],
+        ];
+        for value in invalid {
+            let sent = traced(&[("traceparent", value), ("tracestate", "a=1")]);
+            assert_eq!(sent, map(&[("traceparent", MADE)]), "{value}");
+        }
+        assert_eq!(traced(&[("tracestate", "a=1")]), map(&[("traceparent", MADE)]));
+        let twice = [("traceparent", VALID), ("traceparent", VALID)];
+        assert_eq!(traced(&twice), map(&[("traceparent", MADE)]));
+    }
+
+    #[test]
+    fn request_ids_are_carried_on_within_their_limit() {
+        let sent = |id: &str| {
+            let mut headers = map(&[("x-request-id", id)]);
+            request_id(&mut headers, 0xabc);
+            headers
+        };
+        let longest = "i".repeat(REQUEST_ID_BYTES_MAX);
+        for valid in ["1", "a/b:c", &longest] {
+            assert_eq!(sent(valid), map(&[("x-request-id", valid)]));
+        }
+        let made = map(&[("x-request-id", "00000000000000000000000000000abc")]);
+        for invalid in ["", "a b", "a\tb", &format!("{longest}i"), "\u{e9}"] {
+            let mut headers = HeaderMap::new();
+            headers.insert(X_REQUEST_ID, HeaderValue::from_bytes(invalid.as_bytes()).unwrap());
+            request_id(&mut headers, 0xabc);
+            assert_eq!(headers, made, "{invalid:?}");
+        }
+        let mut twice = map(&[("x-request-id", "1"), ("x-request-id", "2")]);
+        request_id(&mut twice, 0xabc);
+        assert_eq!(twice, made);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_came_what_goes_on_is_valid(
+            value in prop_oneof!["[0-9a-f-]{50,60}", "[ -~]{0,60}"], trace in any::<u128>(), parent in any::<u64>(),
+            zero in any::<bool>(), sampled in any::<bool>(),
+        ) {
+            let mut headers = map(&[("traceparent", &value), ("x-request-id", &value)]);
+            let (trace, parent) = if zero { (0, 0) } else { (trace, parent) };
+            trace_context(&mut headers, NewTrace { trace, parent, sampled });
+            request_id(&mut headers, trace);
+            let once = headers.clone();
+            prop_assert!(only(&headers, &TRACEPARENT).is_some_and(is_traceparent));
+            trace_context(&mut headers, NEW);
+            request_id(&mut headers, 7);
+            prop_assert_eq!(headers, once);
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! What the node knows, in the admin API's words.
+
+use std::net::SocketAddr;
+
+use graticule_node_api as api;
+use graticule_node_core::Snapshot;
+use graticule_node_core::mesh::{Condition, Cost, PeerId};
+use graticule_node_core::policy::{Receive, TenantIndex};
+
+use super::AdminState;
+
+pub(super) fn health(state: &AdminState) -> api::Health {
+    api::Health {
+        node: state.node.clone(),
+        region: state.region.clone(),
+        software: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
+
+pub(super) fn ready(state: &AdminState) -> api::Ready {
+    let mut reasons = Vec::new();
+    if state.shared.drain.is_draining() {
+        reasons.push("draining".to_owned());
+    }
+    api::Ready { ready: reasons.is_empty(), reasons }
+}
+
+pub(super) fn nodes(state: &AdminState) -> Vec<api::Node> {
+    let view = state.view.borrow().clone();
+    let node = |member: &graticule_gossip_core::Member| {
+        let said = &member.announcement;
+        api::Node {
+            name: said.node.clone(),
+            region: said.region.clone(),
+            alive: member.alive,
+            this: said.node == state.node,
+            draining: said.draining,
+            generation: said.generation.0,
+            mesh: said.mesh.base,
+            workers: said.mesh.workers,
+            software: said.software.clone(),
+            fleet_version: said.fleet_version,
+            policy_digest: said.policy_digest.clone(),
+        }
+    };
+    view.members.values().map(node).collect()
+}
+
+pub(super) fn regions(state: &AdminState) -> Vec<api::Region> {
+    let snapshot = state.shared.snapshot();
+    let here = &snapshot.policy.fleet.regions[snapshot.here.region.position()];
+    let known = snapshot.policy.fleet.regions.iter().zip(&snapshot.mesh.regions).enumerate();
+    known
+        .map(|(at, (region, seen))| api::Region {
+            name: region.name.clone(),
+            country: region.country.to_string(),
+            labels: region.labels.iter().map(|label| label.as_str().to_owned()).collect(),
+            latitude: region.coordinates.latitude(),
+            longitude: region.coordinates.longitude(),
+            distance_km: here.coordinates.distance(region.coordinates).0,
+            cost_ms: cost_ms(seen.cost),
+            load: seen.load,
+            this: at == snapshot.here.region.position(),
+            peers_usable: seen.peers.iter().filter(|peer| peer.condition == Condition::Usable).count(),
+            peers: seen.peers.len(),
+        })
+        .collect()
+}
+
+pub(super) fn tenants(snapshot: &Snapshot) -> Vec<api::Tenant> {
+    let fleet = &snapshot.policy.fleet;
+    let names = |regions: graticule_node_core::RegionSet| {
+        regions.iter().filter_map(|region| Some(fleet.region(region)?.name.clone())).collect::<Vec<_>>()
+    };
+    let tenant = |tenant: &std::sync::Arc<graticule_node_core::policy::Tenant>| api::Tenant {
+        id: tenant.id.to_string(),
+        version: tenant.version.0,
+        claims: tenant.claims.iter().map(ToString::to_string).collect(),
+        tiers: tenant.residency.permission.tiers.iter().map(|tier| names(*tier)).collect(),
+        receive: match tenant.residency.receive {
+            Receive::Any => "any".to_owned(),
+            Receive::Allowed => "allowed".to_owned(),
+        },
+        pools: names(tenant.pool_regions),
+    };
+    snapshot.policy.tenants.iter().map(tenant).collect()
+}
+
+pub(super) fn pools(snapshot: &Snapshot) -> Vec<api::Pool> {
+    let here = snapshot.here.region;
+    let tenants = snapshot.policy.tenants.iter().enumerate();
+    tenants
+        .filter_map(|(at, tenant)| {
+            let healthy = snapshot.pools.of(TenantIndex(at as u32)).unwrap_or_default();
+            let backend = |address: &SocketAddr| api::PoolBackend {
+                address: *address,
+                healthy: healthy.contains(address),
+            };
+            let backends = tenant.pool(here)?.backends.iter().map(backend).collect();
+            Some(api::Pool { tenant: tenant.id.to_string(), backends })
+        })
+        .collect()
+}
+
+pub(super) fn tunnels(state: &AdminState) -> Vec<api::Tunnel> {
+    let snapshot = state.shared.snapshot();
+    let known = state.tunnels.borrow().clone();
+    known
+        .iter()
+        .map(|tunnel| api::Tunnel {
+            node: tunnel.node.clone(),
+            region: tunnel.region.clone(),
+            address: tunnel.address,
+            condition: condition(&snapshot, tunnel.id).to_owned(),
+            reason: tunnel.reason.clone(),
+            rtt_ms: tunnel.rtt.map(|rtt| rtt.as_secs_f64() * 1_000.0),
+            load: tunnel.load,
+        })
+        .collect()
+}
+
+/// A routing cost in milliseconds.
+pub(super) fn cost_ms(cost: Cost) -> f64 {
+    f64::from(cost.0) / 1_000.0
+}
+
+fn condition(snapshot: &Snapshot, peer: PeerId) -> &'static str {
+    let peers = snapshot.mesh.regions.iter().flat_map(|region| &region.peers);
+    let found = peers.into_iter().find(|known| known.id == peer).map(|known| known.condition);
+    match found {
+        Some(Condition::Usable) => "usable",
+        Some(Condition::Suspect) => "suspect",
+        Some(Condition::Draining) => "draining",
+        Some(Condition::Unreachable) | None => "unreachable",
+    }
+}

@@ -1,0 +1,65 @@
+//! The admin API's paths.
+
+use axum::Json;
+use axum::extract::{Query, RawQuery, State};
+use axum::http::{StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use graticule_node_api as api;
+
+use super::{AdminState, answers, why as explain};
+
+pub(super) async fn health(State(state): State<AdminState>) -> Json<api::Health> {
+    Json(answers::health(&state))
+}
+
+pub(super) async fn ready(State(state): State<AdminState>) -> Response {
+    let ready = answers::ready(&state);
+    let status = if ready.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(ready)).into_response()
+}
+
+pub(super) async fn nodes(State(state): State<AdminState>) -> Json<Vec<api::Node>> {
+    Json(answers::nodes(&state))
+}
+
+pub(super) async fn regions(State(state): State<AdminState>) -> Json<Vec<api::Region>> {
+    Json(answers::regions(&state))
+}
+
+pub(super) async fn tenants(State(state): State<AdminState>) -> Json<Vec<api::Tenant>> {
+    Json(answers::tenants(&state.shared.snapshot()))
+}
+
+pub(super) async fn pools(State(state): State<AdminState>) -> Json<Vec<api::Pool>> {
+    Json(answers::pools(&state.shared.snapshot()))
+}
+
+pub(super) async fn tunnels(State(state): State<AdminState>) -> Json<Vec<api::Tunnel>> {
+    Json(answers::tunnels(&state))
+}
+
+pub(super) async fn why(
+    State(state): State<AdminState>,
+    RawQuery(raw): RawQuery,
+    query: Result<Query<api::WhyQuery>, axum::extract::rejection::QueryRejection>,
+) -> Response {
+    let answered = match query {
+        Err(rejection) => Err(explain::bad_query(&rejection.body_text())),
+        Ok(Query(query)) => explain::answer(&state, query, raw.as_deref().unwrap_or_default()).await,
+    };
+    answered.map_or_else(problem, |why| Json(why).into_response())
+}
+
+pub(super) async fn unknown(uri: Uri) -> Response {
+    problem(api::Problem {
+        r#type: "urn:graticule:admin:unknown-path".to_owned(),
+        title: "Unknown path".to_owned(),
+        status: 404,
+        detail: format!("`{}` is no path of the admin API; see docs/admin-api.md", uri.path()),
+    })
+}
+
+fn problem(problem: api::Problem) -> Response {
+    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    (status, [(header::CONTENT_TYPE, "application/problem+json")], Json(problem)).into_response()
+}

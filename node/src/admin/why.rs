@@ -1,0 +1,112 @@
+//! A decision that is not carried out: what this node, or another, would do with a request.
+
+use std::net::IpAddr;
+
+use axum::extract::Query;
+use graticule_gossip_core::NodeName;
+use graticule_node_api::{Candidate, Problem, Why, WhyQuery};
+use graticule_node_core::decide::{ClientCountry, Decided, Decision, explain};
+use graticule_node_core::framing::AdminCall;
+use graticule_node_core::policy::TenantId;
+use graticule_node_core::{RegionIndex, Snapshot};
+use tokio::sync::oneshot;
+
+use super::{AdminState, RemoteCall};
+
+/// Answers here, or asks the edge that is named.
+pub(super) async fn answer(state: &AdminState, query: WhyQuery, raw: &str) -> Result<Why, Problem> {
+    match &query.edge {
+        Some(edge) if *edge != state.node => ask(state, edge.clone(), raw).await,
+        _ => here(state, &query),
+    }
+}
+
+/// Answers a call that came from another node; never asks a third.
+pub(super) fn answer_remote(state: &AdminState, path: &str) -> (u16, Vec<u8>) {
+    let answered = path
+        .parse::<http::Uri>()
+        .ok()
+        .filter(|uri| uri.path() == PATH)
+        .and_then(|uri| Query::<WhyQuery>::try_from_uri(&uri).ok())
+        .map_or_else(|| Err(bad_query("not a call that nodes pass on")), |Query(query)| here(state, &query));
+    match answered {
+        Ok(why) => (200, serde_json::to_vec(&why).unwrap_or_default()),
+        Err(problem) => (problem.status, serde_json::to_vec(&problem).unwrap_or_default()),
+    }
+}
+
+/// A query that cannot be understood.
+pub(super) fn bad_query(what: &str) -> Problem {
+    let detail = format!("{what}; expected tenant=ID and, if wanted, ip=ADDRESS, edge=NODE, path=/PATH");
+    problem(400, "bad-query", "Bad query", detail)
+}
+
+async fn ask(state: &AdminState, edge: NodeName, raw: &str) -> Result<Why, Problem> {
+    let (answer, answered) = oneshot::channel();
+    let call = AdminCall { path: format!("{PATH}?{raw}") };
+    let unreachable = |detail: String| problem(502, "edge-unreachable", "The edge cannot be asked", detail);
+    let sent = state.remote.try_send(RemoteCall { node: edge.clone(), call, answer });
+    sent.map_err(|_| unreachable("too many calls to other nodes are under way; try again".to_owned()))?;
+    let answered = answered.await.map_err(|_| unreachable(format!("the call to `{edge}` was dropped")))?;
+    let answered = answered.map_err(unreachable)?;
+    if answered.status == 200 {
+        return serde_json::from_slice(&answered.body).map_err(|error| unreachable(error.to_string()));
+    }
+    Err(serde_json::from_slice(&answered.body)
+        .unwrap_or_else(|_| unreachable(format!("`{edge}` answered with status {}", answered.status))))
+}
+
+fn here(state: &AdminState, query: &WhyQuery) -> Result<Why, Problem> {
+    let snapshot = state.shared.snapshot();
+    let unknown = |detail: String| problem(404, "unknown-tenant", "Unknown tenant", detail);
+    let id = query.tenant.parse::<TenantId>().map_err(|error| unknown(error.to_string()))?;
+    let tenant =
+        snapshot.policy.tenant_by_id(&id).ok_or_else(|| unknown(format!("no document has id `{id}`")))?;
+    let path = query.path.clone().unwrap_or_else(|| "/".to_owned());
+    if !path.starts_with('/') {
+        return Err(bad_query("a path begins with `/`"));
+    }
+    let client: Option<IpAddr> = query.ip;
+    let decided = explain(&snapshot, tenant, path.split('?').next().unwrap_or("/"), client);
+    Ok(describe(&snapshot, &decided, id.as_str(), path))
+}
+
+fn describe(snapshot: &Snapshot, decided: &Decided, tenant: &str, path: String) -> Why {
+    let fleet = &snapshot.policy.fleet;
+    let here = &fleet.regions[snapshot.here.region.position()].name;
+    let name = |region: RegionIndex| fleet.region(region).map_or(here, |region| &region.name).clone();
+    let (region, reason) = match decided.decision {
+        Decision::Local { .. } => (Some(here.clone()), None),
+        Decision::Relay { region, .. } => (Some(name(region)), None),
+        Decision::Refuse(reason) => (None, Some(reason.row())),
+    };
+    let candidate = |candidate: &graticule_node_core::decide::Candidate| Candidate {
+        region: name(candidate.region),
+        tier: candidate.tier,
+        cost_ms: super::answers::cost_ms(candidate.cost),
+        verdict: candidate.verdict.label().to_owned(),
+    };
+    Why {
+        edge: snapshot.here.node.clone(),
+        edge_region: here.clone(),
+        tenant: tenant.to_owned(),
+        path,
+        client_country: match decided.rationale.client {
+            ClientCountry::NotAsked => "not-asked".to_owned(),
+            ClientCountry::Unknown => "unknown".to_owned(),
+            ClientCountry::Known(country) => country.to_string(),
+        },
+        decision: decided.decision.label().to_owned(),
+        region,
+        reason: reason.map(|row| row.label.to_owned()),
+        status: reason.map(|row| row.status),
+        record_here: decided.rationale.record_here,
+        candidates: decided.rationale.candidates.iter().map(candidate).collect(),
+    }
+}
+
+fn problem(status: u16, kind: &str, title: &str, detail: String) -> Problem {
+    Problem { r#type: format!("urn:graticule:admin:{kind}"), title: title.to_owned(), status, detail }
+}
+
+const PATH: &str = "/v1/why";

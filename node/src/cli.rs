@@ -1,0 +1,108 @@
+//! The command line: what an operator types, and where it goes.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::LazyLock;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+
+use crate::demo::{self, DemoOptions};
+
+mod ca;
+mod check;
+pub(crate) mod client;
+mod init;
+pub(crate) mod output;
+pub(crate) mod run;
+mod status;
+mod why;
+
+pub use output::Failure;
+
+/// An edge-distributed, geo-aware gateway mesh.
+#[derive(Debug, Parser)]
+#[command(name = "graticule", version = VERSION.as_str(), arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a fleet of three regions on this machine, with backends and tenants, until Ctrl-C
+    Demo(DemoOptions),
+    /// Run one node
+    Node(run::NodeOptions),
+    /// Check documents or a node's configuration; exit 1 with every error's line and column
+    Check(check::CheckOptions),
+    /// Write starter documents and a node's configuration
+    Init(init::InitOptions),
+    /// Make certificates for the mesh
+    Ca(ca::CaOptions),
+    /// Show the fleet as one node sees it
+    Status(status::StatusOptions),
+    /// Explain where a request would go, without sending one
+    Why(why::WhyOptions),
+    /// Write shell completions to standard output
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// A backend of the demo
+    #[command(hide = true)]
+    DemoBackend(demo::BackendOptions),
+}
+
+/// Where the admin API of a node is.
+#[derive(Debug, clap::Args)]
+struct AdminOptions {
+    /// Address of a node's admin API
+    #[arg(long, env = "GRATICULE_ADMIN", default_value = "127.0.0.1:9901", value_name = "HOST:PORT")]
+    admin: String,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Reads the command line and does what it says.
+pub fn main() -> ExitCode {
+    output::result(dispatch(Arguments::parse().command))
+}
+
+fn dispatch(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Demo(options) => demo::run(&options),
+        Command::Node(options) => run::run(&options),
+        Command::Check(options) => check::run(&options),
+        Command::Init(options) => init::run(&options),
+        Command::Ca(options) => ca::run(options),
+        Command::Status(options) => status::run(&options.admin),
+        Command::Why(options) => why::run(&options),
+        Command::Completions { shell } => {
+            let mut command = Arguments::command();
+            clap_complete::generate(shell, &mut command, "graticule", &mut std::io::stdout());
+            Ok(())
+        }
+        Command::DemoBackend(options) => demo::run_backend(&options),
+    }
+}
+
+/// Version, and whose data is inside.
+static VERSION: LazyLock<String> =
+    LazyLock::new(|| format!("{}\n{}", env!("CARGO_PKG_VERSION"), graticule_geo::ATTRIBUTION));
+
+/// The `GRATICULE_*` environment, as overrides of a node's configuration: `GRATICULE_INGRESS__HTTP` is `ingress.http`.
+fn environment() -> Vec<(String, String)> {
+    let text = |text: OsString| text.into_string().ok();
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((text(name)?, text(value)?)))
+        .filter(|(name, _)| name.starts_with("GRATICULE_") && name != "GRATICULE_ADMIN")
+        .collect()
+}
+
+/// A path as it is shown in messages.
+fn shown(path: &PathBuf) -> String {
+    path.display().to_string()
+}

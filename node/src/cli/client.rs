@@ -1,0 +1,58 @@
+//! Calls of a node's admin API over its socket.
+
+use std::future::Future;
+use std::time::Duration;
+
+use bytes::Bytes;
+use graticule_node_api::Call;
+use http::{HeaderName, Request, Response, header};
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::Failure;
+use crate::body::BodyError;
+use crate::task;
+
+/// Runs a future on a runtime of its own.
+pub(crate) fn block_on<F: Future>(future: F) -> Result<F::Output, Failure> {
+    let runtime = task::local_runtime().map_err(|error| Failure::doing("cannot start", error))?;
+    Ok(runtime.block_on(future))
+}
+
+/// Makes one call of the admin API at `admin`.
+pub(crate) async fn call<T: DeserializeOwned>(admin: &str, call: &Call<T>) -> Result<T, Failure> {
+    let address = admin.trim_start_matches("http://").trim_end_matches('/');
+    let answer = timeout(CALL_TIMEOUT, get(address, call.path(), &[(header::HOST, address)]))
+        .await
+        .map_err(|_| Failure::doing(admin, "the admin API did not answer in time"))?
+        .map_err(|error| {
+            let advice = "is the node running, and is this its admin address (--admin)?";
+            Failure::Failed(format!("cannot reach the admin API at {admin}: {error}; {advice}"))
+        })?;
+    call.read(answer.status().as_u16(), answer.body()).map_err(|error| Failure::Failed(error.to_string()))
+}
+
+/// One GET over a connection of its own; the answer is collected.
+pub(crate) async fn get(
+    address: &str,
+    path: &str,
+    headers: &[(HeaderName, &str)],
+) -> Result<Response<Bytes>, BodyError> {
+    let stream = TcpStream::connect(address).await?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let _connection = task::spawn("client connection", async move {
+        // Its end is seen by whoever waits for the answer.
+        let _ = connection.await;
+    });
+    let request =
+        headers.iter().fold(Request::get(path), |request, (name, value)| request.header(name, *value));
+    let (parts, body) = sender.send_request(request.body(Empty::<Bytes>::new())?).await?.into_parts();
+    let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await?;
+    Ok(Response::from_parts(parts, body.to_bytes()))
+}
+
+const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;

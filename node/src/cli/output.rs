@@ -1,0 +1,80 @@
+//! What commands print, and how they end.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use serde::Serialize;
+
+/// Why a command ended without success.
+#[derive(Debug)]
+pub enum Failure {
+    /// What was checked or asked for has errors, which have been printed.
+    Found,
+    /// The command could not be done; with what to do about it.
+    Failed(String),
+}
+
+impl Failure {
+    /// A failure to do something, because of an error.
+    pub fn doing(what: impl fmt::Display, error: impl fmt::Display) -> Self {
+        Self::Failed(format!("{what}: {error}"))
+    }
+}
+
+/// Prints a failure; exit status 1 for findings, 2 for failures.
+pub(super) fn result(result: Result<(), Failure>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Found) => ExitCode::from(1),
+        Err(Failure::Failed(message)) => {
+            // Nobody left to tell if standard error is closed.
+            let _ = writeln!(io::stderr(), "graticule: {message}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Prints lines to standard output. A reader that has gone away is no failure.
+pub(crate) fn print(text: impl fmt::Display) {
+    let _ = writeln!(io::stdout().lock(), "{text}");
+}
+
+/// Prints a finding to standard error.
+pub(super) fn print_error(text: impl fmt::Display) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Prints one value as JSON.
+pub(super) fn print_json(value: &impl Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string(value).map_err(|error| Failure::doing("cannot write JSON", error))?;
+    print(text);
+    Ok(())
+}
+
+/// Rows under headings, in columns as wide as they need to be.
+pub(crate) fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
+        cells.chain([headings[column].chars().count()]).max().unwrap_or_default()
+    };
+    let widths: Vec<_> = (0..headings.len()).map(width).collect();
+    let line = |cells: &mut dyn Iterator<Item = &str>| {
+        let padded: Vec<_> = cells.zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        padded.join("  ").trim_end().to_owned()
+    };
+    let mut lines = vec![line(&mut headings.iter().copied())];
+    lines.extend(rows.iter().map(|row| line(&mut row.iter().map(String::as_str))));
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell() {
+        let rows = vec![vec!["a".into(), "long cell".into()], vec!["longer".into(), "b".into()]];
+        assert_eq!(table(&["X", "Y"], &rows), "X       Y\na       long cell\nlonger  b");
+    }
+}

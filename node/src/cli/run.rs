@@ -1,0 +1,83 @@
+//! `graticule node`: the daemon.
+
+use std::io::Read;
+use std::path::PathBuf;
+
+use graticule_node_core::config::NodeConfig;
+use graticule_node_core::document::Source;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::client::block_on;
+use super::{Failure, environment, output, shown};
+use crate::node::Node;
+use crate::telemetry;
+
+/// Run one node.
+#[derive(Debug, clap::Args)]
+pub(super) struct NodeOptions {
+    /// The node's configuration
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Override one setting, such as ingress.http=0.0.0.0:80; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Stop when standard input is closed
+    #[arg(long, hide = true)]
+    until_input_closes: bool,
+}
+
+pub(super) fn run(options: &NodeOptions) -> Result<(), Failure> {
+    let config = read_config(options)?;
+    telemetry::start(&config).map_err(|error| Failure::doing("cannot set up logging", error))?;
+    block_on(serve(config, options.until_input_closes))?
+}
+
+/// Reads a node's configuration; later settings win: file, environment, flags.
+fn read_config(options: &NodeOptions) -> Result<NodeConfig, Failure> {
+    let text = std::fs::read(&options.config)
+        .map_err(|error| Failure::doing(format!("cannot read {}", shown(&options.config)), error))?;
+    let source = Source { name: shown(&options.config), text };
+    let mut overrides = environment();
+    for set in &options.set {
+        let (key, value) = set.split_once('=').ok_or_else(|| {
+            Failure::Failed(format!("`--set {set}`: expected KEY=VALUE, such as ingress.http=0.0.0.0:80"))
+        })?;
+        overrides.push((key.to_owned(), value.to_owned()));
+    }
+    let directory = options.config.parent().unwrap_or(std::path::Path::new("."));
+    let (config, diagnostics) = NodeConfig::parse(&source, &overrides);
+    diagnostics.iter().for_each(output::print_error);
+    config.map(|config| config.relative_to(directory)).ok_or(Failure::Found)
+}
+
+async fn serve(config: NodeConfig, until_input_closes: bool) -> Result<(), Failure> {
+    let name = config.name.clone();
+    let node = Node::start(config).await.map_err(|error| Failure::doing("cannot start the node", error))?;
+    let addresses = node.addresses();
+    tracing::info!(node = %name, http = %addresses.http, mesh = %addresses.mesh, admin = %addresses.admin, "started");
+    let signals = |kind| signal(kind).map_err(|error| Failure::doing("cannot wait for signals", error));
+    let (mut terminate, mut interrupt) =
+        (signals(SignalKind::terminate())?, signals(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+        () = input_closed(), if until_input_closes => {}
+    }
+    tracing::info!(node = %name, "stopping");
+    drop(node);
+    Ok(())
+}
+
+/// Ends when whoever started the process has closed its end, or has died.
+pub(crate) async fn input_closed() {
+    let (closed, wait) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        let mut rest = Vec::new();
+        // Whatever comes or fails, there is no more to wait for.
+        let _ = std::io::stdin().take(INPUT_BYTES_MAX).read_to_end(&mut rest);
+        let _ = closed.send(());
+    });
+    let _ = wait.await;
+}
+
+const INPUT_BYTES_MAX: u64 = 1024;

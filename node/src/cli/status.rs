@@ -1,0 +1,85 @@
+//! `graticule status`: the fleet in a table.
+
+use graticule_node_api::client;
+use graticule_node_api::{Node, Region, Tunnel};
+use serde::Serialize;
+
+use super::client::{block_on, call};
+use super::output::{print, print_json, table};
+use super::{AdminOptions, Failure};
+
+/// Show the fleet as one node sees it.
+#[derive(Debug, clap::Args)]
+pub(super) struct StatusOptions {
+    #[command(flatten)]
+    pub(super) admin: AdminOptions,
+}
+
+#[derive(Debug, Serialize)]
+struct Status {
+    nodes: Vec<Node>,
+    regions: Vec<Region>,
+    tunnels: Vec<Tunnel>,
+}
+
+pub(super) fn run(options: &AdminOptions) -> Result<(), Failure> {
+    let status = block_on(ask(&options.admin))??;
+    if options.json {
+        return print_json(&status);
+    }
+    print(regions(&status.regions));
+    print("");
+    print(nodes(&status));
+    Ok(())
+}
+
+async fn ask(admin: &str) -> Result<Status, Failure> {
+    Ok(Status {
+        nodes: call(admin, &client::nodes()).await?,
+        regions: call(admin, &client::regions()).await?,
+        tunnels: call(admin, &client::tunnels()).await?,
+    })
+}
+
+fn regions(regions: &[Region]) -> String {
+    let row = |region: &Region| {
+        let here = if region.this { " *" } else { "" };
+        vec![
+            format!("{}{here}", region.name),
+            region.country.clone(),
+            format!("{:.0}", region.distance_km),
+            format!("{:.1}", region.cost_ms),
+            format!("{:.2}", region.load),
+            format!("{}/{}", region.peers_usable, region.peers),
+        ]
+    };
+    let rows: Vec<_> = regions.iter().map(row).collect();
+    table(&["REGION", "COUNTRY", "KM", "COST MS", "LOAD", "PEERS USABLE"], &rows)
+}
+
+fn nodes(status: &Status) -> String {
+    let row = |node: &Node| {
+        let tunnel = status.tunnels.iter().find(|tunnel| tunnel.node == node.name);
+        let state = match (node.this, node.alive, node.draining) {
+            (_, _, true) => "draining",
+            (true, ..) => "this node",
+            (_, true, _) => "alive",
+            _ => "dead",
+        };
+        vec![
+            node.name.to_string(),
+            node.region.to_string(),
+            state.to_owned(),
+            tunnel.map_or_else(|| "-".to_owned(), |tunnel| tunnel.condition.clone()),
+            tunnel.and_then(|tunnel| tunnel.rtt_ms).map_or_else(|| "-".to_owned(), |rtt| format!("{rtt:.1}")),
+            node.fleet_version.to_string(),
+            node.policy_digest.chars().take(DIGEST_CHARS).collect(),
+            tunnel.and_then(|tunnel| tunnel.reason.clone()).unwrap_or_default(),
+        ]
+    };
+    let rows: Vec<_> = status.nodes.iter().map(row).collect();
+    table(&["NODE", "REGION", "STATE", "TUNNEL", "RTT MS", "FLEET", "DOCUMENTS", "REASON"], &rows)
+}
+
+/// Enough to see whether two are the same.
+const DIGEST_CHARS: usize = 12;

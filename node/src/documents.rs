@@ -1,0 +1,85 @@
+//! The documents on disk: fleet.toml and tenants/*.toml, read together and watched.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use graticule_node_core::document::{self, Diagnostic, Loaded, Reloaded, Severity, Source};
+
+use crate::world::Disk;
+
+/// A directory of documents.
+#[derive(Debug, Clone)]
+pub struct Documents {
+    directory: PathBuf,
+    disk: Arc<dyn Disk>,
+}
+
+impl Documents {
+    /// The documents in `directory`.
+    pub fn new(directory: PathBuf, disk: Arc<dyn Disk>) -> Self {
+        Self { directory, disk }
+    }
+
+    /// Reads and checks all of them: what they mean without any error, or every error.
+    pub fn load(&self) -> Result<Loaded, Vec<Diagnostic>> {
+        let (fleet, tenants) = self.read().map_err(|error| vec![error])?;
+        document::load(&fleet, &tenants)
+    }
+
+    /// Reads and checks all of them again; what is broken keeps its last good form in `previous`.
+    pub fn reload(&self, previous: &document::Documents) -> Reloaded {
+        match self.read() {
+            Ok((fleet, tenants)) => document::load_keeping(Some(previous), &fleet, &tenants),
+            Err(error) => Reloaded {
+                loaded: None,
+                kept: previous.tenants.iter().map(|tenant| tenant.id().clone()).collect(),
+                absent: Vec::new(),
+                diagnostics: vec![error],
+            },
+        }
+    }
+
+    /// Changes whenever a document comes, goes or changes.
+    pub fn stamp(&self) -> u64 {
+        let files = self.tenant_files().unwrap_or_default();
+        let all = std::iter::once(self.directory.join(FLEET)).chain(files);
+        all.fold(0, |stamp: u64, path| {
+            let file = self.disk.stamp(&path).unwrap_or_default();
+            let name = path.as_os_str().as_encoded_bytes();
+            let name =
+                name.iter().fold(0u64, |hash, byte| hash.wrapping_mul(131).wrapping_add(u64::from(*byte)));
+            stamp.rotate_left(7) ^ file.wrapping_add(name)
+        })
+    }
+
+    fn read(&self) -> Result<(Source, Vec<Source>), Diagnostic> {
+        let fleet = self.source(&self.directory.join(FLEET))?;
+        let files = self.tenant_files().map_err(|error| {
+            let directory = self.directory.join(TENANTS);
+            unreadable(directory.display().to_string(), format!("cannot be listed: {error}"))
+        })?;
+        let tenants = files.iter().map(|path| self.source(path)).collect::<Result<_, _>>()?;
+        Ok((fleet, tenants))
+    }
+
+    fn source(&self, path: &Path) -> Result<Source, Diagnostic> {
+        let name = path.display().to_string();
+        match self.disk.read(path, Source::BYTES_MAX) {
+            Ok(text) => Ok(Source { name, text }),
+            Err(error) => Err(unreadable(name, format!("cannot be read: {error}"))),
+        }
+    }
+
+    fn tenant_files(&self) -> std::io::Result<Vec<PathBuf>> {
+        let mut files = self.disk.list(&self.directory.join(TENANTS))?;
+        files.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
+        Ok(files)
+    }
+}
+
+fn unreadable(file: String, message: String) -> Diagnostic {
+    Diagnostic { file, line: 0, column: 0, severity: Severity::Error, message, help: None }
+}
+
+const FLEET: &str = "fleet.toml";
+const TENANTS: &str = "tenants";

@@ -1,0 +1,115 @@
+//! A request's way through this node: facts, decision, dispatch, answer.
+
+use std::cell::RefCell;
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use graticule_gossip_core::NodeName;
+use graticule_node_core::headers::ClientAddressRule;
+use graticule_node_core::shared::InFlight;
+use graticule_node_core::{Reason, Snapshot};
+use http::{HeaderValue, Request, Response};
+use hyper::body::Incoming;
+use rand::RngCore;
+
+use crate::body::ResponseBody;
+use crate::ingress::Handler;
+use crate::pool::Connections;
+use crate::relay::Tunnels;
+use crate::shared::Shared;
+use crate::world::World;
+
+mod answer;
+mod dispatch;
+mod facts;
+mod serving;
+
+/// What a gateway needs to know from the node's configuration.
+#[derive(Debug)]
+pub struct GatewaySettings {
+    /// Which header carries the client's address, and who may say so.
+    pub client_address: ClientAddressRule,
+    /// The node's name.
+    pub name: NodeName,
+    /// Requests this worker takes at once.
+    pub requests_in_flight_max: u32,
+    /// Which worker this is.
+    pub worker: usize,
+    /// This node in `Via`, for a request of HTTP/1.0.
+    pub via_1_0: HeaderValue,
+    /// This node in `Via`.
+    pub via: HeaderValue,
+    /// The node's name in `Proxy-Status`.
+    pub proxy_status: HeaderValue,
+}
+
+/// One worker's gateway.
+#[derive(Debug)]
+pub struct Gateway {
+    shared: Arc<Shared>,
+    world: World,
+    backends: Connections,
+    tunnels: Rc<Tunnels>,
+    settings: GatewaySettings,
+    in_flight: InFlight,
+    chance: RefCell<Chance>,
+    current: RefCell<Rc<Arc<Snapshot>>>,
+}
+
+struct Chance(Box<dyn RngCore + Send>);
+
+impl std::fmt::Debug for Chance {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Chance")
+    }
+}
+
+impl Gateway {
+    /// The gateway of one worker.
+    pub fn new(
+        shared: Arc<Shared>,
+        world: World,
+        backends: Connections,
+        tunnels: Rc<Tunnels>,
+        settings: GatewaySettings,
+        in_flight: InFlight,
+    ) -> Self {
+        let chance = RefCell::new(Chance(world.chance.generator()));
+        let current = RefCell::new(Rc::new(shared.snapshot()));
+        Self { shared, world, backends, tunnels, settings, in_flight, chance, current }
+    }
+
+    /// The newest snapshot; costs no shared write while nothing has changed.
+    fn snapshot(&self) -> Rc<Arc<Snapshot>> {
+        let mut current = self.current.borrow_mut();
+        if let Some(newer) = self.shared.snapshot_if_newer(&current) {
+            *current = Rc::new(newer);
+        }
+        Rc::clone(&current)
+    }
+
+    fn chance(&self) -> u32 {
+        self.chance.borrow_mut().0.next_u32()
+    }
+
+    fn chance_bits(&self) -> u128 {
+        let chance = &mut self.chance.borrow_mut().0;
+        u128::from(chance.next_u64()) << 64 | u128::from(chance.next_u64())
+    }
+}
+
+impl Handler for Gateway {
+    async fn handle(self: Rc<Self>, request: Request<Incoming>, peer: IpAddr) -> Response<ResponseBody> {
+        let Some(guard) = self.in_flight.try_enter(self.settings.requests_in_flight_max) else {
+            return answer::refusal(&self.settings, Reason::Overloaded, None);
+        };
+        let (parts, body) = request.into_parts();
+        let mut response = match facts::read(&self, parts, peer) {
+            Err(reason) => answer::refusal(&self.settings, reason, None),
+            Ok(facts) => dispatch::route(&self, facts, body).await,
+        };
+        response.body_mut().hold(guard);
+        response
+    }
+}

@@ -1,0 +1,80 @@
+//! Answers as clients see them: what is passed on, and what this node says itself.
+
+use bytes::Bytes;
+use graticule_node_core::policy::Tenant;
+use graticule_node_core::{Reason, headers};
+use http::{HeaderName, HeaderValue, Response, header};
+use serde::Serialize;
+
+use super::GatewaySettings;
+use crate::body::ResponseBody;
+
+/// RFC 9457.
+#[derive(Serialize)]
+struct Problem<'a> {
+    r#type: String,
+    title: &'a str,
+    status: u16,
+    reason: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<&'a str>,
+}
+
+/// A refusal: problem+json, `Proxy-Status`, `Retry-After` where it helps.
+pub(super) fn refusal(
+    settings: &GatewaySettings,
+    reason: Reason,
+    request_id: Option<&HeaderValue>,
+) -> Response<ResponseBody> {
+    let row = reason.row();
+    let problem = Problem {
+        r#type: format!("urn:graticule:refusal:{}", row.label),
+        title: row.title,
+        status: row.status,
+        reason: row.label,
+        request_id: request_id.and_then(|id| id.to_str().ok()),
+    };
+    let body = serde_json::to_vec(&problem).unwrap_or_default();
+    let mut response = Response::new(ResponseBody::own(Bytes::from(body)));
+    *response.status_mut() =
+        http::StatusCode::from_u16(row.status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
+    let fields = response.headers_mut();
+    fields.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    if let Some(wait) = row.retry_after {
+        fields.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+    }
+    if let Some(id) = request_id {
+        fields.insert(headers::X_REQUEST_ID, id.clone());
+    }
+    let name = settings.proxy_status.to_str().unwrap_or_default();
+    let status = format!("{name}; error={}; details=\"{}\"", row.proxy_error, row.label);
+    if let Ok(status) = HeaderValue::try_from(status) {
+        fields.insert(PROXY_STATUS, status);
+    }
+    response
+}
+
+/// Makes a backend's answer ready to be passed on by the node that asked the backend.
+pub(super) fn from_backend<B>(response: &mut Response<B>) {
+    headers::strip_hop_by_hop(response.headers_mut(), false);
+    response.headers_mut().remove(REGION);
+}
+
+/// Adds what the edge says about an answer.
+pub(super) fn from_edge<B>(
+    settings: &GatewaySettings,
+    response: &mut Response<B>,
+    tenant: &Tenant,
+    region: Option<HeaderValue>,
+) {
+    let fields = response.headers_mut();
+    fields.append(header::VIA, settings.via.clone());
+    fields.append(PROXY_STATUS, settings.proxy_status.clone());
+    fields.remove(REGION);
+    if let Some(region) = region.filter(|_| tenant.expose_region) {
+        fields.insert(REGION, region);
+    }
+}
+
+const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
+const REGION: HeaderName = HeaderName::from_static("x-graticule-region");

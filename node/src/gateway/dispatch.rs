@@ -1,0 +1,251 @@
+//! Where a decision is carried out: here, through a tunnel, or not at all; and what happens when that fails.
+
+use std::rc::Rc;
+
+use graticule_node_core::decide::{Decided, Decision, Request, decide, peers};
+use graticule_node_core::framing::{BodyLength, RequestHeadRef};
+use graticule_node_core::mesh::{PeerId, Sought};
+use graticule_node_core::policy::{Policy, Tenant, TenantIndex};
+use graticule_node_core::{Reason, RegionIndex, RegionSet, Snapshot};
+use http::uri::{Authority, PathAndQuery};
+use http::{HeaderMap, HeaderValue, Method, Response, header};
+use hyper::body::Incoming;
+use smallvec::SmallVec;
+
+use super::facts::Facts;
+use super::{Gateway, answer};
+use crate::body::{RequestBody, ResponseBody};
+use crate::pool::SendFailure;
+use crate::relay::{self, Failure, Relayed, Tunnel, Upload};
+
+/// One request until it is answered.
+struct Pending<'a> {
+    gateway: &'a Rc<Gateway>,
+    facts: Facts,
+    upload: Upload,
+    tried: RegionSet,
+    tried_peers: SmallVec<[PeerId; 4]>,
+    chance: u32,
+}
+
+/// What became of one attempt.
+enum Attempt {
+    Answered(Response<ResponseBody>),
+    /// It failed, and decides anew where the request may go.
+    Again,
+    /// It failed in a way that forbids another.
+    Over(Reason),
+}
+
+/// Decides, dispatches, and decides again where that fails and the request may go elsewhere.
+pub(super) async fn route(gateway: &Rc<Gateway>, facts: Facts, body: Incoming) -> Response<ResponseBody> {
+    let idempotent = facts.method.is_idempotent();
+    let mut pending = Pending {
+        gateway,
+        facts,
+        upload: Upload::new(RequestBody::client(body), idempotent),
+        tried: RegionSet::EMPTY,
+        tried_peers: SmallVec::new(),
+        chance: gateway.chance(),
+    };
+    for _ in 0..ATTEMPTS_MAX {
+        let snapshot = gateway.snapshot();
+        let decided = pending.decide(&snapshot);
+        let attempt = match decided.decision {
+            Decision::Refuse(reason) => Attempt::Over(reason),
+            Decision::Local { tenant } => pending.local(&snapshot, tenant).await,
+            Decision::Relay { tenant, region } => pending.relay(&snapshot, &decided, tenant, region).await,
+        };
+        match attempt {
+            Attempt::Answered(response) => return response,
+            Attempt::Again => {}
+            Attempt::Over(reason) => return pending.refuse(reason),
+        }
+    }
+    pending.refuse(Reason::NoCompliantRegion)
+}
+
+impl Pending<'_> {
+    fn decide(&self, snapshot: &Snapshot) -> Decided {
+        decide(snapshot, &self.request(self.tried))
+    }
+
+    fn request(&self, tried: RegionSet) -> Request<'_> {
+        Request {
+            host: self.facts.host.name(),
+            path: self.facts.target.path(),
+            headers: &self.facts.headers,
+            client: self.facts.client,
+            tried,
+            chance: self.chance,
+        }
+    }
+
+    fn refuse(&self, reason: Reason) -> Response<ResponseBody> {
+        answer::refusal(&self.gateway.settings, reason, self.facts.request_id.as_ref())
+    }
+
+    /// This region's pool.
+    async fn local(&mut self, snapshot: &Snapshot, tenant: TenantIndex) -> Attempt {
+        let here = snapshot.here.region;
+        let (Some(owner), Some(healthy)) = (snapshot.policy.tenant(tenant), snapshot.pools.of(tenant)) else {
+            return Attempt::Over(Reason::NoCompliantRegion);
+        };
+        let (Some(pool), Some(body)) = (owner.pool(here), self.upload.take_back()) else {
+            return Attempt::Over(Reason::NoCompliantRegion);
+        };
+        let authority = self.facts.host.authority();
+        let request = backend_request(
+            &self.facts.method,
+            &self.facts.target,
+            (&mut self.facts.headers, authority),
+            body,
+        );
+        let chance = self.gateway.chance();
+        match self.gateway.backends.send(healthy, pool, chance, request).await {
+            Ok(response) => {
+                let mut response = response.map(ResponseBody::backend);
+                answer::from_backend(&mut response);
+                answer::from_edge(
+                    &self.gateway.settings,
+                    &mut response,
+                    owner,
+                    region_name(&snapshot.policy, here),
+                );
+                Attempt::Answered(response)
+            }
+            Err(SendFailure { request: Some(request), .. }) => {
+                let (parts, body) = request.into_parts();
+                self.facts.headers = parts.headers;
+                self.upload = Upload::new(body, self.facts.method.is_idempotent());
+                self.tried.insert(here);
+                Attempt::Again
+            }
+            Err(SendFailure { reason, request: None }) => Attempt::Over(reason),
+        }
+    }
+
+    /// A node of another region.
+    async fn relay(
+        &mut self,
+        snapshot: &Rc<std::sync::Arc<Snapshot>>,
+        decided: &Decided,
+        tenant: TenantIndex,
+        region: RegionIndex,
+    ) -> Attempt {
+        let gateway = Rc::clone(self.gateway);
+        let Some(owner) = snapshot.policy.tenant(tenant) else { return Attempt::Over(Reason::UnknownTenant) };
+        let Some(tunnel) = self.tunnel(snapshot, owner, region) else {
+            self.tried.insert(region);
+            return Attempt::Again;
+        };
+        let target = tunnel.target.id;
+        let head = RequestHeadRef {
+            tenant: &owner.id,
+            tenant_version: owner.version.0,
+            fleet_version: snapshot.policy.fleet.version.0,
+            client: decided.rationale.client,
+            method: &self.facts.method,
+            authority: self.facts.host.authority(),
+            target: &self.facts.target,
+            headers: &self.facts.headers,
+            body: body_length(&self.upload),
+            upgrade: false,
+        };
+        let may_leave = || self.could_go_elsewhere(owner, region, target);
+        let request = Relayed { head, upload: &self.upload, may_leave };
+        let sent =
+            relay::send(&gateway.world, &tunnel, request, |at| gateway.shared.suspect(target, at)).await;
+        match sent {
+            Ok(response) => {
+                let mut response = response.map(ResponseBody::tunnel);
+                answer::from_edge(
+                    &gateway.settings,
+                    &mut response,
+                    owner,
+                    region_name(&snapshot.policy, region),
+                );
+                Attempt::Answered(response)
+            }
+            Err(failure) => {
+                if failure == Failure::Refused(Reason::NoCompliantRegion) {
+                    gateway.shared.refused(target, &owner.id);
+                }
+                self.failed(failure, target, region)
+            }
+        }
+    }
+
+    /// A tunnel to a node of `region` which this request has not tried.
+    fn tunnel(&self, snapshot: &Snapshot, owner: &Tenant, region: RegionIndex) -> Option<Rc<Tunnel>> {
+        let tunnels = &self.gateway.tunnels;
+        let state = snapshot.mesh.regions.get(region.position())?;
+        let in_flight = |peer| tunnels.in_flight(peer);
+        let peer = peers::choose(state, &owner.id, &self.tried_peers, in_flight, self.gateway.chance())?;
+        tunnels.get(peer.id)
+    }
+
+    /// Whether the request could be sent to another node than `peer` of `region`, as things are now.
+    fn could_go_elsewhere(&self, owner: &Tenant, region: RegionIndex, peer: PeerId) -> bool {
+        let snapshot = self.gateway.snapshot();
+        let sought = Sought::new(&owner.id);
+        let beside = snapshot.mesh.regions.get(region.position()).is_some_and(|state| {
+            let mut peers = state.peers.iter().filter(|other| other.id != peer && other.can_serve(&sought));
+            peers.any(|other| !self.tried_peers.contains(&other.id))
+        });
+        let mut tried = self.tried;
+        tried.insert(region);
+        beside || !matches!(decide(&snapshot, &self.request(tried)).decision, Decision::Refuse(_))
+    }
+
+    /// Whether a request that failed at a peer may go elsewhere.
+    fn failed(&mut self, failure: Failure, peer: PeerId, region: RegionIndex) -> Attempt {
+        let (reason, repeatable) = match failure {
+            Failure::Unsent(reason) => (reason, true),
+            Failure::Refused(reason) => (reason, true),
+            Failure::Never(reason) => (reason, false),
+            Failure::Sent(reason) => (reason, self.facts.method.is_idempotent()),
+        };
+        let Some(body) = self.upload.take_back().filter(|_| repeatable) else { return Attempt::Over(reason) };
+        self.upload = Upload::new(body, self.facts.method.is_idempotent());
+        match failure {
+            // Another node of the region may be well.
+            Failure::Unsent(_) | Failure::Sent(_) => self.tried_peers.push(peer),
+            Failure::Refused(_) | Failure::Never(_) => self.tried.insert(region),
+        }
+        Attempt::Again
+    }
+}
+
+fn body_length(upload: &Upload) -> BodyLength {
+    if upload.is_empty() {
+        BodyLength::None
+    } else {
+        upload.length().map_or(BodyLength::Unknown, BodyLength::Known)
+    }
+}
+
+/// The request as a backend gets it: origin-form, with the headers moved in.
+pub(super) fn backend_request(
+    method: &Method,
+    target: &PathAndQuery,
+    (headers, authority): (&mut HeaderMap, &Authority),
+    body: RequestBody,
+) -> http::Request<RequestBody> {
+    let mut request = http::Request::new(body);
+    *request.method_mut() = method.clone();
+    *request.uri_mut() = http::Uri::from(target.clone());
+    let mut headers = std::mem::take(headers);
+    if let Ok(host) = HeaderValue::from_str(authority.as_str()) {
+        headers.insert(header::HOST, host);
+    }
+    *request.headers_mut() = headers;
+    request
+}
+
+fn region_name(policy: &Policy, region: RegionIndex) -> Option<HeaderValue> {
+    policy.fleet.region(region).and_then(|region| HeaderValue::from_str(region.name.as_str()).ok())
+}
+
+/// Sendings of one request, the first included.
+const ATTEMPTS_MAX: usize = 8;

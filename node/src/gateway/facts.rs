@@ -1,0 +1,61 @@
+//! What a request says of itself, checked, and its headers made ready to be passed on.
+
+use std::net::IpAddr;
+
+use graticule_node_core::Reason;
+use graticule_node_core::headers::{self, NewTrace};
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Method, Version, header};
+
+use super::Gateway;
+
+/// A request as decisions and dispatch see it.
+#[derive(Debug)]
+pub(super) struct Facts {
+    /// The method.
+    pub(super) method: Method,
+    /// Path and query.
+    pub(super) target: PathAndQuery,
+    /// The host in lower case, without port.
+    pub(super) host: headers::Host,
+    /// What is passed on; a retry sees the same.
+    pub(super) headers: HeaderMap,
+    /// The client, if it can be told.
+    pub(super) client: Option<IpAddr>,
+    /// Names this request in answers and logs.
+    pub(super) request_id: Option<HeaderValue>,
+}
+
+/// Reads the facts of a request that came over a connection from `peer`.
+pub(super) fn read(gateway: &Gateway, parts: Parts, peer: IpAddr) -> Result<Facts, Reason> {
+    if parts.method == Method::CONNECT {
+        return Err(Reason::NotSupported);
+    }
+    let host = headers::host_of(&parts)?;
+    let Parts { method, uri, headers: mut fields, version, .. } = parts;
+    let target = uri.into_parts().path_and_query.unwrap_or_else(|| PathAndQuery::from_static("/"));
+    if target.as_str().len() > TARGET_BYTES_MAX {
+        return Err(Reason::HeadersTooLarge);
+    }
+    let rule = &gateway.settings.client_address;
+    let client = headers::client_address(&fields, peer, rule);
+    if headers::is_loop(&fields, gateway.settings.name.as_str()) {
+        return Err(Reason::BadRequest);
+    }
+    headers::strip_hop_by_hop(&mut fields, false);
+    // The client has its 100 already, or gets it when its body is read.
+    fields.remove(header::EXPECT);
+    headers::forward_client_address(&mut fields, rule, peer);
+    let new = NewTrace { trace: gateway.chance_bits(), parent: u64::from(gateway.chance()), sampled: false };
+    headers::trace_context(&mut fields, new);
+    headers::request_id(&mut fields, gateway.chance_bits());
+    let request_id = fields.get(headers::X_REQUEST_ID).cloned();
+    // The host is said once, by the authority.
+    let via = if version == Version::HTTP_11 { &gateway.settings.via } else { &gateway.settings.via_1_0 };
+    fields.append(header::VIA, via.clone());
+    Ok(Facts { method, target, host, headers: fields, client, request_id })
+}
+
+/// Path and query.
+const TARGET_BYTES_MAX: usize = 16 * 1024;

@@ -1,0 +1,57 @@
+//! The serving node's part of a relayed request: asks residency again, then its own pool.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use graticule_node_core::decide::{Relayed, serve};
+use graticule_node_core::framing::RequestHead;
+use graticule_node_core::policy::TenantIndex;
+use graticule_node_core::shared::InFlightGuard;
+use graticule_node_core::{Reason, Snapshot};
+use http::Response;
+
+use super::{Gateway, answer, dispatch};
+use crate::body::{RequestBody, ResponseBody};
+use crate::relay::Server;
+
+/// A relayed request that this node takes.
+#[derive(Debug)]
+pub struct Admission {
+    snapshot: Rc<Arc<Snapshot>>,
+    tenant: TenantIndex,
+    guard: InFlightGuard,
+}
+
+impl Server for Gateway {
+    type Admission = Admission;
+
+    fn admit(&self, head: &RequestHead) -> Result<Admission, Reason> {
+        let guard =
+            self.in_flight.try_enter(self.settings.requests_in_flight_max).ok_or(Reason::Overloaded)?;
+        let snapshot = self.snapshot();
+        let relayed = Relayed { tenant: &head.tenant, path: head.target.path(), client: head.client };
+        let tenant = serve(&snapshot, &relayed)?;
+        Ok(Admission { snapshot, tenant, guard })
+    }
+
+    async fn forward(
+        self: Rc<Self>,
+        admission: Admission,
+        mut head: RequestHead,
+        body: RequestBody,
+    ) -> Result<Response<ResponseBody>, Reason> {
+        let Admission { snapshot, tenant, guard } = admission;
+        let owner = snapshot.policy.tenant(tenant).ok_or(Reason::PolicySkew)?;
+        let pool = owner.pool(snapshot.here.region).ok_or(Reason::NoCompliantRegion)?;
+        let healthy = snapshot.pools.of(tenant).unwrap_or_default();
+        head.headers.append(http::header::VIA, self.settings.via.clone());
+        let request =
+            dispatch::backend_request(&head.method, &head.target, (&mut head.headers, &head.authority), body);
+        let sent = self.backends.send(healthy, pool, self.chance(), request).await;
+        let mut response = sent.map_err(|failure| failure.reason)?.map(ResponseBody::backend);
+        answer::from_backend(&mut response);
+        response.headers_mut().append(http::header::VIA, self.settings.via.clone());
+        response.body_mut().hold(guard);
+        Ok(response)
+    }
+}

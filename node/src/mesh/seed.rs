@@ -1,0 +1,59 @@
+//! Seeds: nodes to begin with, of which only an address is known.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use graticule_node_core::mesh::Backoff;
+use rand::RngCore;
+
+use super::{Mesh, Seed};
+use crate::identity::Expect;
+use crate::task;
+use crate::tunnel::{self, Dial, PeeringError};
+
+impl Mesh {
+    /// Keeps a tunnel to every seed.
+    pub(super) async fn keep_seeds(self: Rc<Self>) {
+        let keepers: Vec<_> = self
+            .settings
+            .seeds
+            .iter()
+            .map(|seed| task::spawn("seed", Rc::clone(&self).keep_seed(seed.clone())))
+            .collect();
+        std::future::pending::<()>().await;
+        drop(keepers);
+    }
+
+    async fn keep_seed(self: Rc<Self>, seed: Seed) {
+        let mut backoff = Backoff::default();
+        let mut chance = self.world.chance.generator();
+        loop {
+            match self.meet_seed(&seed).await {
+                Ok(()) => backoff.reset(),
+                Err(error) => {
+                    tracing::info!(seed = seed.host_and_port, %error, "cannot reach a seed; trying again")
+                }
+            }
+            tokio::time::sleep(backoff.next(chance.next_u32())).await;
+        }
+    }
+
+    /// Dials a seed and keeps it until it is lost.
+    async fn meet_seed(self: &Rc<Self>, seed: &Seed) -> Result<(), PeeringError> {
+        let resolved = self.world.names.resolve(&seed.host_and_port).await;
+        let address = resolved
+            .map_err(|error| PeeringError::Local(format!("cannot resolve it: {error}")))?
+            .into_iter()
+            .next()
+            .ok_or_else(|| PeeringError::Local("its name has no address".to_owned()))?;
+        let dial = Dial { address, expect: Expect::ANY, expected_rtt: SEED_RTT };
+        let admit = |peer: &_| self.admit(peer);
+        let (connection, peer) = tunnel::dial(&self.endpoint, &self.identity, dial, admit).await?;
+        self.links.learn_address(seed.alias, &peer.node);
+        self.serve_link(connection, peer, true).await;
+        Ok(())
+    }
+}
+
+/// Where a seed is, is not known before it has said so.
+const SEED_RTT: Duration = Duration::from_millis(200);

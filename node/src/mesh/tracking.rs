@@ -1,0 +1,196 @@
+//! Drives the tracker of first-hand state: time, probes and reports in; mesh state and log lines out.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use graticule_gossip_core::{NodeName, RegionName};
+use graticule_node_core::Moment;
+use graticule_node_core::mesh::{MeshEvent, MeshState, PeerId, Report, Tracker};
+use graticule_node_core::policy::{Fleet, TenantId};
+use tokio::sync::{Notify, mpsc, watch};
+
+use crate::relay::PeerTarget;
+use crate::shared::{Shared, TunnelStatus};
+use crate::world::World;
+
+/// The tracker with its clock; lives on the control runtime.
+#[derive(Debug)]
+pub struct Tracking {
+    world: World,
+    tracker: RefCell<Tracker>,
+    touched: Notify,
+    report: RefCell<Report>,
+    load: Cell<f32>,
+    kept: RefCell<BTreeMap<PeerId, (PeerTarget, Option<String>)>>,
+    tunnels: watch::Sender<Arc<Vec<TunnelStatus>>>,
+}
+
+impl Tracking {
+    /// Follows nobody yet. `report` is what this node says of itself.
+    pub fn new(world: World, here: &RegionName, fleet: &Fleet, report: Report) -> Self {
+        let tracker = RefCell::new(Tracker::new(here, fleet, world.clock.now()));
+        Self {
+            world,
+            tracker,
+            touched: Notify::new(),
+            report: RefCell::new(report),
+            load: Cell::new(0.0),
+            kept: RefCell::default(),
+            tunnels: watch::Sender::new(Arc::default()),
+        }
+    }
+
+    /// The peers that tunnels are kept to, for the admin API.
+    pub fn tunnels(&self) -> watch::Receiver<Arc<Vec<TunnelStatus>>> {
+        self.tunnels.subscribe()
+    }
+
+    /// What this node says of itself.
+    pub fn report(&self) -> Report {
+        Report { load: self.load.get(), ..self.report.borrow().clone() }
+    }
+
+    /// Changes what this node says of itself.
+    pub fn set_report(&self, report: Report) {
+        self.report.replace(report);
+    }
+
+    /// This node's own load.
+    pub fn set_load(&self, load: f32) {
+        self.load.set(load);
+        self.tracker.borrow_mut().set_own_load(load);
+    }
+
+    /// The regions are numbered anew; what decisions are to use from now on.
+    pub fn set_fleet(&self, fleet: &Fleet) -> Arc<MeshState> {
+        let mut tracker = self.tracker.borrow_mut();
+        tracker.set_fleet(fleet, self.world.clock.now());
+        tracker.poll_state().unwrap_or_else(|| Arc::clone(tracker.state()))
+    }
+
+    /// The number of a peer; `None` once there have been too many.
+    pub fn add(&self, node: &NodeName, region: &RegionName) -> Option<PeerId> {
+        self.tracker.borrow_mut().add(node, region)
+    }
+
+    /// A tunnel to a peer is being kept.
+    pub fn keep(&self, target: &PeerTarget) {
+        let reason = Some("not dialled yet".to_owned());
+        self.kept.borrow_mut().insert(target.id, (target.clone(), reason));
+    }
+
+    /// A peer is no longer wanted.
+    pub fn remove(&self, peer: PeerId) {
+        self.kept.borrow_mut().remove(&peer);
+        self.touch(|tracker, _| tracker.remove(peer));
+    }
+
+    /// The tunnel to a peer stands.
+    pub fn connected(&self, peer: PeerId) {
+        self.set_reason(peer, None);
+        self.touch(|tracker, now| tracker.connected(peer, now));
+    }
+
+    /// The tunnel to a peer is gone.
+    pub fn disconnected(&self, peer: PeerId, reason: String) {
+        self.set_reason(peer, Some(reason));
+        self.touch(|tracker, now| tracker.disconnected(peer, now));
+    }
+
+    /// A probe is on its way.
+    pub fn probe_sent(&self, peer: PeerId, seq: u64) {
+        self.touch(|tracker, now| tracker.probe_sent(peer, seq, now));
+    }
+
+    /// A probe was answered.
+    pub fn probe_answered(&self, peer: PeerId, seq: u64, report: Report) {
+        self.touch(|tracker, now| tracker.probe_answered(peer, seq, report, now));
+    }
+
+    fn touch(&self, input: impl FnOnce(&mut Tracker, Moment)) {
+        input(&mut self.tracker.borrow_mut(), self.world.clock.now());
+        self.touched.notify_one();
+    }
+
+    fn set_reason(&self, peer: PeerId, reason: Option<String>) {
+        if let Some((_, known)) = self.kept.borrow_mut().get_mut(&peer) {
+            *known = reason;
+        }
+    }
+
+    /// Waits until the tracker's next timeout and hands it in.
+    async fn timeout(&self) {
+        let (deadline, now) = (self.tracker.borrow().poll_timeout(), self.world.clock.now());
+        let Some(deadline) = deadline else { return std::future::pending().await };
+        tokio::time::sleep(deadline.since(now)).await;
+        let now = self.world.clock.now();
+        self.tracker.borrow_mut().handle_timeout(now, now.since(deadline));
+    }
+
+    /// Publishes what has changed.
+    fn flush(&self, shared: &Shared) {
+        let mut tracker = self.tracker.borrow_mut();
+        while let Some(event) = tracker.poll_event() {
+            log(&event);
+        }
+        if let Some(state) = tracker.poll_state() {
+            shared.update(|snapshot| snapshot.mesh = state);
+            self.tunnels.send_replace(Arc::new(self.statuses(&tracker)));
+        }
+    }
+
+    fn statuses(&self, tracker: &Tracker) -> Vec<TunnelStatus> {
+        let status = |(id, (target, reason)): (&PeerId, &(PeerTarget, Option<String>))| {
+            let peer = tracker.peer(*id);
+            TunnelStatus {
+                id: *id,
+                node: target.node.clone(),
+                region: target.region.clone(),
+                address: target.base,
+                reason: reason.clone(),
+                rtt: peer.and_then(|peer| peer.rtt()),
+                load: peer.and_then(|peer| peer.load()).unwrap_or_default(),
+            }
+        };
+        self.kept.borrow().iter().map(status).collect()
+    }
+}
+
+/// Drives `tracking` until the future is dropped. `refusals` are those that workers met.
+pub async fn run(
+    tracking: Rc<Tracking>,
+    shared: Arc<Shared>,
+    mut refusals: mpsc::Receiver<(PeerId, TenantId)>,
+) {
+    loop {
+        tokio::select! {
+            () = tracking.timeout() => {}
+            () = tracking.touched.notified() => {}
+            () = shared.suspected() => {
+                for (peer, sent) in shared.take_suspects() {
+                    tracking.touch(|tracker, now| tracker.unanswered(peer, sent, now));
+                }
+            }
+            Some((peer, tenant)) = refusals.recv() => {
+                tracking.touch(|tracker, now| tracker.refused(peer, &tenant, now));
+            }
+        }
+        tracking.flush(&shared);
+    }
+}
+
+fn log(event: &MeshEvent) {
+    match event {
+        MeshEvent::PeerConnected { node } => tracing::info!(%node, "peer connected"),
+        MeshEvent::PeerDisconnected { node } => tracing::warn!(%node, "peer disconnected"),
+        MeshEvent::PeerSuspected { node, after } => {
+            tracing::warn!(%node, after_ms = after.as_millis() as u64, "peer suspected: it leaves something unanswered");
+        }
+        MeshEvent::PeerTrusted { node } => tracing::info!(%node, "peer trusted again"),
+        MeshEvent::PeerDraining { node } => tracing::info!(%node, "peer is leaving"),
+        MeshEvent::PeerUndrained { node } => tracing::info!(%node, "peer is no longer leaving"),
+        MeshEvent::EventsLost { count } => tracing::warn!(count, "events of the mesh were dropped"),
+    }
+}

@@ -1,0 +1,75 @@
+//! What this node says of itself: to all by gossip, to each peer in answers to probes.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use graticule_gossip::Gossip;
+use graticule_gossip_core::{Announcement, Generation, MeshAddress};
+use graticule_node_core::Snapshot;
+use graticule_node_core::mesh::{Exceptions, Report};
+use graticule_node_core::policy::TenantIndex;
+
+use crate::identity::PeerIdentity;
+use crate::mesh::Tracking;
+use crate::shared::Shared;
+
+/// What gossip says.
+pub(super) fn announcement(
+    snapshot: &Snapshot,
+    own: &PeerIdentity,
+    (generation, mesh): (Generation, MeshAddress),
+    draining: bool,
+) -> Announcement {
+    Announcement {
+        node: own.node.clone(),
+        region: own.region.clone(),
+        generation,
+        mesh,
+        software: env!("CARGO_PKG_VERSION").to_owned(),
+        fleet_version: snapshot.policy.fleet.version.0,
+        policy_digest: snapshot.policy.digest.to_string(),
+        draining,
+    }
+}
+
+/// What answers to probes say; the load is added by whoever answers.
+pub(super) fn report(snapshot: &Snapshot, draining: bool) -> Report {
+    Report {
+        load: 0.0,
+        draining,
+        fleet_version: snapshot.policy.fleet.version.0,
+        policy_digest: snapshot.policy.digest.0,
+        exceptions: exceptions(snapshot),
+    }
+}
+
+/// Tenants with a pool here and no healthy backend in it.
+fn exceptions(snapshot: &Snapshot) -> Exceptions {
+    let tenants = snapshot.policy.tenants.iter().enumerate();
+    let failed =
+        tenants.filter(|(at, _)| snapshot.pools.of(TenantIndex(*at as u32)).is_some_and(<[_]>::is_empty));
+    let mut tenants: Vec<_> = failed.map(|(_, tenant)| tenant.id.clone()).collect();
+    let many = tenants.len() > Exceptions::TENANTS_MAX;
+    tenants.truncate(Exceptions::TENANTS_MAX);
+    Exceptions { tenants, many }
+}
+
+/// Keeps both up to date; gossip ends with the future.
+pub(super) async fn run(shared: Arc<Shared>, gossip: Gossip, mut said: Announcement, tracking: Rc<Tracking>) {
+    let mut published = shared.published();
+    let mut known = shared.snapshot();
+    while published.changed().await.is_ok() {
+        let snapshot = shared.snapshot();
+        let draining = shared.drain.is_draining();
+        let same_policy = Arc::ptr_eq(&snapshot.policy, &known.policy);
+        if same_policy && Arc::ptr_eq(&snapshot.pools, &known.pools) && draining == said.draining {
+            continue;
+        }
+        tracking.set_report(report(&snapshot, draining));
+        said.draining = draining;
+        said.fleet_version = snapshot.policy.fleet.version.0;
+        said.policy_digest = snapshot.policy.digest.to_string();
+        gossip.announce(said.clone());
+        known = snapshot;
+    }
+}

@@ -1,0 +1,230 @@
+//! Starting a node: everything is read and bound before anything runs, so that errors are told and nothing is half up.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use graticule_gossip_core::Generation;
+use graticule_node_core::Policy;
+use graticule_node_core::config::NodeConfig;
+use graticule_node_core::decide::{Here, Snapshot};
+use graticule_node_core::mesh::MeshState;
+use graticule_node_core::pool::Plan;
+use http::HeaderValue;
+use tokio::sync::{oneshot, watch};
+
+use super::control::{self, ControlSetup};
+use super::worker::{self, WorkerSetup};
+use super::{Addresses, GossipCodec, Node, StartError, Threads, Worker, geo};
+use crate::documents::Documents;
+use crate::gateway::GatewaySettings;
+use crate::identity::{Identity, IdentityFiles};
+use crate::ingress::IngressLimits;
+use crate::shared::Shared;
+use crate::task;
+use crate::tunnel;
+use crate::world::World;
+
+pub(super) async fn start(
+    world: World,
+    config: Rc<NodeConfig>,
+    threads: Threads,
+    codec: GossipCodec,
+) -> Result<Node, StartError> {
+    let identity = load_identity(&world, &config)?;
+    let documents = Documents::new(config.documents.clone(), Arc::clone(&world.disk));
+    let loaded = documents.load().map_err(StartError::Documents)?;
+    loaded.warnings.iter().for_each(|warning| tracing::warn!(%warning, "documents"));
+    let locator = geo::load(&world, &config.geo).map_err(StartError::Geo)?;
+    let snapshot = first_snapshot(loaded.policy, locator, &identity)?;
+    let count = workers(&config);
+    let (shared, refusals) = Shared::new(snapshot, count);
+    let shared = Arc::new(shared);
+    let generation = next_generation(&world, &config.data)?;
+
+    let endpoint = tunnel::bind(&world, config.mesh.listen, identity.server_config()?, false)?;
+    let admin = world.net.listen(config.admin_listen, false);
+    let admin = admin.map_err(|error| StartError::Listen(config.admin_listen, error))?;
+    let admin_address =
+        admin.local_address().map_err(|error| StartError::Listen(config.admin_listen, error))?;
+    let (stop, stopping) = watch::channel(false);
+    let workers = start_workers(&world, &config, &shared, &identity, (threads, &stopping)).await?;
+    let addresses = Addresses { http: workers.http, mesh: config.mesh.listen, admin: admin_address };
+    let setup = ControlSetup {
+        world,
+        config,
+        shared: Arc::clone(&shared),
+        identity,
+        documents: (documents, loaded.documents),
+        endpoint,
+        admin,
+        generation,
+        codec: codec.open().await?,
+        refusals,
+    };
+    let control = control::start(setup).await?;
+    Ok(Node { addresses, shared, stop, control, workers: workers.running })
+}
+
+fn load_identity(world: &World, config: &NodeConfig) -> Result<Identity, StartError> {
+    let files = IdentityFiles {
+        certificate: config.mesh.certificate.clone(),
+        key: config.mesh.key.clone(),
+        authorities: config.mesh.authorities.clone(),
+    };
+    let identity = Identity::load(files, world)?;
+    let own = identity.own();
+    if own.node != config.name {
+        return Err(StartError::Name(format!(
+            "the configuration names this node `{}`, its certificate `{}`; issue a certificate for the one that is right",
+            config.name, own.node
+        )));
+    }
+    Ok(identity)
+}
+
+fn first_snapshot(
+    policy: Policy,
+    locator: graticule_geo::Locator,
+    identity: &Identity,
+) -> Result<Snapshot, StartError> {
+    let own = identity.own();
+    if policy.fleet.mesh != own.mesh {
+        return Err(StartError::Region(format!(
+            "the certificate is of mesh `{}`, the fleet document of mesh `{}`",
+            own.mesh, policy.fleet.mesh
+        )));
+    }
+    let region = policy.fleet.region_by_name(&own.region).ok_or_else(|| {
+        StartError::Region(format!(
+            "region `{}` of this node's certificate is not in the fleet document; add it there or issue another certificate",
+            own.region
+        ))
+    })?;
+    let pools = Arc::new(Plan::of(&policy, region).states(|_| true));
+    Ok(Snapshot {
+        policy: Arc::new(policy),
+        locator: Arc::new(locator),
+        mesh: Arc::new(MeshState::default()),
+        pools,
+        here: Here { node: own.node.clone(), region },
+    })
+}
+
+/// Rises with every start; kept in the data directory.
+pub(super) fn next_generation(world: &World, data: &Path) -> Result<Generation, StartError> {
+    let failed = |error| StartError::Data(data.to_owned(), error);
+    world.disk.create_directory(data).map_err(failed)?;
+    let path = data.join(GENERATION);
+    let last = match world.disk.read(&path, GENERATION_BYTES_MAX) {
+        Ok(bytes) => parse_generation(&bytes).ok_or_else(|| {
+            failed(std::io::Error::other(
+                "the file `generation` is no number; restore it from a backup or remove it",
+            ))
+        })?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => 0,
+        Err(error) => return Err(failed(error)),
+    };
+    let next = last.saturating_add(1);
+    world.disk.replace(&path, next.to_string().as_bytes()).map_err(failed)?;
+    Ok(Generation(next))
+}
+
+fn parse_generation(bytes: &[u8]) -> Option<u64> {
+    std::str::from_utf8(bytes).ok()?.trim().parse().ok()
+}
+
+struct Workers {
+    running: Vec<Worker>,
+    http: SocketAddr,
+}
+
+async fn start_workers(
+    world: &World,
+    config: &NodeConfig,
+    shared: &Arc<Shared>,
+    identity: &Identity,
+    (threads, stopping): (Threads, &watch::Receiver<bool>),
+) -> Result<Workers, StartError> {
+    let mut started = Workers { running: Vec::new(), http: config.ingress.http };
+    for index in 0..workers(config) {
+        let setup = WorkerSetup {
+            world: world.clone(),
+            shared: Arc::clone(shared),
+            identity: identity.clone(),
+            http: started.http,
+            mesh: worker_address(config.mesh.listen, index)?,
+            limits: limits(config),
+            settings: settings(config, index),
+        };
+        let (ready, is_ready) = oneshot::channel();
+        started.running.push(spawn(setup, ready, stopping.clone(), threads)?);
+        let is_ready = tokio::time::timeout(worker::START_DEADLINE, is_ready).await;
+        started.http = is_ready
+            .map_err(|_| StartError::Thread(format!("worker {index} did not start in time")))?
+            .map_err(|_| StartError::Thread(format!("worker {index} ended while it started")))??;
+    }
+    Ok(started)
+}
+
+/// As many as the configuration says, or as the machine has cores.
+pub(super) fn workers(config: &NodeConfig) -> usize {
+    let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let workers = config.workers.map_or_else(cores, usize::from);
+    workers.clamp(1, usize::from(NodeConfig::WORKERS_MAX))
+}
+
+fn worker_address(control: SocketAddr, index: usize) -> Result<SocketAddr, StartError> {
+    let port = u16::try_from(index + 1).ok().and_then(|offset| control.port().checked_add(offset));
+    let port = port.filter(|_| control.port() != 0).ok_or_else(|| {
+        let message = "mesh.listen needs a port with one more free after it for each worker";
+        StartError::Listen(control, std::io::Error::other(message))
+    })?;
+    Ok(SocketAddr::new(control.ip(), port))
+}
+
+fn spawn(
+    setup: WorkerSetup,
+    ready: oneshot::Sender<Result<SocketAddr, StartError>>,
+    stopping: watch::Receiver<bool>,
+    threads: Threads,
+) -> Result<Worker, StartError> {
+    if threads == Threads::This {
+        return Ok(Worker::Here(task::spawn("worker", worker::run(setup, ready, stopping))));
+    }
+    let name = format!("worker-{}", setup.settings.worker);
+    let thread = std::thread::Builder::new().name(name).spawn(move || match task::local_runtime() {
+        Ok(runtime) => runtime.block_on(worker::run(setup, ready, stopping)),
+        Err(error) => tracing::error!(%error, "a worker has no runtime"),
+    });
+    thread.map(|thread| Worker::Thread(Some(thread))).map_err(|error| StartError::Thread(error.to_string()))
+}
+
+fn limits(config: &NodeConfig) -> IngressLimits {
+    let limits = &config.ingress.limits;
+    IngressLimits {
+        connections_max: (limits.connections_max as usize / workers(config)).max(1),
+        head_bytes_max: limits.header_bytes_max as usize,
+        headers_max: limits.headers_max as usize,
+        // One clock runs for both in the HTTP library: waiting for a request and reading its head.
+        head_timeout: limits.header_timeout.max(limits.idle_timeout),
+    }
+}
+
+fn settings(config: &NodeConfig, worker: usize) -> GatewaySettings {
+    // Node names are letters, digits and `-`.
+    let text = |text: String| HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("graticule"));
+    GatewaySettings {
+        client_address: config.ingress.client_address.clone(),
+        requests_in_flight_max: (config.requests_in_flight_max / workers(config) as u32).max(1),
+        worker,
+        name: config.name.clone(),
+        via_1_0: text(format!("1.0 {}", config.name)),
+        via: text(format!("1.1 {}", config.name)),
+        proxy_status: text(config.name.to_string()),
+    }
+}
+
+const GENERATION: &str = "generation";
+const GENERATION_BYTES_MAX: usize = 32;

@@ -1,0 +1,163 @@
+//! One worker: its own listener, its own QUIC endpoint, its own backend connections, on one thread.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use graticule_gossip_core::MeshAddress;
+use graticule_node_core::mesh::{Backoff, worker_address};
+use quinn::Endpoint;
+use rand::RngCore;
+use tokio::sync::{oneshot, watch};
+
+use super::StartError;
+use crate::gateway::{Gateway, GatewaySettings};
+use crate::identity::{Expect, Identity, PeerIdentity};
+use crate::ingress::{self, IngressLimits};
+use crate::pool::Connections;
+use crate::relay::{Tunnel, Tunnels, serve_connection};
+use crate::shared::Shared;
+use crate::task::{self, Task};
+use crate::tunnel::{self, Dial};
+use crate::world::World;
+
+/// What a worker is made of; sent to its thread.
+#[derive(Debug)]
+pub(super) struct WorkerSetup {
+    pub(super) world: World,
+    pub(super) shared: Arc<Shared>,
+    pub(super) identity: Identity,
+    pub(super) http: SocketAddr,
+    pub(super) mesh: SocketAddr,
+    pub(super) limits: IngressLimits,
+    pub(super) settings: GatewaySettings,
+}
+
+/// Runs until `stop` is dropped or true. Tells through `ready` where it listens.
+pub(super) async fn run(
+    setup: WorkerSetup,
+    ready: oneshot::Sender<Result<SocketAddr, StartError>>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let (tasks, address) = match start(setup) {
+        Ok(started) => started,
+        Err(error) => {
+            let _ = ready.send(Err(error));
+            return;
+        }
+    };
+    let _ = ready.send(Ok(address));
+    // An error means that the node is gone, which is as good a reason to stop.
+    let _ = stop.wait_for(|stop| *stop).await;
+    drop(tasks);
+}
+
+fn start(setup: WorkerSetup) -> Result<(Vec<Task>, SocketAddr), StartError> {
+    let WorkerSetup { world, shared, identity, http, mesh, limits, settings } = setup;
+    let index = settings.worker;
+    let listener = world.net.listen(http, true).map_err(|error| StartError::Listen(http, error))?;
+    let address = listener.local_address().map_err(|error| StartError::Listen(http, error))?;
+    let server = identity.server_config()?;
+    let endpoint = tunnel::bind(&world, mesh, server, true)?;
+    let tunnels = Rc::new(Tunnels::default());
+    let backends = Connections::new(&world);
+    let in_flight = shared
+        .in_flight
+        .worker(index)
+        .ok_or_else(|| StartError::Thread(format!("no gauge of worker {index}")))?;
+    let gateway =
+        Gateway::new(Arc::clone(&shared), world.clone(), backends, Rc::clone(&tunnels), settings, in_flight);
+    let gateway = Rc::new(gateway);
+    let dialler = Rc::new(Dialler { world, shared, identity, endpoint: endpoint.clone(), index });
+    let accepting = {
+        let (shared, gateway) = (Arc::clone(&dialler.shared), Rc::clone(&gateway));
+        tunnel::accept(
+            endpoint,
+            move |peer| admit(&shared, peer),
+            move |connection, _| serve_connection(connection, Rc::clone(&gateway)),
+        )
+    };
+    let tasks = vec![
+        task::spawn("ingress", ingress::run(listener, limits, gateway)),
+        task::spawn("tunnel acceptor", accepting),
+        task::spawn("suspicion", refresh(Arc::clone(&dialler.shared), Rc::clone(&tunnels))),
+        task::spawn("tunnel targets", retarget(dialler, tunnels)),
+    ];
+    Ok((tasks, address))
+}
+
+fn admit(shared: &Shared, peer: &PeerIdentity) -> Result<(), String> {
+    let snapshot = shared.snapshot();
+    tunnel::admit(&snapshot.policy.fleet, &snapshot.here.node, peer)
+}
+
+/// Tells the tunnels who is suspect, with every snapshot.
+async fn refresh(shared: Arc<Shared>, tunnels: Rc<Tunnels>) {
+    let mut published = shared.published();
+    while published.changed().await.is_ok() {
+        tunnels.refresh(&shared.snapshot());
+    }
+}
+
+/// Keeps a tunnel to every target.
+async fn retarget(dialler: Rc<Dialler>, tunnels: Rc<Tunnels>) {
+    let mut targets = dialler.shared.targets();
+    loop {
+        let wanted = Arc::clone(&targets.borrow_and_update());
+        tunnels.retarget(&wanted, |tunnel| task::spawn("tunnel", Rc::clone(&dialler).keep(tunnel)));
+        if targets.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Dialler {
+    world: World,
+    shared: Arc<Shared>,
+    identity: Identity,
+    endpoint: Endpoint,
+    index: usize,
+}
+
+impl Dialler {
+    /// Dials one peer, again and again with growing pauses, for as long as it is wanted.
+    async fn keep(self: Rc<Self>, tunnel: Rc<Tunnel>) {
+        let mut backoff = Backoff::default();
+        let mut chance = self.world.chance.generator();
+        loop {
+            match tunnel::dial(&self.endpoint, &self.identity, self.target(&tunnel), |peer| {
+                admit(&self.shared, peer)
+            })
+            .await
+            {
+                Ok((connection, _)) => {
+                    backoff.reset();
+                    tunnel.set_connection(Some(connection.clone()));
+                    let error = connection.closed().await;
+                    tunnel.set_connection(None);
+                    let (node, reason) = (&tunnel.target.node, tunnel::close_text(&error));
+                    tracing::debug!(%node, worker = self.index, %reason, "a worker's tunnel ended");
+                }
+                Err(error) => {
+                    let node = &tunnel.target.node;
+                    tracing::debug!(%node, worker = self.index, %error, "cannot dial a worker");
+                }
+            }
+            tokio::time::sleep(backoff.next(chance.next_u32())).await;
+        }
+    }
+
+    fn target(&self, tunnel: &Tunnel) -> Dial {
+        let target = &tunnel.target;
+        let own = self.shared.snapshot().here.node.clone();
+        let mesh = MeshAddress { base: target.base, workers: target.workers };
+        let address = worker_address(&own, self.index as u16, mesh).unwrap_or(target.base);
+        let expect = Expect::node(target.node.clone(), target.region.clone());
+        Dial { address, expect, expected_rtt: target.expected_rtt }
+    }
+}
+
+/// How long a worker may take to bind its sockets.
+pub(super) const START_DEADLINE: Duration = Duration::from_secs(10);

@@ -1,0 +1,63 @@
+//! One request and its response on one connection: what comes of it?
+
+use std::time::Duration;
+
+use graticule_node_core::Reason;
+use http::{Request, Response, StatusCode};
+
+use super::backends::InFlight;
+use super::connection::Connection;
+use super::patience;
+use super::request_body::RequestBody;
+use super::response_body::PooledBody;
+
+/// A request's hold on a connection. Dropping it closes the connection; [`finish`](Self::finish) keeps it.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    connection: Connection,
+    in_flight: InFlight,
+}
+
+/// Why there was no response.
+pub(super) struct Failure {
+    /// What the client is to be told.
+    pub(super) reason: Reason,
+    /// The request, if no byte of it was written.
+    pub(super) unsent: Option<Request<RequestBody>>,
+}
+
+impl Exchange {
+    /// Nothing sent yet.
+    pub(super) fn new(in_flight: InFlight, connection: Connection) -> Self {
+        Self { connection, in_flight }
+    }
+
+    /// Sends `request` and waits for the head of the response, of which the backend may keep us waiting for `limit`.
+    pub(super) async fn run(
+        mut self,
+        request: Request<RequestBody>,
+        limit: Duration,
+    ) -> Result<Response<PooledBody>, Failure> {
+        let progress = request.body().progress();
+        let answer = self.connection.send(request);
+        match patience::within(limit, progress, answer).await {
+            // Nobody asked for another protocol: upgrades are not forwarded.
+            Some(Ok(response)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                Err(Failure { reason: Reason::BackendFailed, unsent: None })
+            }
+            Some(Ok(response)) => Ok(response.map(|body| PooledBody::new(body, self))),
+            Some(Err(mut error)) => {
+                tracing::debug!(error = %error.error(), "no response from a backend");
+                let whose = if error.error().is_user() { Reason::BadRequest } else { Reason::BackendFailed };
+                Err(Failure { reason: whose, unsent: error.take_message() })
+            }
+            None => Err(Failure { reason: Reason::BackendTimeout, unsent: None }),
+        }
+    }
+
+    /// The response is complete. If the request is too, the connection waits for another one; a backend that answered
+    /// without listening to the end is left alone with the rest.
+    pub(super) fn finish(self) {
+        self.in_flight.keep(self.connection);
+    }
+}

@@ -1,0 +1,166 @@
+//! One request sent through one tunnel, up to the head of its answer.
+
+use std::future::pending;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use graticule_node_core::Reason;
+use graticule_node_core::framing::{
+    RequestHeadRef, ResponseDecoder, ResponseFrame, ResponseHead, ResponseProtocol, StreamKind,
+};
+use quinn::{RecvStream, SendStream, WriteError};
+use tokio::time::timeout;
+
+use super::tunnels::{Tunnel, TunnelGuard};
+use super::{TunnelBody, Upload};
+use crate::task::{self, Task};
+use crate::tunnel::{FrameReader, FrameWriter, ReadError};
+use crate::world::World;
+
+/// Why a tunnel gave no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// Nothing of the request can have reached a backend: it may be sent elsewhere, whatever it is.
+    Unsent(Reason),
+    /// It may have reached a backend: it may be sent elsewhere only if it may be repeated.
+    Sent(Reason),
+    /// The serving node does not serve it, and no backend has seen it.
+    Refused(Reason),
+    /// It cannot be sent through any tunnel.
+    Never(Reason),
+}
+
+/// A request for one tunnel.
+#[derive(Debug)]
+pub struct Relayed<'a, M> {
+    /// The request's head.
+    pub head: RequestHeadRef<'a>,
+    /// Its body.
+    pub upload: &'a Upload,
+    /// Whether it could and should be sent elsewhere if this peer stays silent.
+    pub may_leave: M,
+}
+
+/// Sends a request and waits for the head of its answer.
+///
+/// `suspect` is told when the peer has left the request without `accepted` for longer than its patience.
+pub async fn send<M: Fn() -> bool>(
+    world: &World,
+    tunnel: &Rc<Tunnel>,
+    request: Relayed<'_, M>,
+    suspect: impl Fn(graticule_node_core::Moment),
+) -> Result<http::Response<TunnelBody>, Failure> {
+    let guard = tunnel.enter();
+    let mut opening = BytesMut::from(&StreamKind::Request.preface()[..]);
+    request.head.encode(&mut opening).map_err(|_| Failure::Never(Reason::BadRequest))?;
+    let (sender, receiver) = open(tunnel).await?;
+    let sent = world.clock.now();
+    let mut writer = FrameWriter::new(sender, opening);
+    writer.set_length(request.head.body);
+    let uploading = start_upload(request.upload, writer).await.map_err(|_| UNSENT)?;
+    let reader = FrameReader::new(receiver, ResponseDecoder::new(request.head.upgrade));
+    let mut exchange = Exchange { tunnel, request, reader };
+    exchange.accepted(|| suspect(sent)).await?;
+    tunnel.answered(sent, world.clock.now());
+    let head = exchange.head().await?;
+    Ok(answer(head, exchange.reader, guard, uploading))
+}
+
+async fn open(tunnel: &Tunnel) -> Result<(SendStream, RecvStream), Failure> {
+    let connection = tunnel.connection().ok_or(UNSENT)?;
+    match timeout(OPEN_TIMEOUT, connection.open_bi()).await {
+        Ok(Ok(streams)) => Ok(streams),
+        Ok(Err(_)) => Err(UNSENT),
+        Err(_) => Err(Failure::Unsent(Reason::Overloaded)),
+    }
+}
+
+/// Sends the head at once, with the end of the request if there is no body; a body follows by itself.
+async fn start_upload(upload: &Upload, mut writer: FrameWriter) -> Result<Option<Task>, WriteError> {
+    if upload.is_empty() {
+        writer.finish().await?;
+        return Ok(None);
+    }
+    writer.flush().await?;
+    Ok(Some(task::spawn("upload", Upload::clone(upload).send(writer))))
+}
+
+struct Exchange<'a, M> {
+    tunnel: &'a Tunnel,
+    request: Relayed<'a, M>,
+    reader: FrameReader<ResponseProtocol>,
+}
+
+impl<M: Fn() -> bool> Exchange<'_, M> {
+    /// Waits for `accepted`: no longer than the peer's patience, if the request could go elsewhere.
+    async fn accepted(&mut self, suspect: impl Fn()) -> Result<(), Failure> {
+        let frame = match timeout(self.tunnel.patience(), self.reader.next()).await {
+            Ok(frame) => frame,
+            Err(_) => {
+                suspect();
+                if (self.request.may_leave)() {
+                    return Err(Failure::Unsent(Reason::TunnelTimeout));
+                }
+                self.reader.next().await
+            }
+        };
+        match frame {
+            Ok(Some(ResponseFrame::Accepted)) => {
+                self.request.upload.release();
+                Ok(())
+            }
+            Ok(Some(ResponseFrame::Refused(reason))) => Err(Failure::Refused(reason)),
+            Ok(_) | Err(_) => Err(UNSENT),
+        }
+    }
+
+    /// Waits for the answer's head; leaves a peer that turns suspect if the request may be repeated elsewhere.
+    async fn head(&mut self) -> Result<ResponseHead, Failure> {
+        loop {
+            let frame = tokio::select! {
+                biased;
+                frame = self.reader.next() => frame,
+                () = leave(self.tunnel, &self.request) => return Err(Failure::Sent(Reason::TunnelLost)),
+            };
+            match frame {
+                Ok(Some(ResponseFrame::Head(head))) => return Ok(head),
+                Ok(Some(ResponseFrame::Informational(_))) => {}
+                Ok(Some(ResponseFrame::Refused(reason))) => return Err(after_accepted(reason)),
+                Ok(_) | Err(ReadError::Frame(_)) => return Err(Failure::Sent(Reason::BackendFailed)),
+                Err(_) => return Err(Failure::Sent(Reason::TunnelLost)),
+            }
+        }
+    }
+}
+
+/// A refusal after `accepted` says how far the request came.
+fn after_accepted(reason: Reason) -> Failure {
+    match reason {
+        Reason::BackendFailed | Reason::BackendTimeout => Failure::Sent(reason),
+        reason => Failure::Refused(reason),
+    }
+}
+
+async fn leave<M: Fn() -> bool>(tunnel: &Tunnel, request: &Relayed<'_, M>) {
+    tunnel.suspected().await;
+    if !((request.may_leave)() && request.upload.is_whole() && request.head.method.is_idempotent()) {
+        pending().await
+    }
+}
+
+fn answer(
+    head: ResponseHead,
+    reader: FrameReader<ResponseProtocol>,
+    guard: TunnelGuard,
+    uploading: Option<Task>,
+) -> http::Response<TunnelBody> {
+    let mut response = http::Response::new(TunnelBody::answer(reader, head.body, (guard, uploading)));
+    *response.status_mut() = head.status;
+    *response.headers_mut() = head.headers;
+    response
+}
+
+/// How long a peer at its limit of streams may keep a request waiting.
+const OPEN_TIMEOUT: Duration = Duration::from_millis(500);
+const UNSENT: Failure = Failure::Unsent(Reason::TunnelLost);

@@ -1,0 +1,135 @@
+//! Relayed requests as the serving node takes them.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use graticule_node_core::Reason;
+use graticule_node_core::framing::{
+    BodyLength, RequestDecoder, RequestFrame, RequestHead, RequestProtocol, ResponseHeadRef, StreamKind,
+};
+use http_body::{Body, Frame};
+use quinn::{Connection, RecvStream, SendStream, WriteError};
+use tokio::time::timeout;
+
+use super::TunnelBody;
+use crate::body::{BodyError, RequestBody, ResponseBody};
+use crate::task;
+use crate::tunnel::{self, FrameReader, FrameWriter, Reset};
+
+/// Serves relayed requests; the rest of the node, as the tunnel sees it.
+pub trait Server: 'static {
+    /// What [`Server::admit`] found out and [`Server::forward`] needs.
+    type Admission;
+
+    /// Whether this node takes the request. Asked before anything else is done with it.
+    fn admit(&self, head: &RequestHead) -> Result<Self::Admission, Reason>;
+
+    /// Passes an admitted request on to a backend. Dropped when the edge goes away.
+    fn forward(
+        self: Rc<Self>,
+        admission: Self::Admission,
+        head: RequestHead,
+        body: RequestBody,
+    ) -> impl Future<Output = Result<http::Response<ResponseBody>, Reason>>;
+}
+
+/// Serves every request of one tunnel until its connection ends.
+pub async fn serve_connection<S: Server>(connection: Connection, server: Rc<S>) {
+    while let Ok((sender, receiver)) = connection.accept_bi().await {
+        let server = Rc::clone(&server);
+        task::spawn_detached("relayed request", async move {
+            if let Err(error) = serve(server, sender, receiver).await {
+                tracing::debug!(%error, "a relayed request was broken off");
+            }
+        });
+    }
+}
+
+async fn serve<S: Server>(server: Rc<S>, sender: SendStream, receiver: RecvStream) -> Result<(), BodyError> {
+    let mut writer = FrameWriter::new(sender, BytesMut::new());
+    let (head, reader) = timeout(HEAD_TIMEOUT, read_head(receiver)).await??;
+    let admission = match server.admit(&head) {
+        Ok(admission) => admission,
+        Err(reason) => return Ok(writer.refused(reason).await?),
+    };
+    writer.accepted().await?;
+    let body = RequestBody::tunnel(TunnelBody::request(reader, head.body));
+    let mut stopped = pin!(writer.stopped());
+    let answer = tokio::select! {
+        biased;
+        answer = server.forward(admission, head, body) => answer,
+        () = &mut stopped => return Ok(()),
+    };
+    match answer {
+        Err(reason) => Ok(writer.refused(reason).await?),
+        Ok(answer) => tokio::select! {
+            biased;
+            sent = pass_on(writer, answer) => Ok(sent?),
+            () = stopped => Ok(()),
+        },
+    }
+}
+
+async fn read_head(
+    mut receiver: RecvStream,
+) -> Result<(RequestHead, FrameReader<RequestProtocol>), BodyError> {
+    match tunnel::kind(&mut receiver).await? {
+        StreamKind::Request => {}
+        kind => return Err(format!("a stream of kind {kind:?} is not for a worker").into()),
+    }
+    let mut reader = FrameReader::new(receiver, RequestDecoder::new());
+    match reader.next().await? {
+        Some(RequestFrame::Head(head)) => Ok((head, reader)),
+        _ => Err("the stream ended before its head".into()),
+    }
+}
+
+/// Sends an answer; what of its body is there already leaves together with its head.
+async fn pass_on(mut writer: FrameWriter, answer: http::Response<ResponseBody>) -> Result<(), BodyError> {
+    let (parts, mut body) = answer.into_parts();
+    let length = if body.is_end_stream() {
+        BodyLength::None
+    } else {
+        body.size_hint().exact().map_or(BodyLength::Unknown, BodyLength::Known)
+    };
+    let head = ResponseHeadRef { status: parts.status, headers: &parts.headers, body: length };
+    if let Err(error) = writer.head(head) {
+        tracing::warn!(%error, "a backend's answer cannot cross a tunnel");
+        return Ok(writer.refused(Reason::BackendFailed).await?);
+    }
+    loop {
+        let Some(frame) = next_or_flush(&mut writer, &mut body).await? else { break };
+        match frame.map(Frame::into_data) {
+            Err(error) => {
+                tracing::debug!(%error, "a backend's answer broke off");
+                writer.reset(Reset::UpstreamFailed);
+                return Ok(());
+            }
+            Ok(Ok(chunk)) => writer.data(chunk).await?,
+            Ok(Err(frame)) => frame.into_trailers().iter().for_each(|trailers| writer.trailers(trailers)),
+        }
+    }
+    Ok(writer.finish().await?)
+}
+
+type NextFrame = Option<Result<Frame<bytes::Bytes>, BodyError>>;
+
+/// The next frame if it is there; else sends what has been put in front, and waits.
+async fn next_or_flush(writer: &mut FrameWriter, body: &mut ResponseBody) -> Result<NextFrame, WriteError> {
+    let ready = poll_fn(|cx| match Pin::new(&mut *body).poll_frame(cx) {
+        Poll::Ready(frame) => Poll::Ready(Some(frame)),
+        Poll::Pending => Poll::Ready(None),
+    });
+    if let Some(frame) = ready.await {
+        return Ok(frame);
+    }
+    writer.flush().await?;
+    Ok(poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await)
+}
+
+/// How long a peer may take to send a request's head after it has opened the stream.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);

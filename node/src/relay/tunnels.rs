@@ -1,0 +1,162 @@
+//! One worker's tunnels to its peers: dialled, kept, and given up.
+
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use graticule_gossip_core::{NodeName, RegionName};
+use graticule_node_core::mesh::{self, Condition, PeerId};
+use graticule_node_core::{Moment, Snapshot};
+use quinn::Connection;
+use tokio::sync::Notify;
+
+use crate::task::Task;
+
+/// A peer that workers keep tunnels to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerTarget {
+    /// Its number in this process.
+    pub id: PeerId,
+    /// Its name, which its certificate must have.
+    pub node: NodeName,
+    /// Its region, which its certificate must have.
+    pub region: RegionName,
+    /// Its control endpoint as this node dials it; its workers are on the ports after it.
+    pub base: SocketAddr,
+    /// How many workers it has.
+    pub workers: u16,
+    /// Round trip expected from the distance of the regions.
+    pub expected_rtt: Duration,
+}
+
+/// One worker's tunnel to one peer.
+#[derive(Debug)]
+pub struct Tunnel {
+    /// Who is at the other end.
+    pub target: PeerTarget,
+    connection: RefCell<Option<Connection>>,
+    in_flight: Cell<u32>,
+    lowest_rtt: Cell<Duration>,
+    suspect: Cell<bool>,
+    turned_suspect: Notify,
+}
+
+impl Tunnel {
+    /// A tunnel without connection yet.
+    pub fn new(target: PeerTarget) -> Self {
+        Self {
+            lowest_rtt: Cell::new(target.expected_rtt),
+            target,
+            connection: RefCell::default(),
+            in_flight: Cell::new(0),
+            suspect: Cell::new(false),
+            turned_suspect: Notify::new(),
+        }
+    }
+
+    /// The connection, while there is one.
+    pub fn connection(&self) -> Option<Connection> {
+        self.connection.borrow().clone()
+    }
+
+    /// A connection has been made, or has ended.
+    pub fn set_connection(&self, connection: Option<Connection>) {
+        if let Some(connection) = &connection {
+            self.lowest_rtt.set(connection.rtt());
+        }
+        self.connection.replace(connection);
+    }
+
+    /// Requests that have been sent and not answered to the end.
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight.get()
+    }
+
+    /// Counts one request until the guard is dropped.
+    pub fn enter(self: &Rc<Self>) -> TunnelGuard {
+        self.in_flight.set(self.in_flight.get() + 1);
+        TunnelGuard(Rc::clone(self))
+    }
+
+    /// Something sent at `sent` was answered at `now`.
+    pub fn answered(&self, sent: Moment, now: Moment) {
+        self.lowest_rtt.set(self.lowest_rtt.get().min(now.since(sent)).max(RTT_MIN));
+    }
+
+    /// How long `accepted` may take before the peer is suspect.
+    pub fn patience(&self) -> Duration {
+        mesh::patience(self.lowest_rtt.get())
+    }
+
+    /// Ends when the peer is suspect, at once if it is.
+    pub async fn suspected(&self) {
+        while !self.suspect.get() {
+            self.turned_suspect.notified().await;
+        }
+    }
+
+    fn set_suspect(&self, suspect: bool) {
+        if suspect && !self.suspect.replace(suspect) {
+            self.turned_suspect.notify_waiters();
+        }
+        self.suspect.set(suspect);
+    }
+}
+
+/// Counts one request in flight.
+#[derive(Debug)]
+pub struct TunnelGuard(Rc<Tunnel>);
+
+impl Drop for TunnelGuard {
+    fn drop(&mut self) {
+        self.0.in_flight.set(self.0.in_flight.get().saturating_sub(1));
+    }
+}
+
+/// All tunnels of one worker, by [`PeerId`].
+#[derive(Debug, Default)]
+pub struct Tunnels {
+    by_peer: RefCell<Vec<Option<(Rc<Tunnel>, Task)>>>,
+}
+
+impl Tunnels {
+    /// The tunnel to a peer, connected or not.
+    pub fn get(&self, peer: PeerId) -> Option<Rc<Tunnel>> {
+        self.by_peer.borrow().get(peer.0 as usize)?.as_ref().map(|(tunnel, _)| Rc::clone(tunnel))
+    }
+
+    /// Requests in flight to a peer.
+    pub fn in_flight(&self, peer: PeerId) -> u32 {
+        let tunnels = self.by_peer.borrow();
+        tunnels.get(peer.0 as usize).and_then(Option::as_ref).map_or(0, |(tunnel, _)| tunnel.in_flight())
+    }
+
+    /// Keeps exactly the tunnels to `targets`; `keep` runs a new one until its task is dropped.
+    pub fn retarget(&self, targets: &[PeerTarget], keep: impl Fn(Rc<Tunnel>) -> Task) {
+        let mut by_peer = self.by_peer.borrow_mut();
+        let size = targets.iter().map(|target| target.id.0 as usize + 1).max().unwrap_or(0);
+        let mut next: Vec<_> = (0..size).map(|_| None).collect();
+        for target in targets {
+            let at = target.id.0 as usize;
+            let old = by_peer.get_mut(at).and_then(Option::take).filter(|(old, _)| old.target == *target);
+            next[at] = Some(old.unwrap_or_else(|| {
+                let tunnel = Rc::new(Tunnel::new(target.clone()));
+                (Rc::clone(&tunnel), keep(tunnel))
+            }));
+        }
+        *by_peer = next;
+    }
+
+    /// Takes over who is suspect.
+    pub fn refresh(&self, snapshot: &Snapshot) {
+        for peer in snapshot.mesh.regions.iter().flat_map(|region| &region.peers) {
+            if let Some(tunnel) = self.get(peer.id) {
+                tunnel.set_suspect(peer.condition == Condition::Suspect);
+            }
+        }
+    }
+}
+
+/// Below this a round trip says nothing about the network.
+const RTT_MIN: Duration = Duration::from_micros(50);

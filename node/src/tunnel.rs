@@ -1,0 +1,11 @@
+//! QUIC between nodes: endpoints, their transport, and the frames of one stream.
+
+mod endpoint;
+mod peering;
+mod stream;
+mod transport;
+
+pub use endpoint::{EndpointError, bind};
+pub use peering::{CONNECT_DEADLINE, Dial, PeeringError, accept, admit, dial};
+pub use stream::{FrameReader, FrameWriter, ReadError, Reset, kind};
+pub use transport::{TransportSettings, close_text, transport};

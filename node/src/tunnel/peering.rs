@@ -1,0 +1,156 @@
+//! How two nodes meet: one dials, both check who the other is, and both say why if it ends there.
+
+use std::fmt;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use graticule_gossip_core::NodeName;
+use graticule_node_core::policy::Fleet;
+use quinn::{Connection, Endpoint, Incoming, VarInt};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use super::transport::{TransportSettings, close_text, transport};
+use crate::identity::{Expect, Identity, PeerIdentity};
+use crate::task;
+
+/// Why there is no tunnel to a peer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PeeringError {
+    /// Nothing was heard: the peer is down, or UDP does not reach it.
+    Silent {
+        /// How long was waited.
+        waited: Duration,
+    },
+    /// The handshake failed, or the peer closed the connection; with its reason.
+    Refused(String),
+    /// This node does not want that peer.
+    NotAdmitted(String),
+    /// This node could not even try.
+    Local(String),
+}
+
+impl fmt::Display for PeeringError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Silent { waited } => write!(
+                f,
+                "no answer for {} ms: the peer is down, or UDP is blocked on the way",
+                waited.as_millis()
+            ),
+            Self::Refused(reason) | Self::NotAdmitted(reason) | Self::Local(reason) => f.write_str(reason),
+        }
+    }
+}
+
+impl std::error::Error for PeeringError {}
+
+/// Who is to be dialled, and where.
+#[derive(Debug, Clone)]
+pub struct Dial {
+    /// The address.
+    pub address: SocketAddr,
+    /// Who must answer there.
+    pub expect: Expect,
+    /// The round trip expected from the distance of the regions.
+    pub expected_rtt: Duration,
+}
+
+/// Dials a peer and checks it on this side; the peer checks on its own.
+pub async fn dial(
+    endpoint: &Endpoint,
+    identity: &Identity,
+    dial: Dial,
+    admit: impl Fn(&PeerIdentity) -> Result<(), String>,
+) -> Result<(Connection, PeerIdentity), PeeringError> {
+    let local = |error: &dyn fmt::Display| PeeringError::Local(error.to_string());
+    let mut config = identity.client_config(dial.expect).map_err(|error| local(&error))?;
+    let settings = TransportSettings { initial_rtt: dial.expected_rtt, accepts_requests: false };
+    config.transport_config(transport(settings));
+    let connecting =
+        endpoint.connect_with(config, dial.address, SERVER_NAME).map_err(|error| local(&error))?;
+    let connection = timeout(CONNECT_DEADLINE, connecting)
+        .await
+        .map_err(|_| PeeringError::Silent { waited: CONNECT_DEADLINE })?
+        .map_err(|error| PeeringError::Refused(close_text(&error)))?;
+    let peer = admitted(&connection, &admit)?;
+    Ok((connection, peer))
+}
+
+fn admitted(
+    connection: &Connection,
+    admit: impl Fn(&PeerIdentity) -> Result<(), String>,
+) -> Result<PeerIdentity, PeeringError> {
+    let checked = Identity::peer(connection).map_err(|error| error.to_string());
+    checked.and_then(|peer| admit(&peer).map(|()| peer)).map_err(|reason| {
+        connection.close(NOT_ADMITTED, reason.as_bytes());
+        PeeringError::NotAdmitted(reason)
+    })
+}
+
+/// Whether the fleet wants a peer: its region is known and its name is neither revoked nor this node's own.
+pub fn admit(fleet: &Fleet, own: &NodeName, peer: &PeerIdentity) -> Result<(), String> {
+    if fleet.revoked.contains(&peer.node) {
+        return Err(format!("node `{}` is revoked in the fleet document", peer.node));
+    }
+    if fleet.region_by_name(&peer.region).is_none() {
+        return Err(format!(
+            "region `{}` in the certificate of `{}` is not in the fleet document",
+            peer.region, peer.node
+        ));
+    }
+    if peer.node == *own {
+        return Err(format!("`{own}` is this node's own name: two processes have one certificate"));
+    }
+    Ok(())
+}
+
+/// Accepts tunnels until the endpoint is closed; `serve` runs one for as long as it lasts.
+pub async fn accept<F: Future<Output = ()> + 'static>(
+    endpoint: Endpoint,
+    admit: impl Fn(&PeerIdentity) -> Result<(), String> + 'static,
+    serve: impl Fn(Connection, PeerIdentity) -> F + 'static,
+) {
+    let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let (admit, serve) = (Rc::new(admit), Rc::new(serve));
+    while let Some(incoming) = endpoint.accept().await {
+        let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
+            tracing::warn!(from = %incoming.remote_address(), "too many tunnels; refused one");
+            incoming.refuse();
+            continue;
+        };
+        let (admit, serve) = (Rc::clone(&admit), Rc::clone(&serve));
+        task::spawn_detached("accepted tunnel", async move {
+            let from = incoming.remote_address();
+            match handshake(incoming, &*admit).await {
+                Ok((connection, peer)) => serve(connection, peer).await,
+                Err(error) => tracing::warn!(%from, reason = %error, "refused a peer"),
+            }
+            drop(slot);
+        });
+    }
+}
+
+async fn handshake(
+    incoming: Incoming,
+    admit: impl Fn(&PeerIdentity) -> Result<(), String>,
+) -> Result<(Connection, PeerIdentity), PeeringError> {
+    let connection = timeout(CONNECT_DEADLINE, incoming)
+        .await
+        .map_err(|_| PeeringError::Silent { waited: CONNECT_DEADLINE })?
+        .map_err(|error| PeeringError::Refused(close_text(&error)))?;
+    let peer = admitted(&connection, admit)?;
+    Ok((connection, peer))
+}
+
+/// How long a handshake may take.
+pub const CONNECT_DEADLINE: Duration = Duration::from_secs(3);
+/// Tunnels accepted at once by one endpoint, those in their handshake included.
+const CONNECTIONS_MAX: usize = 4_096;
+/// Certificates name nodes by URI, so the name that TLS sends says nothing.
+const SERVER_NAME: &str = "graticule";
+/// Tells a peer whose certificate is in order that it is not wanted all the same; the text says why.
+const NOT_ADMITTED: VarInt = VarInt::from_u32(0x101);

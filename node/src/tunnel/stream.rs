@@ -1,0 +1,203 @@
+//! One stream of a tunnel: frames in, frames out, and what happens when either side gives up.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Bytes, BytesMut};
+use graticule_node_core::Reason;
+use graticule_node_core::framing::{
+    self, BodyLength, Decoder, FramingError, PREFACE_BYTES, Protocol, ResponseHeadRef, StreamKind,
+};
+use http::HeaderMap;
+use quinn::{RecvStream, SendStream, VarInt, WriteError};
+
+use crate::body::BodyError;
+
+/// Why a stream gave no further frame.
+#[derive(Debug)]
+pub enum ReadError {
+    /// The peer broke the framing.
+    Frame(FramingError),
+    /// The stream or its connection ended.
+    Stream(quinn::ReadError),
+}
+
+impl fmt::Display for ReadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Frame(error) => error.fmt(f),
+            Self::Stream(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for ReadError {}
+
+/// The kind of a stream that a peer has opened.
+pub async fn kind(stream: &mut RecvStream) -> Result<StreamKind, BodyError> {
+    let mut preface = [0; PREFACE_BYTES];
+    stream.read_exact(&mut preface).await?;
+    Ok(StreamKind::from_preface(preface)?)
+}
+
+/// Reads the frames of one stream.
+#[derive(Debug)]
+pub struct FrameReader<P> {
+    stream: RecvStream,
+    decoder: Decoder<P>,
+}
+
+impl<P: Protocol> FrameReader<P> {
+    /// Reads `stream` from after its preface.
+    pub fn new(stream: RecvStream, decoder: Decoder<P>) -> Self {
+        Self { stream, decoder }
+    }
+
+    /// The next frame; `None` at the stream's orderly end.
+    pub async fn next(&mut self) -> Result<Option<P::Frame>, ReadError> {
+        std::future::poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    /// The next frame; `None` at the stream's orderly end.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<P::Frame>, ReadError>> {
+        loop {
+            if let Some(frame) = self.decoder.next().map_err(ReadError::Frame)? {
+                return Poll::Ready(Ok(Some(frame)));
+            }
+            let chunk = pin!(self.stream.read_chunk(CHUNK_BYTES_MAX, true)).poll(cx);
+            match ready!(chunk).map_err(ReadError::Stream)? {
+                Some(chunk) => self.decoder.push(chunk.bytes),
+                None => return Poll::Ready(self.decoder.finish().map(|()| None).map_err(ReadError::Frame)),
+            }
+        }
+    }
+}
+
+/// Why a stream is reset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reset {
+    /// Whoever wanted it does so no longer.
+    Cancelled,
+    /// What was passed on broke off.
+    UpstreamFailed,
+}
+
+/// Writes the frames of one stream; resets it if it is dropped before its end.
+#[derive(Debug)]
+pub struct FrameWriter {
+    stream: SendStream,
+    buffer: BytesMut,
+    length: BodyLength,
+    ended: bool,
+}
+
+impl FrameWriter {
+    /// Writes to `stream`, first of all what is in `buffer`.
+    pub fn new(stream: SendStream, buffer: BytesMut) -> Self {
+        Self { stream, buffer, length: BodyLength::None, ended: false }
+    }
+
+    /// What follows is a body of this length.
+    pub fn set_length(&mut self, length: BodyLength) {
+        self.length = length;
+    }
+
+    /// The serving node takes the request.
+    pub async fn accepted(&mut self) -> Result<(), WriteError> {
+        framing::encode_accepted(&mut self.buffer);
+        self.flush().await
+    }
+
+    /// The serving node does not take the request; ends the stream.
+    pub async fn refused(mut self, reason: Reason) -> Result<(), WriteError> {
+        framing::encode_refused(reason, &mut self.buffer);
+        self.finish().await
+    }
+
+    /// Puts an answer's head before whatever is written next.
+    pub fn head(&mut self, head: ResponseHeadRef<'_>) -> Result<(), FramingError> {
+        self.length = head.body;
+        head.encode(&mut self.buffer)
+    }
+
+    /// A part of the body.
+    pub async fn data(&mut self, mut chunk: Bytes) -> Result<(), WriteError> {
+        while !chunk.is_empty() {
+            let part = chunk.split_to(chunk.len().min(framing::DATA_BYTES_MAX));
+            // The length is within its limits: the line above sees to it.
+            let _ = framing::encode_data_header(part.len(), &mut self.buffer);
+            if part.len() <= COPY_BYTES_MAX {
+                self.buffer.extend_from_slice(&part);
+                self.flush().await?;
+            } else {
+                self.stream.write_all_chunks(&mut [self.buffer.split().freeze(), part]).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The headers after the body; those that cannot cross a tunnel are left out with all others.
+    pub fn trailers(&mut self, trailers: &HeaderMap) {
+        match framing::encode_trailers(trailers, &mut self.buffer) {
+            Ok(()) => self.length = BodyLength::None,
+            Err(error) => tracing::debug!(%error, "trailers that cannot cross a tunnel"),
+        }
+    }
+
+    /// Sends what has been put in front.
+    pub async fn flush(&mut self) -> Result<(), WriteError> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        self.stream.write_chunk(self.buffer.split().freeze()).await
+    }
+
+    /// Nothing more follows.
+    pub async fn finish(mut self) -> Result<(), WriteError> {
+        if self.length == BodyLength::Unknown {
+            framing::encode_end(&mut self.buffer);
+        }
+        self.flush().await?;
+        self.ended = true;
+        // Fails only if the stream has ended already.
+        let _ = self.stream.finish();
+        Ok(())
+    }
+
+    /// What was sent is not whole and never will be.
+    pub fn reset(mut self, reset: Reset) {
+        self.ended = true;
+        let _ = self.stream.reset(code(reset));
+    }
+
+    /// Ends when the reader wants no more, or its connection is gone.
+    pub fn stopped(&self) -> impl Future<Output = ()> + 'static {
+        let stopped = self.stream.stopped();
+        async move {
+            // Whatever it says, nobody reads.
+            let _ = stopped.await;
+        }
+    }
+}
+
+impl Drop for FrameWriter {
+    fn drop(&mut self) {
+        if !self.ended {
+            let _ = self.stream.reset(code(Reset::Cancelled));
+        }
+    }
+}
+
+fn code(reset: Reset) -> VarInt {
+    VarInt::from_u32(match reset {
+        Reset::Cancelled => framing::reset::CANCELLED,
+        Reset::UpstreamFailed => framing::reset::UPSTREAM_FAILED,
+    })
+}
+
+/// The most that is taken from a stream at a time.
+const CHUNK_BYTES_MAX: usize = 64 * 1024;
+/// Up to here one copy is cheaper than a second chunk.
+const COPY_BYTES_MAX: usize = 2 * 1024;
