@@ -52,8 +52,8 @@ pub async fn run(listener: Box<dyn Listener>, state: AdminState) {
 }
 
 /// Answers a call that another node has passed on: reading calls about this node only.
-pub async fn answer_remote(state: AdminState, call: AdminCall) -> AdminAnswer {
-    let (status, body) = why::answer_remote(&state, &call.path);
+pub fn answer_remote(state: &AdminState, call: &AdminCall) -> AdminAnswer {
+    let (status, body) = why::answer_remote(state, &call.path);
     AdminAnswer { status, body: body.into() }
 }
 

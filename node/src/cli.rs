@@ -1,7 +1,7 @@
 //! The command line: what an operator types, and where it goes.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::LazyLock;
 
@@ -103,6 +103,6 @@ fn environment() -> Vec<(String, String)> {
 }
 
 /// A path as it is shown in messages.
-fn shown(path: &PathBuf) -> String {
+fn shown(path: &Path) -> String {
     path.display().to_string()
 }

@@ -54,8 +54,11 @@ pub struct Gateway {
     settings: GatewaySettings,
     in_flight: InFlight,
     chance: RefCell<Chance>,
-    current: RefCell<Rc<Arc<Snapshot>>>,
+    current: RefCell<Current>,
 }
+
+/// The snapshot as one worker holds it: counted by the worker alone, so that workers do not contend for one counter.
+type Current = Rc<Arc<Snapshot>>;
 
 struct Chance(Box<dyn RngCore + Send>);
 
@@ -81,7 +84,7 @@ impl Gateway {
     }
 
     /// The newest snapshot; costs no shared write while nothing has changed.
-    fn snapshot(&self) -> Rc<Arc<Snapshot>> {
+    fn snapshot(&self) -> Current {
         let mut current = self.current.borrow_mut();
         if let Some(newer) = self.shared.snapshot_if_newer(&current) {
             *current = Rc::new(newer);

@@ -1,1 +1,28 @@
 //! Black-box tests: real binaries, real clients.
+//!
+//! A test describes a [`Plan`], starts it as a [`Fleet`] of processes, sends requests as a client does, and looks at
+//! what arrived at the [`Backend`]s, which run in the test. [`story`] runs it, one at a time and within a limit.
+
+mod backend;
+mod binary;
+mod certificates;
+mod client;
+mod clock;
+mod fleet;
+mod node;
+mod pattern;
+mod plan;
+mod ports;
+mod story;
+mod wan;
+
+pub use backend::{Backend, BodySeen, Received};
+pub use binary::{Ran, graticule, run};
+pub use certificates::{Authority, Certificate};
+pub use client::{Answer, Ask, Broken, Connection, ask};
+pub use clock::now;
+pub use fleet::Fleet;
+pub use node::Node;
+pub use pattern::{Pattern, Withheld, fingerprint_of_pattern};
+pub use plan::{AP_SOUTHEAST, EU_CENTRAL, EU_WEST, Plan, Region, UK, US_EAST};
+pub use story::{eventually, story};

@@ -85,6 +85,7 @@ fn tenant(number: u32, tiers: &[Range<usize>]) -> Tenant {
     Tenant {
         id: id(number).parse().unwrap(),
         version: DocumentVersion(1),
+        claims: vec![claim(number)],
         residency: Residency {
             permission: Permission { tiers, all },
             by_client: Vec::new(),

@@ -137,7 +137,7 @@ pub struct Here {
 pub struct Request<'a> {
     /// The host asked for, in lower case and without port.
     pub host: &'a str,
-    /// The path, without query.
+    /// The path, without query, in the form of [`path`](crate::path).
     pub path: &'a str,
     /// The headers.
     pub headers: &'a HeaderMap,
@@ -154,7 +154,7 @@ pub struct Request<'a> {
 pub struct Relayed<'a> {
     /// Whose it is, as the edge recognised it.
     pub tenant: &'a TenantId,
-    /// The path, without query.
+    /// The path, without query, in the form of [`path`](crate::path).
     pub path: &'a str,
     /// Where the client is, as far as the edge's rules asked.
     pub client: ClientCountry,

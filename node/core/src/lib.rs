@@ -8,6 +8,7 @@ pub mod document;
 pub mod framing;
 pub mod headers;
 pub mod mesh;
+pub mod path;
 pub mod policy;
 pub mod pool;
 mod refusal;

@@ -126,6 +126,8 @@ pub struct Route {
 }
 
 /// The beginning of a path, matched at segment borders: `/a` matches `/a` and `/a/b`, not `/ab`.
+///
+/// Prefixes and the paths that are matched by them have the form of [`path`](crate::path).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PathPrefix(String);
 

@@ -8,7 +8,7 @@ use graticule_node_api::{Candidate, Problem, Why, WhyQuery};
 use graticule_node_core::decide::{ClientCountry, Decided, Decision, explain};
 use graticule_node_core::framing::AdminCall;
 use graticule_node_core::policy::TenantId;
-use graticule_node_core::{RegionIndex, Snapshot};
+use graticule_node_core::{RegionIndex, Snapshot, path as paths};
 use tokio::sync::oneshot;
 
 use super::{AdminState, RemoteCall};
@@ -63,11 +63,11 @@ fn here(state: &AdminState, query: &WhyQuery) -> Result<Why, Problem> {
     let tenant =
         snapshot.policy.tenant_by_id(&id).ok_or_else(|| unknown(format!("no document has id `{id}`")))?;
     let path = query.path.clone().unwrap_or_else(|| "/".to_owned());
-    if !path.starts_with('/') {
-        return Err(bad_query("a path begins with `/`"));
-    }
+    let matched = paths::form(path.split('?').next().unwrap_or_default()).map_err(|_| {
+        bad_query("a path begins with `/`, and one with dot segments or malformed escapes is refused")
+    })?;
     let client: Option<IpAddr> = query.ip;
-    let decided = explain(&snapshot, tenant, path.split('?').next().unwrap_or("/"), client);
+    let decided = explain(&snapshot, tenant, &matched, client);
     Ok(describe(&snapshot, &decided, id.as_str(), path))
 }
 

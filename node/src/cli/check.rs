@@ -79,7 +79,7 @@ fn file(path: &PathBuf) -> Result<Checked, Failure> {
 
 fn finding(diagnostic: &Diagnostic) -> Finding {
     Finding {
-        file: diagnostic.file.to_string(),
+        file: diagnostic.file.clone(),
         line: diagnostic.line,
         column: diagnostic.column,
         severity: diagnostic.severity.to_string(),

@@ -144,9 +144,9 @@ listen = "{admin}"
         admin = node.admin,
         seeds = seeds.join(", "),
     );
-    dial.iter().for_each(|(peer, address)| {
+    for (peer, address) in dial {
         let _ = writeln!(text, "{peer} = \"{address}\"");
-    });
+    }
     text
 }
 

@@ -130,7 +130,6 @@ async fn deliver(socket: Arc<UdpSocket>, to: SocketAddr, mut queue: mpsc::Receiv
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the demo's network is outside every node's world")]
 fn now() -> Instant {
     Instant::now()
 }

@@ -29,6 +29,7 @@ struct Pending<'a> {
 }
 
 /// What became of one attempt.
+#[expect(clippy::large_enum_variant, reason = "one value for each request, moved once")]
 enum Attempt {
     Answered(Response<ResponseBody>),
     /// It failed, and decides anew where the request may go.
@@ -73,7 +74,7 @@ impl Pending<'_> {
     fn request(&self, tried: RegionSet) -> Request<'_> {
         Request {
             host: self.facts.host.name(),
-            path: self.facts.target.path(),
+            path: self.facts.path(),
             headers: &self.facts.headers,
             client: self.facts.client,
             tried,
@@ -128,7 +129,7 @@ impl Pending<'_> {
     /// A node of another region.
     async fn relay(
         &mut self,
-        snapshot: &Rc<std::sync::Arc<Snapshot>>,
+        snapshot: &Snapshot,
         decided: &Decided,
         tenant: TenantIndex,
         region: RegionIndex,
@@ -201,8 +202,7 @@ impl Pending<'_> {
     /// Whether a request that failed at a peer may go elsewhere.
     fn failed(&mut self, failure: Failure, peer: PeerId, region: RegionIndex) -> Attempt {
         let (reason, repeatable) = match failure {
-            Failure::Unsent(reason) => (reason, true),
-            Failure::Refused(reason) => (reason, true),
+            Failure::Unsent(reason) | Failure::Refused(reason) => (reason, true),
             Failure::Never(reason) => (reason, false),
             Failure::Sent(reason) => (reason, self.facts.method.is_idempotent()),
         };

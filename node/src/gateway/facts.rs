@@ -1,9 +1,10 @@
 //! What a request says of itself, checked, and its headers made ready to be passed on.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
-use graticule_node_core::Reason;
 use graticule_node_core::headers::{self, NewTrace};
+use graticule_node_core::{Reason, path};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Version, header};
@@ -15,8 +16,10 @@ use super::Gateway;
 pub(super) struct Facts {
     /// The method.
     pub(super) method: Method,
-    /// Path and query.
+    /// Path and query as they came, and as they are passed on.
     pub(super) target: PathAndQuery,
+    /// The form of the path that rules are matched by, if the path does not have it already.
+    matched_path: Option<String>,
     /// The host in lower case, without port.
     pub(super) host: headers::Host,
     /// What is passed on; a retry sees the same.
@@ -25,6 +28,13 @@ pub(super) struct Facts {
     pub(super) client: Option<IpAddr>,
     /// Names this request in answers and logs.
     pub(super) request_id: Option<HeaderValue>,
+}
+
+impl Facts {
+    /// The path as rules are to see it.
+    pub(super) fn path(&self) -> &str {
+        self.matched_path.as_deref().unwrap_or_else(|| self.target.path())
+    }
 }
 
 /// Reads the facts of a request that came over a connection from `peer`.
@@ -38,6 +48,10 @@ pub(super) fn read(gateway: &Gateway, parts: Parts, peer: IpAddr) -> Result<Fact
     if target.as_str().len() > TARGET_BYTES_MAX {
         return Err(Reason::HeadersTooLarge);
     }
+    let matched_path = match path::form(target.path())? {
+        Cow::Borrowed(path) if path == target.path() => None,
+        form => Some(form.into_owned()),
+    };
     let rule = &gateway.settings.client_address;
     let client = headers::client_address(&fields, peer, rule);
     if headers::is_loop(&fields, gateway.settings.name.as_str()) {
@@ -54,7 +68,7 @@ pub(super) fn read(gateway: &Gateway, parts: Parts, peer: IpAddr) -> Result<Fact
     // The host is said once, by the authority.
     let via = if version == Version::HTTP_11 { &gateway.settings.via } else { &gateway.settings.via_1_0 };
     fields.append(header::VIA, via.clone());
-    Ok(Facts { method, target, host, headers: fields, client, request_id })
+    Ok(Facts { method, target, matched_path, host, headers: fields, client, request_id })
 }
 
 /// Path and query.

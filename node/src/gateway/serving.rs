@@ -1,23 +1,22 @@
 //! The serving node's part of a relayed request: asks residency again, then its own pool.
 
 use std::rc::Rc;
-use std::sync::Arc;
 
 use graticule_node_core::decide::{Relayed, serve};
 use graticule_node_core::framing::RequestHead;
 use graticule_node_core::policy::TenantIndex;
 use graticule_node_core::shared::InFlightGuard;
-use graticule_node_core::{Reason, Snapshot};
+use graticule_node_core::{Reason, path};
 use http::Response;
 
-use super::{Gateway, answer, dispatch};
+use super::{Current, Gateway, answer, dispatch};
 use crate::body::{RequestBody, ResponseBody};
 use crate::relay::Server;
 
 /// A relayed request that this node takes.
 #[derive(Debug)]
 pub struct Admission {
-    snapshot: Rc<Arc<Snapshot>>,
+    snapshot: Current,
     tenant: TenantIndex,
     guard: InFlightGuard,
 }
@@ -29,7 +28,8 @@ impl Server for Gateway {
         let guard =
             self.in_flight.try_enter(self.settings.requests_in_flight_max).ok_or(Reason::Overloaded)?;
         let snapshot = self.snapshot();
-        let relayed = Relayed { tenant: &head.tenant, path: head.target.path(), client: head.client };
+        let path = path::form(head.target.path())?;
+        let relayed = Relayed { tenant: &head.tenant, path: &path, client: head.client };
         let tenant = serve(&snapshot, &relayed)?;
         Ok(Admission { snapshot, tenant, guard })
     }

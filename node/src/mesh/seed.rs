@@ -31,7 +31,7 @@ impl Mesh {
             match self.meet_seed(&seed).await {
                 Ok(()) => backoff.reset(),
                 Err(error) => {
-                    tracing::info!(seed = seed.host_and_port, %error, "cannot reach a seed; trying again")
+                    tracing::info!(seed = seed.host_and_port, %error, "cannot reach a seed; trying again");
                 }
             }
             tokio::time::sleep(backoff.next(chance.next_u32())).await;

@@ -1,8 +1,6 @@
 //! What peers send over control tunnels: gossip, probes and admin calls.
 
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -23,12 +21,12 @@ use crate::tunnel;
 
 /// Answers the admin calls of other nodes.
 #[derive(Clone)]
-pub struct AdminHandler(Rc<dyn Fn(AdminCall) -> Pin<Box<dyn Future<Output = AdminAnswer>>>>);
+pub struct AdminHandler(Rc<dyn Fn(AdminCall) -> AdminAnswer>);
 
 impl AdminHandler {
     /// A handler that answers with `answer`.
-    pub fn new<F: Future<Output = AdminAnswer> + 'static>(answer: impl Fn(AdminCall) -> F + 'static) -> Self {
-        Self(Rc::new(move |call| Box::pin(answer(call))))
+    pub fn new(answer: impl Fn(AdminCall) -> AdminAnswer + 'static) -> Self {
+        Self(Rc::new(answer))
     }
 }
 
@@ -104,7 +102,7 @@ impl Mesh {
             }
             StreamKind::Admin => {
                 let call = only(AdminCallDecoder::new(), bytes)?;
-                (self.admin.0)(call).await.encode(&mut answer)?;
+                (self.admin.0)(call).encode(&mut answer)?;
             }
             kind => return Err(format!("a stream of kind {kind:?} is not for a control tunnel").into()),
         }

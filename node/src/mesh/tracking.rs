@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use graticule_gossip_core::{NodeName, RegionName};
 use graticule_node_core::Moment;
-use graticule_node_core::mesh::{MeshEvent, MeshState, PeerId, Report, Tracker};
+use graticule_node_core::mesh::{MeshEvent, MeshState, Peer, PeerId, Report, Tracker};
 use graticule_node_core::policy::{Fleet, TenantId};
 use tokio::sync::{Notify, mpsc, watch};
 
@@ -150,8 +150,8 @@ impl Tracking {
                 region: target.region.clone(),
                 address: target.base,
                 reason: reason.clone(),
-                rtt: peer.and_then(|peer| peer.rtt()),
-                load: peer.and_then(|peer| peer.load()).unwrap_or_default(),
+                rtt: peer.and_then(Peer::rtt),
+                load: peer.and_then(Peer::load).unwrap_or_default(),
             }
         };
         self.kept.borrow().iter().map(status).collect()

@@ -83,7 +83,7 @@ pub(super) async fn start(setup: ControlSetup) -> Result<Vec<Task>, StartError> 
         tracking: Rc::clone(&tracking),
         view,
         gossip_in,
-        admin: AdminHandler::new(move |call| admin::answer_remote(answering.clone(), call)),
+        admin: AdminHandler::new(move |call| admin::answer_remote(&answering, &call)),
     };
     let settings = MeshSettings {
         seeds,

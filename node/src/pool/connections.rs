@@ -27,8 +27,7 @@ mod request_body;
 mod response_body;
 
 use backends::Backends;
-use exchange::{Exchange, Failure};
-use request_body::RequestBody;
+use exchange::{Exchange, Unsent};
 pub use response_body::PooledBody;
 
 /// One worker's connections to the backends it has spoken to lately. Lives and is used on that worker's runtime.
@@ -84,9 +83,10 @@ impl Connections {
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
         let (request, kept) = request_body::erase(request);
-        self.send_to_any(backends, pool, chance, request).await.map_err(|failure| SendFailure {
-            reason: failure.reason,
-            request: failure.unsent.and_then(|request| request_body::restore(request, kept)),
+        let mut unsent = Some(request);
+        self.send_to_any(backends, pool, chance, &mut unsent).await.map_err(|reason| SendFailure {
+            reason,
+            request: unsent.and_then(|request| request_body::restore(request, kept)),
         })
     }
 
@@ -95,18 +95,17 @@ impl Connections {
         backends: &[SocketAddr],
         pool: &Pool,
         chance: u32,
-        mut request: Request<RequestBody>,
-    ) -> Result<Response<PooledBody>, Failure> {
+        unsent: &mut Unsent,
+    ) -> Result<Response<PooledBody>, Reason> {
         let mut tried = SmallVec::<[SocketAddr; BACKENDS_TRIED_MAX]>::new();
         while tried.len() < BACKENDS_TRIED_MAX {
             let Some(address) = self.choose(backends, &tried, chance) else { break };
-            match self.send_to(address, pool, request).await {
-                Err(Failure { unsent: Some(unsent), .. }) => request = unsent,
+            match self.send_to(address, pool, unsent).await {
+                Err(_) if unsent.is_some() => tried.push(address),
                 done => return done,
             }
-            tried.push(address);
         }
-        Err(Failure { reason: Reason::BackendUnreachable, unsent: Some(request) })
+        Err(Reason::BackendUnreachable)
     }
 
     fn choose(&self, backends: &[SocketAddr], tried: &[SocketAddr], chance: u32) -> Option<SocketAddr> {
@@ -124,20 +123,20 @@ impl Connections {
         &self,
         address: SocketAddr,
         pool: &Pool,
-        mut request: Request<RequestBody>,
-    ) -> Result<Response<PooledBody>, Failure> {
+        unsent: &mut Unsent,
+    ) -> Result<Response<PooledBody>, Reason> {
         if let Some((in_flight, connection)) = self.backends.take_idle(address).await {
-            match Exchange::new(in_flight, connection).run(request, pool.response_timeout).await {
-                Err(Failure { unsent: Some(unsent), .. }) => request = unsent,
+            match Exchange::new(in_flight, connection).run(unsent, pool.response_timeout).await {
+                Err(_) if unsent.is_some() => {}
                 done => return done,
             }
         }
         let in_flight = self.backends.enter(address);
         match connection::open(&*self.net, address, pool.connect_timeout).await {
-            Ok(connection) => Exchange::new(in_flight, connection).run(request, pool.response_timeout).await,
+            Ok(connection) => Exchange::new(in_flight, connection).run(unsent, pool.response_timeout).await,
             Err(error) => {
                 tracing::debug!(%address, %error, "no connection to a backend");
-                Err(Failure { reason: Reason::BackendUnreachable, unsent: Some(request) })
+                Err(Reason::BackendUnreachable)
             }
         }
     }

@@ -93,16 +93,21 @@ struct Exchange<'a, M> {
 }
 
 impl<M: Fn() -> bool> Exchange<'_, M> {
-    /// Waits for `accepted`: no longer than the peer's patience, if the request could go elsewhere.
+    /// Waits for `accepted`: no longer than the peer's patience if the request could go elsewhere, else until the peer is
+    /// suspect.
     async fn accepted(&mut self, suspect: impl Fn()) -> Result<(), Failure> {
-        let frame = match timeout(self.tunnel.patience(), self.reader.next()).await {
-            Ok(frame) => frame,
-            Err(_) => {
-                suspect();
-                if (self.request.may_leave)() {
-                    return Err(Failure::Unsent(Reason::TunnelTimeout));
-                }
-                self.reader.next().await
+        let frame = if let Ok(frame) = timeout(self.tunnel.patience(), self.reader.next()).await {
+            frame
+        } else {
+            suspect();
+            if (self.request.may_leave)() {
+                return Err(Failure::Unsent(Reason::TunnelTimeout));
+            }
+            // Nowhere else to go: it may only be slow. Once it is suspect, the client is told so.
+            tokio::select! {
+                biased;
+                frame = self.reader.next() => frame,
+                () = self.tunnel.suspected() => return Err(Failure::Unsent(Reason::TunnelTimeout)),
             }
         };
         match frame {
@@ -145,7 +150,7 @@ fn after_accepted(reason: Reason) -> Failure {
 async fn leave<M: Fn() -> bool>(tunnel: &Tunnel, request: &Relayed<'_, M>) {
     tunnel.suspected().await;
     if !((request.may_leave)() && request.upload.is_whole() && request.head.method.is_idempotent()) {
-        pending().await
+        pending::<()>().await;
     }
 }
 

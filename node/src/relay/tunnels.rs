@@ -114,10 +114,13 @@ impl Drop for TunnelGuard {
     }
 }
 
+/// A tunnel, and the task that keeps it.
+type Kept = (Rc<Tunnel>, Task);
+
 /// All tunnels of one worker, by [`PeerId`].
 #[derive(Debug, Default)]
 pub struct Tunnels {
-    by_peer: RefCell<Vec<Option<(Rc<Tunnel>, Task)>>>,
+    by_peer: RefCell<Vec<Option<Kept>>>,
 }
 
 impl Tunnels {

@@ -49,8 +49,8 @@ pub struct Standing {
 
 /// Follows costs and loads, and moves preferences by the rules of stickiness:
 ///
-/// - as long as one of two regions is not measured, and when both first are, the cheaper one is preferred at once, ties
-///   by name;
+/// - as long as one of two regions is not measured, and for the first 3 s when both are, the cheaper one is preferred at
+///   once, ties by name;
 /// - after that, requests move to a region that has been 10 ms and 15 % cheaper for 3 s, and from a region at its hard
 ///   limit of load to one below its soft limit without that wait;
 /// - they move by at most 10 percentage points a second, there and back, and stop where the reason stops.

@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn another_rhythm_keeps_the_belief_but_not_the_count() {
-        let later = START + Duration::from_secs(60);
+        let later = START + Duration::from_mins(1);
         let mut failed = after(&[false, true]).rescheduled(later);
         assert!(!failed.is_healthy());
         assert_eq!(failed.poll_timeout(), Some(later));

@@ -18,13 +18,8 @@ pub(super) struct Exchange {
     in_flight: InFlight,
 }
 
-/// Why there was no response.
-pub(super) struct Failure {
-    /// What the client is to be told.
-    pub(super) reason: Reason,
-    /// The request, if no byte of it was written.
-    pub(super) unsent: Option<Request<RequestBody>>,
-}
+/// A request until it is given to a connection, kept in one place: every step that moved it would copy its head.
+pub(super) type Unsent = Option<Request<RequestBody>>;
 
 impl Exchange {
     /// Nothing sent yet.
@@ -32,26 +27,28 @@ impl Exchange {
         Self { connection, in_flight }
     }
 
-    /// Sends `request` and waits for the head of the response, of which the backend may keep us waiting for `limit`.
+    /// Takes the request, sends it and waits for the head of the response, of which the backend may keep us waiting for
+    /// `limit`. A request of which no byte was written is put back.
     pub(super) async fn run(
         mut self,
-        request: Request<RequestBody>,
+        unsent: &mut Unsent,
         limit: Duration,
-    ) -> Result<Response<PooledBody>, Failure> {
+    ) -> Result<Response<PooledBody>, Reason> {
+        let request = unsent.take().ok_or(Reason::BackendFailed)?;
         let progress = request.body().progress();
         let answer = self.connection.send(request);
         match patience::within(limit, progress, answer).await {
             // Nobody asked for another protocol: upgrades are not forwarded.
             Some(Ok(response)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
-                Err(Failure { reason: Reason::BackendFailed, unsent: None })
+                Err(Reason::BackendFailed)
             }
             Some(Ok(response)) => Ok(response.map(|body| PooledBody::new(body, self))),
             Some(Err(mut error)) => {
                 tracing::debug!(error = %error.error(), "no response from a backend");
-                let whose = if error.error().is_user() { Reason::BadRequest } else { Reason::BackendFailed };
-                Err(Failure { reason: whose, unsent: error.take_message() })
+                *unsent = error.take_message();
+                Err(if error.error().is_user() { Reason::BadRequest } else { Reason::BackendFailed })
             }
-            None => Err(Failure { reason: Reason::BackendTimeout, unsent: None }),
+            None => Err(Reason::BackendTimeout),
         }
     }
 

@@ -139,8 +139,9 @@ mod reuse {
             let first = stream;
             std::thread::spawn(move || {
                 let (mut second, _) = listener.accept().unwrap();
-                answer(&mut second);
+                // Before the answer, so that whoever has that sees this.
                 *count.lock().unwrap() += 1;
+                answer(&mut second);
             });
             first
         });

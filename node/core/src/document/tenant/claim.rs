@@ -8,6 +8,7 @@ use crate::document::page::{At, Page, shortened};
 use crate::document::table::{Key, Table, key, tables};
 use crate::document::tree::Node;
 use crate::document::value::{list, parsed, text};
+use crate::path;
 use crate::policy::{Claim, HeaderClaim, HostPattern, PathPrefix};
 
 /// Reads every `[[match]]`: a claim for each of its hosts.
@@ -64,7 +65,7 @@ fn hosts(page: &Page, table: &Table<'_>) -> Option<Vec<At<HostPattern>>> {
     written.then(|| one.into_iter().chain(many.into_iter().flat_map(|at| at.value)).collect())
 }
 
-/// A path prefix: absolute, plain, and written as a path is sent.
+/// A path prefix: absolute, plain, and written as a path is sent; kept in the form that paths are matched in.
 pub(in crate::document) fn path_prefix(page: &Page, node: &Node) -> Option<PathPrefix> {
     let written = text(page, node)?;
     let plain = |byte: u8| byte.is_ascii_graphic() && !b"?#\"<>\\^`{|}".contains(&byte);
@@ -80,8 +81,12 @@ pub(in crate::document) fn path_prefix(page: &Page, node: &Node) -> Option<PathP
         "expected a path as it is sent: no spaces, `?`, `#` or letters outside of ASCII (percent-encode them)"
     } else if dots_or_empty {
         "expected a path without empty segments, `.` and `..`"
+    } else if written.contains(';') || written.to_ascii_lowercase().contains("%3b") {
+        "expected a path without `;`: parameters of a segment are not matched"
+    } else if let Ok(form) = path::form(&written) {
+        return PathPrefix::new(&form);
     } else {
-        return PathPrefix::new(&written);
+        "expected a path without escapes that are malformed or stand for `.`, `..`, NUL or a backslash"
     };
     page.error(node.spot, format!("{message}, found `{}`", shortened(&written)));
     None

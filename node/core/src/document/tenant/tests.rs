@@ -70,6 +70,11 @@ fn what_is_wrong_with_a_match_is_said_at_its_place() {
 }
 
 #[test]
+fn a_path_prefix_is_kept_as_paths_are_matched() {
+    assert_eq!(claims("path_prefix = \"/%65u%2Fx%c3%a4/\""), ["any host, path `/eu/x%C3%A4`"]);
+}
+
+#[test]
 fn what_is_wrong_with_a_path_or_header_is_said() {
     let path = |path: &str| wrong_match(&format!("path_prefix = \"{path}\""));
     assert_eq!(path("x"), "4:15: error: expected a path that begins with `/`, found `x`");
@@ -78,6 +83,12 @@ fn what_is_wrong_with_a_path_or_header_is_said() {
     }
     for path in [path("/a?b"), path("/a b"), path("/\u{e4}")] {
         assert!(path.contains("expected a path as it is sent"), "{path}");
+    }
+    for path in [path("/a;b"), path("/a%3Bb")] {
+        assert!(path.contains("expected a path without `;`"), "{path}");
+    }
+    for path in [path("/a%"), path("/%2e%2E/b"), path("/a%00")] {
+        assert!(path.contains("expected a path without escapes that are malformed"), "{path}");
     }
     assert!(path(&"/abc".repeat(200)).contains("a path prefix of more than 512 bytes"));
 

@@ -10,8 +10,8 @@ use crate::mesh::{LOAD_HARD_LIMIT, LOAD_SOFT_LIMIT};
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Pair {
     lean: Lean,
-    /// Both have been measured, so changes are no longer made at once.
-    settled: bool,
+    /// Since when both have been measured. For [`SETTLING`] after that, changes are made at once.
+    compared: Option<Moment>,
     /// Who is clearly better, and since when.
     pulled: Option<(Side, Moment)>,
 }
@@ -50,10 +50,12 @@ impl Pair {
         passed: Duration,
     ) -> bool {
         let before = self.lean;
-        if self.settled {
+        if self.compared.is_none() && first.measured && second.measured {
+            self.compared = Some(now);
+        }
+        if self.compared.is_some_and(|since| now.since(since) >= SETTLING) {
             self.follow(pull(first, second), now, passed);
         } else {
-            self.settled = first.measured && second.measured;
             self.lean = Lean::all_to(if second.cost < first.cost { Side::Second } else { Side::First });
         }
         self.lean != before
@@ -139,3 +141,6 @@ const SHARE_ALL: u32 = 1_000_000;
 /// Ten percentage points a second: one part of [`SHARE_ALL`] in ten microseconds.
 const MICROS_PER_PART: u128 = 10;
 const BETTER_FOR_MIN: Duration = Duration::from_secs(3);
+/// A first round trip is taken while nodes start and handshakes run: what it says of two near regions must not stick.
+/// The lowest of some thirty probes does not depend on that.
+const SETTLING: Duration = Duration::from_secs(3);

@@ -136,7 +136,9 @@ fn ten_thousand_targets_keep_to_the_rate_and_are_all_checked() {
     }
     // 10,240 targets every 5 s would be 2,048 a second: each is checked every 10.24 s instead.
     let mut counts: BTreeMap<SocketAddr, usize> = BTreeMap::new();
-    started.iter().for_each(|(_, address)| *counts.entry(*address).or_default() += 1);
+    for (_, address) in &started {
+        *counts.entry(*address).or_default() += 1;
+    }
     assert_eq!(counts.len(), 256);
     assert!(counts.values().all(|count| (40 * 2..=40 * 3).contains(count)));
 }

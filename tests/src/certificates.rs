@@ -1,0 +1,85 @@
+//! Certificates for nodes: as the command issues them, and as it never would.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rcgen::string::Ia5String;
+use rcgen::{
+    CertificateParams, DnType, ExtendedKeyUsagePurpose, Issuer, KeyPair, PKCS_ED25519, SanType, date_time_ymd,
+};
+
+use crate::run;
+
+/// An authority of a mesh, made by `graticule ca init`.
+#[derive(Debug, Clone)]
+pub struct Authority {
+    directory: PathBuf,
+    mesh: String,
+}
+
+/// Where a node's certificate, key and authorities are.
+#[derive(Debug, Clone)]
+pub struct Certificate {
+    /// The certificate.
+    pub certificate: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
+    /// Whom the node trusts.
+    pub authorities: PathBuf,
+}
+
+impl Authority {
+    /// Makes one in `directory`.
+    pub async fn init(directory: &Path, mesh: &str) -> Self {
+        run(["ca", "init", text(directory), "--mesh", mesh]).await.succeeded();
+        Self { directory: directory.to_owned(), mesh: mesh.to_owned() }
+    }
+
+    /// Its certificate, as nodes trust it.
+    pub fn bundle(&self) -> PathBuf {
+        self.directory.join("ca.pem")
+    }
+
+    /// Issues a certificate by the command.
+    pub async fn issue(&self, region: &str, node: &str, out: &Path) -> Certificate {
+        let (authority, out_text) = (text(&self.directory), text(out));
+        run(["ca", "issue", "--ca", authority, "--region", region, "--node", node, "--out", out_text])
+            .await
+            .succeeded();
+        Certificate {
+            certificate: out.join(format!("{node}.pem")),
+            key: out.join(format!("{node}.key")),
+            authorities: out.join("ca.pem"),
+        }
+    }
+
+    /// Signs a certificate that ended in 2020.
+    pub fn issue_expired(&self, region: &str, node: &str, out: &Path) -> Certificate {
+        let read = |name| fs::read_to_string(self.directory.join(name)).expect("the authority's files");
+        let key = KeyPair::from_pem(&read("ca.key")).expect("the authority's key");
+        let issuer = Issuer::from_ca_cert_pem(&read("ca.pem"), key).expect("the authority's certificate");
+        let name = format!("spiffe://{}/region/{region}/node/{node}", self.mesh);
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, node);
+        params.subject_alt_names = vec![SanType::URI(Ia5String::try_from(name).expect("a URI"))];
+        params.extended_key_usages =
+            vec![ExtendedKeyUsagePurpose::ClientAuth, ExtendedKeyUsagePurpose::ServerAuth];
+        params.not_before = date_time_ymd(2020, 1, 1);
+        params.not_after = date_time_ymd(2020, 12, 31);
+        let key = KeyPair::generate_for(&PKCS_ED25519).expect("a key");
+        let signed = params.signed_by(&key, &issuer).expect("a certificate");
+        let files = Certificate {
+            certificate: out.join(format!("{node}.pem")),
+            key: out.join(format!("{node}.key")),
+            authorities: self.bundle(),
+        };
+        fs::create_dir_all(out).expect("a directory for certificates");
+        fs::write(&files.certificate, signed.pem()).expect("the certificate is written");
+        fs::write(&files.key, key.serialize_pem()).expect("the key is written");
+        files
+    }
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("a path in UTF-8")
+}

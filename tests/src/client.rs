@@ -1,0 +1,179 @@
+//! A client: HTTP/1.1 as browsers and services speak it, one connection at a time.
+
+use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Body, Incoming};
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+/// What a client asks.
+#[derive(Debug, Clone)]
+pub struct Ask {
+    method: Method,
+    path: String,
+    headers: Vec<(String, String)>,
+    body: Bytes,
+}
+
+/// What it is answered.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body, whole.
+    pub body: Bytes,
+}
+
+/// Why there was no answer.
+#[derive(Debug)]
+pub struct Broken(pub String);
+
+impl Ask {
+    /// A GET of `path` at `host`.
+    pub fn get(host: &str, path: &str) -> Self {
+        Self::with(Method::GET, host, path, Bytes::new())
+    }
+
+    /// Any method, with a body.
+    pub fn with(method: Method, host: &str, path: &str, body: impl Into<Bytes>) -> Self {
+        let headers = vec![("host".to_owned(), host.to_owned())];
+        Self { method, path: path.to_owned(), headers, body: body.into() }
+    }
+
+    /// On behalf of a client at `address`, as a trusted load balancer says.
+    #[must_use]
+    pub fn from(self, address: IpAddr) -> Self {
+        self.header("x-forwarded-for", &address.to_string())
+    }
+
+    /// With one more header.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Named, so that backends can say whether they saw it.
+    #[must_use]
+    pub fn named(self, id: &str) -> Self {
+        self.header(ID, id)
+    }
+
+    /// As a request with its own body.
+    pub fn request(&self) -> Request<UnsyncBoxBody<Bytes, Infallible>> {
+        self.request_with(Full::new(self.body.clone()))
+    }
+
+    /// As a request with another body.
+    pub fn request_with<B>(&self, body: B) -> Request<UnsyncBoxBody<Bytes, Infallible>>
+    where
+        B: Body<Data = Bytes, Error = Infallible> + Send + 'static,
+    {
+        let mut request = Request::builder().method(self.method.clone()).uri(&self.path);
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        request.body(body.boxed_unsync()).expect("a well-formed request")
+    }
+}
+
+impl Answer {
+    /// The region that the edge says has served it.
+    pub fn region(&self) -> Option<&str> {
+        self.header("x-graticule-region")
+    }
+
+    /// One header, if it is text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The reason of a refusal, if this is one in the form that is promised.
+    pub fn refusal(&self) -> Option<String> {
+        let is_problem = self.header("content-type") == Some("application/problem+json");
+        let problem: serde_json::Value = serde_json::from_slice(&self.body).ok().filter(|_| is_problem)?;
+        let agrees = problem["status"] == self.status.as_u16();
+        Some(problem["reason"].as_str().filter(|_| agrees)?.to_owned())
+    }
+}
+
+/// One kept-alive connection to an edge.
+#[derive(Debug)]
+pub struct Connection {
+    sender: SendRequest<UnsyncBoxBody<Bytes, Infallible>>,
+    driver: JoinHandle<()>,
+}
+
+impl Connection {
+    /// Connects.
+    pub async fn open(edge: SocketAddr) -> Result<Self, Broken> {
+        let stream = timeout(CONNECT_LIMIT, TcpStream::connect(edge)).await.map_err(Broken::of)?;
+        let stream = stream.map_err(Broken::of)?;
+        stream.set_nodelay(true).map_err(Broken::of)?;
+        let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(Broken::of)?;
+        let driver = tokio::task::spawn_local(async move {
+            // Its end is seen by whoever waits for an answer.
+            let _ = connection.await;
+        });
+        Ok(Self { sender, driver })
+    }
+
+    /// Sends a request and waits for the head of its answer.
+    pub async fn start(
+        &mut self,
+        request: Request<UnsyncBoxBody<Bytes, Infallible>>,
+    ) -> Result<Response<Incoming>, Broken> {
+        self.sender.ready().await.map_err(Broken::of)?;
+        self.sender.send_request(request).await.map_err(Broken::of)
+    }
+
+    /// Sends a request and waits for its whole answer.
+    pub async fn ask(&mut self, ask: &Ask) -> Result<Answer, Broken> {
+        let answered = async {
+            let (parts, body) = self.start(ask.request()).await?.into_parts();
+            let body = body.collect().await.map_err(Broken::of)?.to_bytes();
+            Ok(Answer { status: parts.status, headers: parts.headers, body })
+        };
+        timeout(ANSWER_LIMIT, answered).await.map_err(Broken::of)?
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+impl Broken {
+    fn of(error: impl std::error::Error) -> Self {
+        let mut text = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            text = format!("{text}: {cause}");
+            source = cause.source();
+        }
+        Self(text)
+    }
+}
+
+/// Asks over a connection of its own; fails the test if there is no answer at all.
+pub async fn ask(edge: SocketAddr, ask: &Ask) -> Answer {
+    let answer = async { Connection::open(edge).await?.ask(ask).await };
+    answer.await.unwrap_or_else(|Broken(reason)| panic!("no answer from {edge} to {ask:?}: {reason}"))
+}
+
+/// Names a request for the tests.
+pub(crate) const ID: &str = "x-test-id";
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+const ANSWER_LIMIT: Duration = Duration::from_secs(30);

@@ -1,0 +1,194 @@
+//! One node: a process of the real binary, its addresses, and its log.
+
+use std::fmt::Write;
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use bytes::Bytes;
+use graticule_node_api::Call;
+use serde::de::DeserializeOwned;
+
+use crate::{Ask, Broken, Certificate, Connection, graticule, ports};
+
+/// A node of a test's fleet, running or not. Its process ends with it.
+#[derive(Debug)]
+pub struct Node {
+    /// Its name.
+    pub name: String,
+    /// The region in its certificate, unless a test gave it another.
+    pub region: &'static str,
+    /// Where clients come in.
+    pub http: SocketAddr,
+    /// Its control endpoint.
+    pub mesh: SocketAddr,
+    /// Its admin API.
+    pub admin: SocketAddr,
+    directory: PathBuf,
+    child: Option<Child>,
+}
+
+/// What a node is told about others.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Neighbours {
+    pub(crate) seeds: Vec<SocketAddr>,
+    pub(crate) dial: Vec<(String, SocketAddr)>,
+}
+
+impl Node {
+    /// A node that is not running yet, with ports of its own.
+    pub(crate) fn new(name: String, region: &'static str, directory: PathBuf) -> Self {
+        let first = ports::consecutive(2 + MESH_PORTS);
+        let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        fs::create_dir_all(&directory).expect("a directory for a node");
+        Self {
+            name,
+            region,
+            http: local(first),
+            admin: local(first + 1),
+            mesh: local(first + 2),
+            directory,
+            child: None,
+        }
+    }
+
+    /// Writes its configuration.
+    pub(crate) fn configure(&self, documents: &Path, certificate: &Certificate, neighbours: &Neighbours) {
+        let seeds: Vec<_> = neighbours.seeds.iter().map(ToString::to_string).collect();
+        let mut text = format!(
+            r#"name = "{name}"
+data = "data"
+documents = "{documents}"
+workers = {WORKERS}
+
+[ingress]
+http = "{http}"
+trusted = ["127.0.0.0/8"]
+client_address = "x-forwarded-for"
+
+[mesh]
+listen = "{mesh}"
+seeds = {seeds:?}
+certificate = "{certificate}"
+key = "{key}"
+authorities = "{authorities}"
+
+[admin]
+listen = "{admin}"
+
+[log]
+level = "info"
+
+[mesh.dial]
+"#,
+            name = self.name,
+            http = self.http,
+            mesh = self.mesh,
+            documents = documents.display(),
+            certificate = certificate.certificate.display(),
+            key = certificate.key.display(),
+            authorities = certificate.authorities.display(),
+            admin = self.admin,
+        );
+        for (peer, address) in &neighbours.dial {
+            writeln!(text, "{peer} = \"{address}\"").expect("strings can be written to");
+        }
+        fs::write(self.configuration(), text).expect("the node's configuration is written");
+    }
+
+    /// Starts its process; its log goes on where it was.
+    pub fn start(&mut self) {
+        assert!(self.child.is_none(), "{} runs already", self.name);
+        let log = File::options().create(true).append(true).open(self.log_file()).expect("a log file");
+        let errors = log.try_clone().expect("a log file");
+        let mut command = Command::new(graticule());
+        command.args(["node", "--until-input-closes", "--config"]).arg(self.configuration());
+        // The process ends when its input closes: also when this test is killed.
+        let child = command.stdin(Stdio::piped()).stdout(log).stderr(errors).spawn();
+        self.child = Some(child.expect("the binary can be run"));
+    }
+
+    /// Ends its process as `kill -9` does.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().expect("a process can be killed");
+            child.wait().expect("a killed process ends");
+        }
+    }
+
+    /// Whether its process should be there.
+    pub fn is_running(&self) -> bool {
+        self.child.is_some()
+    }
+
+    /// Fails the test if its process has ended by itself.
+    pub(crate) fn assert_alive(&mut self) {
+        let ended = self.child.as_mut().and_then(|child| child.try_wait().expect("a process can be asked"));
+        if let Some(status) = ended {
+            self.child = None;
+            panic!("node {} ended by itself: {status}", self.name);
+        }
+    }
+
+    /// Its process's number.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().map_or_else(|| panic!("{} is not running", self.name), Child::id)
+    }
+
+    /// What it keeps in memory now.
+    pub fn resident_bytes(&self) -> u64 {
+        let status =
+            fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("the process's status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
+        let kib: u64 = line.trim().trim_end_matches("kB").trim().parse().expect("a number of KiB");
+        kib * 1024
+    }
+
+    /// Everything it has logged.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.log_file()).unwrap_or_default()
+    }
+
+    /// Makes one call of its admin API.
+    pub async fn call<T: DeserializeOwned>(&self, call: &Call<T>) -> Result<T, Broken> {
+        let ask = Ask::get(&self.admin.to_string(), call.path());
+        let asked = async { Connection::open(self.admin).await?.ask(&ask).await };
+        let limited = tokio::time::timeout(CALL_LIMIT, asked).await;
+        let answer = limited.map_err(|_| Broken(format!("{} does not answer", self.name)))??;
+        let body: Bytes = answer.body;
+        call.read(answer.status.as_u16(), &body).map_err(|error| Broken(error.to_string()))
+    }
+
+    fn configuration(&self) -> PathBuf {
+        self.directory.join("node.toml")
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.directory.join("log")
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // It may have ended by itself.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        if std::thread::panicking() {
+            let log = self.log();
+            let lines: Vec<_> = log.lines().collect();
+            let last = &lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..];
+            eprintln!("--- the last of the log of {}\n{}", self.name, last.join("\n"));
+        }
+    }
+}
+
+/// Workers of every node.
+pub(crate) const WORKERS: u16 = 1;
+/// Control, and the workers.
+pub(crate) const MESH_PORTS: u16 = 1 + WORKERS;
+const CALL_LIMIT: Duration = Duration::from_secs(5);
+const LOG_LINES_SHOWN: usize = 60;
