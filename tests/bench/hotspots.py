@@ -14,13 +14,13 @@ SECONDS = 8
 FUNCTIONS_SHOWN_MAX = 40
 OURS = "our own code"
 
-# Of a sample in the kernel, the outermost frame that says something.
+# A sample in the kernel belongs to the first of these that any of its frames matches.
 KERNEL = [(re.compile(pattern), category) for pattern, category in [
-    (r"epoll|^ep_", "kernel: epoll and sleeping"),
-    (r"futex|eventfd", "kernel: wake-ups between threads"),
     (r"udp", "kernel: UDP"),
-    (r"tcp|inet_|sock_|^__sys_(send|recv)|vfs_writev|vfs_read", "kernel: TCP"),
-    (r"irq|softirq|timer|tick|schedule", "kernel: interrupts and scheduling"),
+    (r"tcp|inet_|sock_|skb|vfs_writev|vfs_read|_sys_(send|recv)", "kernel: TCP"),
+    (r"futex|eventfd", "kernel: wake-ups between threads"),
+    (r"epoll|^ep_", "kernel: epoll and sleeping"),
+    (r"irq|timer|tick|schedule", "kernel: interrupts and scheduling"),
 ]]
 
 # Of a sample in the program, the innermost inlined frame that belongs to somebody.
@@ -149,10 +149,9 @@ def module(name):
 
 
 def kernel_place(names):
-    for name in reversed(names):
-        for pattern, category in KERNEL:
-            if pattern.search(name) and not name.startswith(("entry_", "do_syscall")):
-                return Place(category, names[0])
+    for pattern, category in KERNEL:
+        if any(pattern.search(name) for name in names):
+            return Place(category, names[0])
     return Place("kernel: other", names[0])
 
 
