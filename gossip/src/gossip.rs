@@ -97,6 +97,7 @@ impl Gossip {
         let (stop, stopped) = oneshot::channel();
         let task = tokio::task::spawn_local(async move {
             tokio::select! {
+                biased;
                 () = driver.run(session, stopped) => {}
                 () = pump.run() => {}
             }

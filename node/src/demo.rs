@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn times_have_units() {
         assert_eq!(seconds("30s"), Ok(Duration::from_secs(30)));
-        assert_eq!(seconds("2m"), Ok(Duration::from_secs(120)));
+        assert_eq!(seconds("2m"), Ok(Duration::from_mins(2)));
         assert_eq!(seconds("7"), Ok(Duration::from_secs(7)));
         assert!(seconds("soon").is_err());
     }

@@ -9,5 +9,5 @@ mod upload;
 pub use body::TunnelBody;
 pub use send::{Failure, Relayed, send};
 pub use serve::{Server, serve_connection};
-pub use tunnels::{PeerTarget, Tunnel, TunnelGuard, Tunnels};
+pub use tunnels::{Tunnel, TunnelGuard, Tunnels};
 pub use upload::{REPLAY_BYTES_MAX, Upload};

@@ -12,8 +12,6 @@ use graticule_node_core::shared::{Drain, InFlightGauges, Suspects};
 use graticule_node_core::{Moment, Snapshot};
 use tokio::sync::{Notify, mpsc, watch};
 
-use crate::relay::PeerTarget;
-
 /// Shared by all runtimes of a node: one snapshot and a few atomics.
 #[derive(Debug)]
 pub struct Shared {
@@ -110,6 +108,23 @@ impl Shared {
     pub fn take_suspects(&self) -> Vec<(PeerId, Moment)> {
         self.suspects.take().collect()
     }
+}
+
+/// A peer that workers keep tunnels to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerTarget {
+    /// Its number in this process.
+    pub id: PeerId,
+    /// Its name, which its certificate must have.
+    pub node: NodeName,
+    /// Its region, which its certificate must have.
+    pub region: RegionName,
+    /// Its control endpoint as this node dials it; its workers are on the ports after it.
+    pub base: SocketAddr,
+    /// How many workers it has.
+    pub workers: u16,
+    /// Round trip expected from the distance of the regions.
+    pub expected_rtt: Duration,
 }
 
 /// A peer as the control side knows it, for the admin API.

@@ -1,6 +1,7 @@
 //! Tasks of a runtime's own thread: spawned here and nowhere else, so that none dies unseen.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 
 use tokio::task::JoinHandle;
 
@@ -26,9 +27,15 @@ pub fn spawn(name: &'static str, future: impl Future<Output = ()> + 'static) -> 
 
 fn spawn_watched(name: &'static str, future: impl Future<Output = ()> + 'static) -> JoinHandle<()> {
     tokio::task::spawn_local(async move {
-        let guard = PanicReport(name);
-        future.await;
-        std::mem::forget(guard);
+        let mut future = pin!(future);
+        poll_fn(|cx| {
+            // Only while it runs: a task that is dropped because another one panics is not to blame.
+            let guard = PanicReport(name);
+            let polled = future.as_mut().poll(cx);
+            std::mem::forget(guard);
+            polled
+        })
+        .await;
     })
 }
 

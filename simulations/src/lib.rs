@@ -2,16 +2,19 @@
 //!
 //! [`Simulation::run`] builds one paused runtime on a thread of its own. [`Host::world`] gives a node all that it may
 //! know of the outside: sockets, clock, chance, files and names, in memory, with latency from geography. Time moves
-//! only when every task waits, so an hour of waiting costs nothing, and the same seed gives the same run.
+//! only when every task waits, so an hour of waiting costs nothing, and the same seed gives the same run. What runs on a
+//! host is a [`Process`], whose tasks all end together; a [`fleet::Fleet`] is a whole mesh of them.
 
 mod chance;
 mod clock;
 mod disk;
+pub mod fleet;
 mod host;
 mod link;
 mod names;
 mod net;
 mod network;
+mod process;
 mod simulation;
 #[cfg(test)]
 mod testing;
@@ -20,4 +23,5 @@ pub use disk::MemoryDisk;
 pub use host::Host;
 pub use link::Link;
 pub use network::{Crossing, Recording};
+pub use process::Process;
 pub use simulation::Simulation;

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use graticule::task;
 use graticule_geo::Coordinates;
-use tokio::runtime::{Builder, LocalOptions};
+use tokio::runtime::Builder;
+use tokio::task::LocalSet;
 use tokio::time::timeout;
 
 use crate::host::Host;
@@ -40,11 +41,11 @@ impl Simulation {
     {
         let thread = thread::Builder::new().name(format!("simulation-{seed}"));
         let running = thread.spawn(move || {
-            let runtime = Builder::new_current_thread()
-                .enable_time()
-                .start_paused(true)
-                .build_local(LocalOptions::default())?;
-            runtime.block_on(async {
+            let runtime = Builder::new_current_thread().enable_time().start_paused(true).build()?;
+            // What is still there in the end is dropped in virtual time too.
+            let _entered = runtime.enter();
+            // Not a local runtime: there, whatever is spawned would escape the set of its process.
+            LocalSet::new().block_on(&runtime, async {
                 let network = Arc::new(Network::new(seed));
                 let _driver = task::spawn("network", Arc::clone(&network).drive());
                 let simulation = Self { seed, network, names: NameTable::default() };

@@ -45,8 +45,8 @@ pub struct BodySeen {
 
 /// A server of one region, on a thread of its own.
 ///
-/// `/healthz` answers 200 and is not remembered. `?wait_ms=N` answers after that time, `?bytes=N` with a pattern of
-/// that length instead of `{"region":..,"id":..}`.
+/// `/healthz` answers 200 and is not remembered. `?read_ms=N` reads no body before that time, `?wait_ms=N` answers that
+/// much later, `?bytes=N` with a pattern of that length instead of `{"region":..,"id":..}`.
 #[derive(Debug)]
 pub struct Backend {
     /// Its region.

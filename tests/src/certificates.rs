@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rcgen::string::Ia5String;
 use rcgen::{
@@ -53,8 +54,8 @@ impl Authority {
         }
     }
 
-    /// Signs a certificate that ended in 2020.
-    pub fn issue_expired(&self, region: &str, node: &str, out: &Path) -> Certificate {
+    /// Signs a certificate that is good for the hour before `end`.
+    pub fn issue_until(&self, region: &str, node: &str, end: SystemTime, out: &Path) -> Certificate {
         let read = |name| fs::read_to_string(self.directory.join(name)).expect("the authority's files");
         let key = KeyPair::from_pem(&read("ca.key")).expect("the authority's key");
         let issuer = Issuer::from_ca_cert_pem(&read("ca.pem"), key).expect("the authority's certificate");
@@ -64,8 +65,9 @@ impl Authority {
         params.subject_alt_names = vec![SanType::URI(Ia5String::try_from(name).expect("a URI"))];
         params.extended_key_usages =
             vec![ExtendedKeyUsagePurpose::ClientAuth, ExtendedKeyUsagePurpose::ServerAuth];
-        params.not_before = date_time_ymd(2020, 1, 1);
-        params.not_after = date_time_ymd(2020, 12, 31);
+        let since_1970 = |at: SystemTime| at.duration_since(UNIX_EPOCH).expect("a time after 1970");
+        params.not_after = date_time_ymd(1970, 1, 1) + since_1970(end);
+        params.not_before = params.not_after - Duration::from_hours(1);
         let key = KeyPair::generate_for(&PKCS_ED25519).expect("a key");
         let signed = params.signed_by(&key, &issuer).expect("a certificate");
         let files = Certificate {

@@ -9,7 +9,6 @@ use graticule_node_api::{Why, WhyQuery, client};
 use tempfile::TempDir;
 
 use crate::node::{MESH_PORTS, Neighbours};
-use crate::plan::MESH;
 use crate::wan::{Road, Wan};
 use crate::{Authority, Backend, Certificate, Node, Plan, Ran, Received, Region, eventually, run};
 
@@ -26,6 +25,23 @@ pub struct Fleet {
     directory: TempDir,
 }
 
+/// A node that nobody planned.
+#[derive(Debug)]
+pub struct Guest<'a> {
+    /// The directory for everything it has, within the fleet's.
+    pub home: &'a str,
+    /// The name in its configuration.
+    pub name: &'a str,
+    /// Its region.
+    pub region: &'static str,
+    /// Its documents.
+    pub documents: &'a Path,
+    /// Its certificate, and whom it trusts.
+    pub certificate: &'a Certificate,
+    /// Whom it begins with.
+    pub seeds: &'a [SocketAddr],
+}
+
 impl Fleet {
     pub(crate) async fn start(plan: Plan) -> Self {
         let mut fleet = Self::prepare(plan).await;
@@ -37,7 +53,7 @@ impl Fleet {
     /// Writes everything that a fleet reads and starts its backends, but none of its nodes.
     pub async fn prepare(plan: Plan) -> Self {
         let directory = tempfile::Builder::new().prefix("graticule-test-").tempdir().expect("a directory");
-        let authority = Authority::init(&directory.path().join("ca"), MESH).await;
+        let authority = Authority::init(&directory.path().join("ca"), plan.mesh).await;
         let region_backends = |region: &Region| {
             let region = region.name;
             (0..plan.backends_per_region).map(move |_| Backend::start(region)).collect::<Vec<_>>()
@@ -57,6 +73,7 @@ impl Fleet {
             there.map(|backend| backend.address.to_string()).collect()
         };
         write(&documents.join("fleet.toml"), &self.plan.fleet_document());
+        fs::create_dir_all(documents.join("tenants")).expect("a directory for documents");
         for tenant in &self.plan.tenants {
             write(&documents.join(format!("tenants/{}.toml", tenant.id)), &tenant.document(addresses));
         }
@@ -134,10 +151,12 @@ impl Fleet {
         &self.authority
     }
 
-    /// Gives a node another certificate, and these seeds instead of its own. It must not be running.
-    pub fn reconfigure(&self, node: &str, certificate: &Certificate, seeds: &[SocketAddr]) {
-        let neighbours = Neighbours { seeds: seeds.to_vec(), dial: Vec::new() };
-        self.node(node).configure(&self.documents(), certificate, &neighbours);
+    /// A node that nobody planned, beside the fleet. It is not running yet.
+    pub fn guest(&self, guest: &Guest<'_>) -> Node {
+        let node = Node::new(guest.name.to_owned(), guest.region, self.scratch(guest.home));
+        let neighbours = Neighbours { seeds: guest.seeds.to_vec(), dial: Vec::new() };
+        node.configure(guest.documents, guest.certificate, &neighbours);
+        node
     }
 
     /// A node by name.

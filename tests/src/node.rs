@@ -98,6 +98,14 @@ level = "info"
         fs::write(self.configuration(), text).expect("the node's configuration is written");
     }
 
+    /// Makes it dial a peer somewhere else from its next start on.
+    pub fn redirect(&self, peer: &str, address: SocketAddr) {
+        let mut text = fs::read_to_string(self.configuration()).expect("the node's configuration");
+        assert!(!text.contains(&format!("\n{peer} = ")), "{} has a road to {peer} already", self.name);
+        writeln!(text, "{peer} = \"{address}\"").expect("strings can be written to");
+        fs::write(self.configuration(), text).expect("the node's configuration is written");
+    }
+
     /// Starts its process; its log goes on where it was.
     pub fn start(&mut self) {
         assert!(self.child.is_none(), "{} runs already", self.name);
@@ -139,11 +147,7 @@ level = "info"
 
     /// What it keeps in memory now.
     pub fn resident_bytes(&self) -> u64 {
-        let status =
-            fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("the process's status");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
-        let kib: u64 = line.trim().trim_end_matches("kB").trim().parse().expect("a number of KiB");
-        kib * 1024
+        resident_bytes(self.pid())
     }
 
     /// Everything it has logged.
@@ -184,6 +188,14 @@ impl Drop for Node {
             eprintln!("--- the last of the log of {}\n{}", self.name, last.join("\n"));
         }
     }
+}
+
+/// What a process keeps in memory now.
+pub fn resident_bytes(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process's status");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
+    let kibibytes: u64 = line.trim().trim_end_matches("kB").trim().parse().expect("a number of KiB");
+    kibibytes * 1024
 }
 
 /// Workers of every node.

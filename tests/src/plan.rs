@@ -23,6 +23,8 @@ pub const EU_CENTRAL: Region = Region { name: "eu-central", country: "DE", latit
 pub const EU_WEST: Region = Region { name: "eu-west", country: "FR", latitude: 48.86, longitude: 2.35 };
 /// London, under British law.
 pub const UK: Region = Region { name: "uk", country: "GB", latitude: 51.51, longitude: -0.13 };
+/// Nowhere, under nobody's law that counts here.
+pub const ATLANTIS: Region = Region { name: "atlantis", country: "PT", latitude: 35.0, longitude: -35.0 };
 /// Ashburn in Virginia, under the law of the United States.
 pub const US_EAST: Region = Region { name: "us-east", country: "US", latitude: 39.04, longitude: -77.49 };
 /// Singapore.
@@ -32,6 +34,7 @@ pub const AP_SOUTHEAST: Region =
 /// A fleet to be started.
 #[derive(Debug, Clone)]
 pub struct Plan {
+    pub(crate) mesh: &'static str,
     pub(crate) regions: Vec<Region>,
     pub(crate) tenants: Vec<Tenant>,
     pub(crate) nodes_per_region: usize,
@@ -51,12 +54,20 @@ impl Plan {
     /// These regions, with one node and one backend each.
     pub fn new(regions: impl IntoIterator<Item = Region>) -> Self {
         Self {
+            mesh: MESH,
             regions: regions.into_iter().collect(),
             tenants: Vec::new(),
             nodes_per_region: 1,
             backends_per_region: 1,
             over_wan: false,
         }
+    }
+
+    /// In a mesh of another name.
+    #[must_use]
+    pub fn in_mesh(mut self, mesh: &'static str) -> Self {
+        self.mesh = mesh;
+        self
     }
 
     /// So many nodes in each region.
@@ -101,7 +112,7 @@ impl Plan {
 
     /// The fleet document.
     pub(crate) fn fleet_document(&self) -> String {
-        let mut text = format!("version = 1\nmesh = \"{MESH}\"\n");
+        let mut text = format!("version = 1\nmesh = \"{}\"\n", self.mesh);
         for Region { name, country, latitude, longitude } in &self.regions {
             write!(
                 text,
@@ -135,8 +146,8 @@ impl Region {
     }
 }
 
-/// The mesh of every test's fleet.
-pub(crate) const MESH: &str = "trial";
+/// The mesh of a test's fleet, unless the test says otherwise.
+const MESH: &str = "trial";
 /// Quick, and patient enough for a machine under load.
 const CHECK: &str =
     r#"check = { path = "/healthz", interval = "500ms", timeout = "500ms", fall = 2, rise = 1 }"#;

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 
 #[test]
 fn every_request_is_served_in_the_nearest_region_that_its_tenants_rules_allow() {
-    story(Duration::from_secs(240), async {
+    story(Duration::from_mins(4), async {
         let mut fleet = fleet().await;
         check(&fleet, "all regions healthy", &all_healthy()).await;
 
@@ -49,7 +49,7 @@ fn every_request_is_served_in_the_nearest_region_that_its_tenants_rules_allow() 
 
 #[test]
 fn an_edge_that_may_not_receive_a_request_answers_before_its_body() {
-    story(Duration::from_secs(60), async {
+    story(Duration::from_mins(1), async {
         let fleet = fleet().await;
         for edge in ["us-east", "uk"] {
             let upload = Ask::with(Method::POST, "sealed.example", "/upload", "").named("withheld");
@@ -65,7 +65,7 @@ fn an_edge_that_may_not_receive_a_request_answers_before_its_body() {
 
 #[test]
 fn what_is_on_the_way_is_said_in_both_directions_and_what_is_of_one_hop_stays_there() {
-    story(Duration::from_secs(60), async {
+    story(Duration::from_mins(1), async {
         let fleet = fleet().await;
         let asked = Ask::get("eu-only.example", "/way")
             .from(US.parse().unwrap())
@@ -162,10 +162,16 @@ async fn fleet() -> Fleet {
             ),
         )
         .tenant("anywhere", &format!("{}[residency]\nallow = [\"any\"]", host("anywhere.example")))
-        .tenant("by-country", &format!("{}{EU_ALLOWED}\nunknown = \"refuse\"\n{ABROAD}", host("by-country.example")))
+        .tenant(
+            "by-country",
+            &format!("{}{EU_ALLOWED}\nunknown = \"refuse\"\n{ABROAD}", host("by-country.example")),
+        )
         .tenant(
             "at-home",
-            &format!("{}{EU_ALLOWED}\nunknown = \"home\"\nhome = \"eu-west\"\n{ABROAD}", host("at-home.example")),
+            &format!(
+                "{}{EU_ALLOWED}\nunknown = \"home\"\nhome = \"eu-west\"\n{ABROAD}",
+                host("at-home.example")
+            ),
         )
         .tenant("sealed", &format!("{}{EU_ALLOWED}\nreceive = \"allowed\"", host("sealed.example")))
         .tenant("routed", &format!("{}{ROUTES}", host("routed.example")))
@@ -180,10 +186,8 @@ async fn fleet() -> Fleet {
         )
         .tenant(
             "by-header",
-            &format!(
-                "[[match]]\nhost = \"shared.example\"\nheader = {{ name = \"x-tenant\", value = \"by-header\" }}\n\
-                 [residency]\nallow = [\"country:SG\"]"
-            ),
+            "[[match]]\nhost = \"shared.example\"\nheader = { name = \"x-tenant\", value = \"by-header\" }\n\
+             [residency]\nallow = [\"country:SG\"]",
         )
         .start()
         .await;

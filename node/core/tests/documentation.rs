@@ -1,5 +1,7 @@
 //! Does docs/refusals.md say what the tables of refusals and verdicts say?
 
+#![expect(clippy::unwrap_used, reason = "a helper of a test is a test")]
+
 use graticule_node_core::Reason;
 use graticule_node_core::decide::Verdict;
 

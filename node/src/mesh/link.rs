@@ -7,13 +7,13 @@ use graticule_node_core::framing::{Probe, ProbeReplyDecoder, StreamKind};
 use graticule_node_core::mesh::{Backoff, PROBE_INTERVAL, PeerId, Report};
 use quinn::Connection;
 use rand::RngCore;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::Mesh;
 use super::streams::{exchange, only};
 use crate::body::BodyError;
 use crate::identity::Expect;
-use crate::relay::PeerTarget;
+use crate::shared::PeerTarget;
 use crate::task;
 use crate::tunnel::{self, Dial};
 
@@ -23,6 +23,7 @@ impl Mesh {
         let mut backoff = Backoff::default();
         let mut chance = self.world.chance.generator();
         loop {
+            let mut known = self.links.newest();
             let expect = Expect::node(target.node.clone(), target.region.clone());
             let dial = Dial { address: target.base, expect, expected_rtt: target.expected_rtt };
             let admit = |peer: &_| self.admit(peer);
@@ -32,20 +33,24 @@ impl Mesh {
                     error.to_string()
                 }
                 Ok((connection, peer)) => {
-                    backoff.reset();
+                    let begun = self.world.clock.now();
                     tracing::info!(node = %target.node, address = %target.base, "tunnel up");
                     self.tracking.connected(target.id);
                     let probing = Rc::clone(&self).probe(target.id, connection.clone());
                     let probing = task::spawn("prober", probing);
                     self.serve_link(connection.clone(), peer, true).await;
                     drop(probing);
+                    backoff.ended(self.world.clock.now().since(begun));
+                    known = self.links.newest();
                     let reason = tunnel::close_text(&connection.closed().await);
                     tracing::warn!(node = %target.node, %reason, "tunnel down");
                     reason
                 }
             };
             self.tracking.disconnected(target.id, reason);
-            tokio::time::sleep(backoff.next(chance.next_u32())).await;
+            let pause = backoff.next(chance.next_u32());
+            // A peer that has dialled this node meanwhile is back: it is not kept waiting.
+            let _ = timeout(pause, self.links.newer(&target.node, known)).await;
         }
     }
 

@@ -1,6 +1,6 @@
 //! The control tunnels that exist, by peer: dialled by this node or by the other.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use graticule_gossip_core::{NodeName, RegionName, View};
 use quinn::Connection;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::identity::PeerIdentity;
 
@@ -23,6 +23,8 @@ pub struct Link {
     pub dialled: bool,
     /// Gossip messages that may be under way at once.
     pub gossip_slots: Arc<Semaphore>,
+    /// Which link of this process it is, from 1.
+    pub number: u64,
 }
 
 /// All control tunnels of a node.
@@ -30,6 +32,8 @@ pub struct Link {
 pub struct Links {
     by_node: RefCell<BTreeMap<NodeName, Vec<Rc<Link>>>>,
     addresses: RefCell<BTreeMap<SocketAddr, NodeName>>,
+    numbered: Cell<u64>,
+    entered: Notify,
 }
 
 /// Takes a link out of the table when it is dropped.
@@ -59,10 +63,32 @@ impl Links {
     /// Enters a link; it is taken out with the guard.
     pub fn enter(&self, connection: Connection, peer: PeerIdentity, dialled: bool) -> LinkGuard<'_> {
         let gossip_slots = Arc::new(Semaphore::new(GOSSIP_UNDER_WAY_MAX));
-        let link = Rc::new(Link { connection, peer, dialled, gossip_slots });
+        let number = self.numbered.get() + 1;
+        self.numbered.set(number);
+        let link = Rc::new(Link { connection, peer, dialled, gossip_slots, number });
         let mut by_node = self.by_node.borrow_mut();
         by_node.entry(link.peer.node.clone()).or_default().push(Rc::clone(&link));
+        self.entered.notify_waiters();
         LinkGuard { links: self, link }
+    }
+
+    /// The number of the newest link.
+    pub fn newest(&self) -> u64 {
+        self.numbered.get()
+    }
+
+    /// Ends when there is a link to `node` that is newer than number `than`: it lives.
+    pub async fn newer(&self, node: &NodeName, than: u64) {
+        loop {
+            let entered = self.entered.notified();
+            let by_node = |by_node: &BTreeMap<_, Vec<Rc<Link>>>| {
+                by_node.get(node).is_some_and(|links| links.iter().any(|link| link.number > than))
+            };
+            if by_node(&self.by_node.borrow()) {
+                return;
+            }
+            entered.await;
+        }
     }
 
     /// The tunnel to prefer towards `node`: the newest one that this node dialled, or else any.

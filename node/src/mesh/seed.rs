@@ -1,5 +1,6 @@
 //! Seeds: nodes to begin with, of which only an address is known.
 
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -29,7 +30,7 @@ impl Mesh {
         let mut chance = self.world.chance.generator();
         loop {
             match self.meet_seed(&seed).await {
-                Ok(()) => backoff.reset(),
+                Ok(stood) => backoff.ended(stood),
                 Err(error) => {
                     tracing::info!(seed = seed.host_and_port, %error, "cannot reach a seed; trying again");
                 }
@@ -38,20 +39,33 @@ impl Mesh {
         }
     }
 
-    /// Dials a seed and keeps it until it is lost.
-    async fn meet_seed(self: &Rc<Self>, seed: &Seed) -> Result<(), PeeringError> {
+    /// Dials a seed and keeps it until it is lost; for how long that was. Not if it is this node, as in a list that all
+    /// nodes share.
+    async fn meet_seed(self: &Rc<Self>, seed: &Seed) -> Result<Duration, PeeringError> {
         let resolved = self.world.names.resolve(&seed.host_and_port).await;
-        let address = resolved
-            .map_err(|error| PeeringError::Local(format!("cannot resolve it: {error}")))?
-            .into_iter()
-            .next()
-            .ok_or_else(|| PeeringError::Local("its name has no address".to_owned()))?;
+        let addresses =
+            resolved.map_err(|error| PeeringError::Local(format!("cannot resolve it: {error}")))?;
+        if addresses.is_empty() {
+            return Err(PeeringError::Local("its name has no address".to_owned()));
+        }
+        let Some(address) = addresses.into_iter().find(|address| !self.is_own(*address)) else {
+            return Ok(Duration::ZERO);
+        };
         let dial = Dial { address, expect: Expect::ANY, expected_rtt: SEED_RTT };
         let admit = |peer: &_| self.admit(peer);
         let (connection, peer) = tunnel::dial(&self.endpoint, &self.identity, dial, admit).await?;
+        let begun = self.world.clock.now();
         self.links.learn_address(seed.alias, &peer.node);
-        self.serve_link(connection, peer, true).await;
-        Ok(())
+        self.serve_link(connection.clone(), peer, true).await;
+        let reason = tunnel::close_text(&connection.closed().await);
+        tracing::info!(seed = seed.host_and_port, %reason, "the tunnel to a seed ended; dialling it again");
+        Ok(self.world.clock.now().since(begun))
+    }
+
+    fn is_own(&self, address: SocketAddr) -> bool {
+        let own = &self.shared.snapshot().here.node;
+        let announced = self.view.borrow().members.get(own).map(|member| member.announcement.mesh.base);
+        announced == Some(address) || self.endpoint.local_addr().is_ok_and(|local| local == address)
     }
 }
 

@@ -13,8 +13,7 @@ use graticule_node_core::{RegionIndex, Snapshot};
 use tokio::sync::watch;
 
 use super::Mesh;
-use crate::relay::PeerTarget;
-use crate::shared::Shared;
+use crate::shared::{PeerTarget, Shared};
 use crate::task::{self, Task};
 
 /// The tunnels being kept, by what they are kept to.
@@ -36,6 +35,7 @@ impl Mesh {
             let elsewhere = wanted.into_iter().filter(|target| target.region != *here).collect();
             self.shared.retarget(elsewhere);
             tokio::select! {
+                biased;
                 changed = view.changed() => if changed.is_err() { return },
                 () = another_policy(&self.shared, &snapshot.policy, &mut published) => {}
             }

@@ -11,8 +11,7 @@ use graticule_node_core::mesh::{MeshEvent, MeshState, Peer, PeerId, Report, Trac
 use graticule_node_core::policy::{Fleet, TenantId};
 use tokio::sync::{Notify, mpsc, watch};
 
-use crate::relay::PeerTarget;
-use crate::shared::{Shared, TunnelStatus};
+use crate::shared::{PeerTarget, Shared, TunnelStatus};
 use crate::world::World;
 
 /// The tracker with its clock; lives on the control runtime.
@@ -166,6 +165,7 @@ pub async fn run(
 ) {
     loop {
         tokio::select! {
+            biased;
             () = tracking.timeout() => {}
             () = tracking.touched.notified() => {}
             () = shared.suspected() => {

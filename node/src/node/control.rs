@@ -1,10 +1,11 @@
 //! The control runtime's tasks: mesh, gossip, health, admin and reloads.
 
+use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use graticule_gossip::{Carrier, Codec, Gossip, GossipConfig, Inbound, Outbound, Timing};
-use graticule_gossip_core::{Generation, MeshAddress};
+use graticule_gossip_core::{Announcement, Generation, MeshAddress};
 use graticule_node_core::config::NodeConfig;
 use graticule_node_core::document;
 use graticule_node_core::mesh::PeerId;
@@ -33,92 +34,120 @@ pub(super) struct ControlSetup {
     pub(super) endpoint: Endpoint,
     pub(super) admin: Box<dyn Listener>,
     pub(super) generation: Generation,
-    pub(super) codec: Box<dyn Codec>,
+    /// Taken when gossip starts.
+    pub(super) codec: Option<Box<dyn Codec>>,
     pub(super) refusals: mpsc::Receiver<(PeerId, TenantId)>,
 }
 
 /// Starts everything that the control runtime does.
-pub(super) async fn start(setup: ControlSetup) -> Result<Vec<Task>, StartError> {
-    let ControlSetup { world, config, shared, identity, documents, endpoint, admin, .. } = setup;
-    let own = identity.own();
-    let workers = start::workers(&config);
-    let snapshot = shared.snapshot();
+pub(super) async fn start(mut setup: ControlSetup) -> Result<Vec<Task>, StartError> {
+    let own = setup.identity.own();
+    let snapshot = setup.shared.snapshot();
     let report = announce::report(&snapshot, false);
-    let tracking = Tracking::new(world.clone(), &own.region, &snapshot.policy.fleet, report);
+    let tracking = Tracking::new(setup.world.clone(), &own.region, &snapshot.policy.fleet, report);
     let tracking = Rc::new(tracking);
-
-    let seeds: Vec<_> =
-        (1..).zip(&config.mesh.seeds).map(|(at, seed)| Seed::new(at, seed.to_string())).collect();
-    let (outbound, gossip_out) = mpsc::channel::<Outbound>(GOSSIP_QUEUE_MAX);
-    let (gossip_in, inbound) = mpsc::channel::<Inbound>(GOSSIP_QUEUE_MAX);
-    let advertised = MeshAddress { base: config.mesh.advertise, workers: workers as u16 };
-    let said = announcement(&snapshot, &own, (setup.generation, advertised), false);
-    let (again, data) = (world.clone(), config.data.clone());
-    let gossip = GossipConfig {
-        mesh: own.mesh.clone(),
-        announcement: said.clone(),
-        seeds: seeds.iter().map(|seed| seed.alias).collect(),
-        timing: Timing::for_fleet(FLEET_NODES_EXPECTED),
-        next_generation: Box::new(move || next_generation(&again, &data, setup.generation)),
-    };
-    let gossip = Gossip::start(gossip, setup.codec, Carrier { outbound, inbound }).await;
-    let gossip = gossip.map_err(StartError::Gossip)?;
-    let view = gossip.view();
+    let seeds = seeds(&setup.config);
+    let voice = start_gossip(&mut setup, &seeds).await?;
 
     let (remote, remote_calls) = mpsc::channel(REMOTE_CALLS_MAX);
     let state = AdminState {
-        shared: Arc::clone(&shared),
-        view: view.clone(),
+        shared: Arc::clone(&setup.shared),
+        view: voice.gossip.view(),
         tunnels: tracking.tunnels(),
         remote,
         node: own.node.clone(),
         region: own.region.clone(),
     };
-    let answering = state.clone();
-    let parts = MeshParts {
-        world: world.clone(),
-        shared: Arc::clone(&shared),
-        identity: identity.clone(),
-        endpoint,
-        tracking: Rc::clone(&tracking),
-        view,
-        gossip_in,
-        admin: AdminHandler::new(move |call| admin::answer_remote(&answering, &call)),
+    let mesh = mesh(&setup, &voice, &tracking, (seeds, state.clone()));
+    let mut tasks = vec![
+        task::spawn("mesh", Rc::clone(&mesh).run()),
+        task::spawn("gossip carrier", mesh::carry(Rc::clone(&mesh), voice.outbound)),
+        task::spawn("remote admin calls", pass_on_calls(mesh, remote_calls)),
+        task::spawn("load", load(&setup, Rc::clone(&tracking))),
+    ];
+    let ControlSetup { world, config, shared, identity, documents, admin, refusals, .. } = setup;
+    let (policies, policy) = watch::channel(Arc::clone(&snapshot.policy));
+    let (policy_now, pools_now) = (Arc::clone(&snapshot.policy), Arc::clone(&snapshot.pools));
+    let (checked, states) = watch::channel(CheckedPolicy { policy: policy_now, pools: pools_now });
+    let (documents, loaded) = documents;
+    let geo = config.geo.clone();
+    let watched = reload::Watched { world: world.clone(), identity, documents, loaded, geo };
+    let activated = reload::activate(Arc::clone(&shared), Rc::clone(&tracking), own.region.clone(), states);
+    tasks.extend([
+        task::spawn("tracker", mesh::track(Rc::clone(&tracking), Arc::clone(&shared), refusals)),
+        task::spawn("health checks", checks::run(world, own.region, policy, checked)),
+        task::spawn("activation", activated),
+        task::spawn("announcements", announce::run(Arc::clone(&shared), voice.gossip, voice.said, tracking)),
+        task::spawn("reloads", reload::watch(watched, shared, policies)),
+        task::spawn("admin", admin::run(admin, state)),
+    ]);
+    Ok(tasks)
+}
+
+fn seeds(config: &NodeConfig) -> Vec<Seed> {
+    (1..).zip(&config.mesh.seeds).map(|(at, seed)| Seed::new(at, seed.to_string())).collect()
+}
+
+/// Gossip with its two ends towards the mesh, and what it says first.
+struct Voice {
+    gossip: Gossip,
+    said: Announcement,
+    outbound: mpsc::Receiver<Outbound>,
+    inbound: mpsc::Sender<Inbound>,
+}
+
+async fn start_gossip(setup: &mut ControlSetup, seeds: &[Seed]) -> Result<Voice, StartError> {
+    let own = setup.identity.own();
+    let workers = start::workers(&setup.config) as u16;
+    let advertised = MeshAddress { base: setup.config.mesh.advertise, workers };
+    let generation = setup.generation;
+    let said = announcement(&setup.shared.snapshot(), &own, (generation, advertised), false);
+    let (to_mesh, outbound) = mpsc::channel(GOSSIP_QUEUE_MAX);
+    let (inbound, from_mesh) = mpsc::channel(GOSSIP_QUEUE_MAX);
+    let (world, data) = (setup.world.clone(), setup.config.data.clone());
+    let config = GossipConfig {
+        mesh: own.mesh,
+        announcement: said.clone(),
+        seeds: seeds.iter().map(|seed| seed.alias).collect(),
+        timing: Timing::for_fleet(FLEET_NODES_EXPECTED),
+        next_generation: Box::new(move || next_generation(&world, &data, generation)),
     };
+    let codec =
+        setup.codec.take().ok_or_else(|| StartError::Thread("gossip was started twice".to_owned()))?;
+    let carrier = Carrier { outbound: to_mesh, inbound: from_mesh };
+    let gossip = Gossip::start(config, codec, carrier).await.map_err(StartError::Gossip)?;
+    Ok(Voice { gossip, said, outbound, inbound })
+}
+
+fn mesh(
+    setup: &ControlSetup,
+    voice: &Voice,
+    tracking: &Rc<Tracking>,
+    (seeds, admin): (Vec<Seed>, AdminState),
+) -> Rc<Mesh> {
+    let parts = MeshParts {
+        world: setup.world.clone(),
+        shared: Arc::clone(&setup.shared),
+        identity: setup.identity.clone(),
+        endpoint: setup.endpoint.clone(),
+        tracking: Rc::clone(tracking),
+        view: voice.gossip.view(),
+        gossip_in: voice.inbound.clone(),
+        admin: AdminHandler::new(move |call| admin::answer_remote(&admin, &call)),
+    };
+    let mesh = &setup.config.mesh;
     let settings = MeshSettings {
         seeds,
-        dial: config.mesh.dial.clone(),
-        tunnels_per_region_max: config.mesh.tunnels_per_region_max as usize,
+        dial: mesh.dial.clone(),
+        tunnels_per_region_max: mesh.tunnels_per_region_max as usize,
     };
-    let mesh = Mesh::new(parts, settings);
+    Mesh::new(parts, settings)
+}
 
-    let (policies, policy) = watch::channel(Arc::clone(&snapshot.policy));
-    let unchecked =
-        CheckedPolicy { policy: Arc::clone(&snapshot.policy), pools: Arc::clone(&snapshot.pools) };
-    let (checked, states) = watch::channel(unchecked);
-    let cores = workers as f64;
-    let in_flight_max = config.requests_in_flight_max;
-    let (documents, loaded) = documents;
-    let watching =
-        reload::Watched { world: world.clone(), identity, documents, loaded, geo: config.geo.clone() };
-    Ok(vec![
-        task::spawn("mesh", Rc::clone(&mesh).run()),
-        task::spawn("tracker", mesh::track(Rc::clone(&tracking), Arc::clone(&shared), setup.refusals)),
-        task::spawn("gossip carrier", mesh::carry(Rc::clone(&mesh), gossip_out)),
-        task::spawn(
-            "load",
-            mesh::measure(world.clone(), Arc::clone(&shared), Rc::clone(&tracking), cores, in_flight_max),
-        ),
-        task::spawn("health checks", checks::run(world, own.region.clone(), policy, checked)),
-        task::spawn(
-            "activation",
-            reload::activate(Arc::clone(&shared), Rc::clone(&tracking), own.region.clone(), states),
-        ),
-        task::spawn("announcements", announce::run(Arc::clone(&shared), gossip, said, tracking)),
-        task::spawn("remote admin calls", pass_on_calls(mesh, remote_calls)),
-        task::spawn("reloads", reload::watch(watching, Arc::clone(&shared), policies)),
-        task::spawn("admin", admin::run(admin, state)),
-    ])
+fn load(setup: &ControlSetup, tracking: Rc<Tracking>) -> impl Future<Output = ()> + 'static {
+    let cores = start::workers(&setup.config) as f64;
+    let in_flight_max = setup.config.requests_in_flight_max;
+    mesh::measure(setup.world.clone(), Arc::clone(&setup.shared), tracking, cores, in_flight_max)
 }
 
 /// Should the disk fail now, the next number in memory is still higher than any that was used.

@@ -60,7 +60,7 @@ pub(super) async fn start(
         endpoint,
         admin,
         generation,
-        codec: codec.open().await?,
+        codec: Some(codec.open().await?),
         refusals,
     };
     let control = control::start(setup).await?;

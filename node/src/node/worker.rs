@@ -10,6 +10,7 @@ use graticule_node_core::mesh::{Backoff, worker_address};
 use quinn::Endpoint;
 use rand::RngCore;
 use tokio::sync::{oneshot, watch};
+use tokio::time::timeout;
 
 use super::StartError;
 use crate::gateway::{Gateway, GatewaySettings};
@@ -92,7 +93,7 @@ fn admit(shared: &Shared, peer: &PeerIdentity) -> Result<(), String> {
     tunnel::admit(&snapshot.policy.fleet, &snapshot.here.node, peer)
 }
 
-/// Tells the tunnels who is suspect, with every snapshot.
+/// Tells the tunnels who is suspect and who is reachable, with every snapshot.
 async fn refresh(shared: Arc<Shared>, tunnels: Rc<Tunnels>) {
     let mut published = shared.published();
     while published.changed().await.is_ok() {
@@ -133,10 +134,11 @@ impl Dialler {
             .await
             {
                 Ok((connection, _)) => {
-                    backoff.reset();
+                    let begun = self.world.clock.now();
                     tunnel.set_connection(Some(connection.clone()));
                     let error = connection.closed().await;
                     tunnel.set_connection(None);
+                    backoff.ended(self.world.clock.now().since(begun));
                     let (node, reason) = (&tunnel.target.node, tunnel::close_text(&error));
                     tracing::debug!(%node, worker = self.index, %reason, "a worker's tunnel ended");
                 }
@@ -145,7 +147,7 @@ impl Dialler {
                     tracing::debug!(%node, worker = self.index, %error, "cannot dial a worker");
                 }
             }
-            tokio::time::sleep(backoff.next(chance.next_u32())).await;
+            let _ = timeout(backoff.next(chance.next_u32()), tunnel.reachable_again()).await;
         }
     }
 

@@ -48,6 +48,7 @@ pub async fn run(
     loop {
         driver.start();
         tokio::select! {
+            biased;
             changed = policy.changed() => match changed {
                 Ok(()) => driver.adopt(Arc::clone(&policy.borrow_and_update())),
                 Err(_) => return,

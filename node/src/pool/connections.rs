@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use graticule_node_core::Reason;
+use graticule_node_core::decide::backend::choose;
 use graticule_node_core::policy::Pool;
 use http::{Request, Response};
 use http_body::Body;
@@ -140,22 +141,6 @@ impl Connections {
                 Err(Reason::BackendUnreachable)
             }
         }
-    }
-}
-
-/// The less busy of two different candidates that the halves of `chance` pick.
-fn choose(
-    candidates: &[SocketAddr],
-    in_flight: impl Fn(SocketAddr) -> u32,
-    chance: u32,
-) -> Option<SocketAddr> {
-    let pick = |half: u32, count: usize| (half as usize * count) >> u16::BITS;
-    let first = pick(chance & u32::from(u16::MAX), candidates.len());
-    let second = pick(chance >> u16::BITS, candidates.len().saturating_sub(1));
-    let second = if second >= first { second + 1 } else { second };
-    match (candidates.get(first).copied()?, candidates.get(second).copied()) {
-        (first, Some(second)) if in_flight(second) < in_flight(first) => Some(second),
-        (first, _) => Some(first),
     }
 }
 

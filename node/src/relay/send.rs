@@ -54,7 +54,7 @@ pub async fn send<M: Fn() -> bool>(
     let guard = tunnel.enter();
     let mut opening = BytesMut::from(&StreamKind::Request.preface()[..]);
     request.head.encode(&mut opening).map_err(|_| Failure::Never(Reason::BadRequest))?;
-    let (sender, receiver) = open(tunnel).await?;
+    let (sender, receiver) = open(tunnel, &request.may_leave).await?;
     let sent = world.clock.now();
     let mut writer = FrameWriter::new(sender, opening);
     writer.set_length(request.head.body);
@@ -67,8 +67,14 @@ pub async fn send<M: Fn() -> bool>(
     Ok(answer(head, exchange.reader, guard, uploading))
 }
 
-async fn open(tunnel: &Tunnel) -> Result<(SendStream, RecvStream), Failure> {
-    let connection = tunnel.connection().ok_or(UNSENT)?;
+/// Waits for a tunnel that is about to stand only if the request can go nowhere else: the control side has reached
+/// the peer, and each worker's own tunnel follows a round trip later.
+async fn open(tunnel: &Tunnel, may_leave: impl Fn() -> bool) -> Result<(SendStream, RecvStream), Failure> {
+    let connection = match tunnel.connection() {
+        Some(connection) => connection,
+        None if may_leave() => return Err(UNSENT),
+        None => timeout(OPEN_TIMEOUT, tunnel.connected()).await.map_err(|_| UNSENT)?,
+    };
     match timeout(OPEN_TIMEOUT, connection.open_bi()).await {
         Ok(Ok(streams)) => Ok(streams),
         Ok(Err(_)) => Err(UNSENT),
@@ -166,6 +172,6 @@ fn answer(
     response
 }
 
-/// How long a peer at its limit of streams may keep a request waiting.
+/// How long a peer at its limit of streams, or one that is being dialled, may keep a request waiting.
 const OPEN_TIMEOUT: Duration = Duration::from_millis(500);
 const UNSENT: Failure = Failure::Unsent(Reason::TunnelLost);

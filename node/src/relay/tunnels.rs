@@ -1,34 +1,16 @@
 //! One worker's tunnels to its peers: dialled, kept, and given up.
 
 use std::cell::{Cell, RefCell};
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use graticule_gossip_core::{NodeName, RegionName};
 use graticule_node_core::mesh::{self, Condition, PeerId};
 use graticule_node_core::{Moment, Snapshot};
 use quinn::Connection;
 use tokio::sync::Notify;
 
+use crate::shared::PeerTarget;
 use crate::task::Task;
-
-/// A peer that workers keep tunnels to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PeerTarget {
-    /// Its number in this process.
-    pub id: PeerId,
-    /// Its name, which its certificate must have.
-    pub node: NodeName,
-    /// Its region, which its certificate must have.
-    pub region: RegionName,
-    /// Its control endpoint as this node dials it; its workers are on the ports after it.
-    pub base: SocketAddr,
-    /// How many workers it has.
-    pub workers: u16,
-    /// Round trip expected from the distance of the regions.
-    pub expected_rtt: Duration,
-}
 
 /// One worker's tunnel to one peer.
 #[derive(Debug)]
@@ -40,6 +22,9 @@ pub struct Tunnel {
     lowest_rtt: Cell<Duration>,
     suspect: Cell<bool>,
     turned_suspect: Notify,
+    reachable: Cell<bool>,
+    turned_reachable: Notify,
+    turned_connected: Notify,
 }
 
 impl Tunnel {
@@ -52,6 +37,9 @@ impl Tunnel {
             in_flight: Cell::new(0),
             suspect: Cell::new(false),
             turned_suspect: Notify::new(),
+            reachable: Cell::new(false),
+            turned_reachable: Notify::new(),
+            turned_connected: Notify::new(),
         }
     }
 
@@ -66,6 +54,23 @@ impl Tunnel {
             self.lowest_rtt.set(connection.rtt());
         }
         self.connection.replace(connection);
+        self.turned_connected.notify_waiters();
+    }
+
+    /// Waits for a connection.
+    pub async fn connected(&self) -> Connection {
+        loop {
+            let turned = self.turned_connected.notified();
+            if let Some(connection) = self.connection() {
+                return connection;
+            }
+            turned.await;
+        }
+    }
+
+    /// Ends when the control side has reached the peer again since the last call: it is worth another dial.
+    pub async fn reachable_again(&self) {
+        self.turned_reachable.notified().await;
     }
 
     /// Requests that have been sent and not answered to the end.
@@ -96,11 +101,16 @@ impl Tunnel {
         }
     }
 
-    fn set_suspect(&self, suspect: bool) {
+    fn set_condition(&self, condition: Condition) {
+        let (suspect, reachable) = (condition == Condition::Suspect, condition != Condition::Unreachable);
         if suspect && !self.suspect.replace(suspect) {
             self.turned_suspect.notify_waiters();
         }
         self.suspect.set(suspect);
+        if reachable && !self.reachable.replace(reachable) {
+            self.turned_reachable.notify_one();
+        }
+        self.reachable.set(reachable);
     }
 }
 
@@ -151,11 +161,11 @@ impl Tunnels {
         *by_peer = next;
     }
 
-    /// Takes over who is suspect.
+    /// Takes over who is suspect, and who is reachable.
     pub fn refresh(&self, snapshot: &Snapshot) {
         for peer in snapshot.mesh.regions.iter().flat_map(|region| &region.peers) {
             if let Some(tunnel) = self.get(peer.id) {
-                tunnel.set_suspect(peer.condition == Condition::Suspect);
+                tunnel.set_condition(peer.condition);
             }
         }
     }

@@ -69,6 +69,9 @@ async fn answer(
         gone: None,
     });
     let attended = Attended { log: log.clone(), entry, answered: false };
+    if let Some(wait) = asked(&parts.uri, "read_ms") {
+        tokio::time::sleep(Duration::from_millis(wait)).await;
+    }
     let Some(seen) = read(body).await else {
         drop(attended);
         return std::future::pending().await;

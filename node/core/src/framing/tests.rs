@@ -187,12 +187,19 @@ fn a_response_is_refused_or_accepted_first() {
     assert_eq!(responses(Wire::default().informational(103).bytes()), out_of_order("informational head"));
     assert_eq!(responses(Wire::default().accepted().accepted().bytes()), out_of_order("accepted"));
     assert_eq!(responses(Wire::default().accepted().data(b"x").bytes()), out_of_order("data"));
-    let refused = Wire::default().accepted().refused(Reason::Draining);
-    assert_eq!(responses(refused.bytes()), out_of_order("refused"));
+    let late = Wire::default().accepted().response(&ok).refused(Reason::Draining);
+    assert_eq!(responses(late.bytes()), out_of_order("refused"));
     let answered = Wire::default().accepted().response(&ok);
     assert_eq!(responses(answered.informational(103).bytes()), out_of_order("informational head"));
     let answered = Wire::default().accepted().response(&ok).response(&ok);
     assert_eq!(responses(answered.bytes()), out_of_order("head"));
+}
+
+#[test]
+fn a_response_may_be_refused_after_it_was_accepted() {
+    let refused = Wire::default().accepted().refused(Reason::BackendFailed);
+    let expected = vec![ResponseFrame::Accepted, ResponseFrame::Refused(Reason::BackendFailed)];
+    assert_eq!(responses(refused.bytes()), Ok(expected));
 }
 
 #[test]

@@ -19,16 +19,20 @@ impl Backoff {
         half + half.mul_f64(f64::from(chance) / f64::from(u32::MAX))
     }
 
-    /// Begins again with the shortest delay. Call it when the peer has answered something, not when a connection
-    /// stands: a peer that accepts and dies would be dialled without rest.
-    pub fn reset(&mut self) {
-        self.failures = 0;
+    /// A connection has ended that stood for `stood`. Begins again with the shortest delay if that was long enough: a
+    /// peer that accepts and dies, or that refuses once it has seen who dials, is not dialled without rest.
+    pub fn ended(&mut self, stood: Duration) {
+        if stood >= STOOD_MIN {
+            self.failures = 0;
+        }
     }
 }
 
 const DELAY_MIN: Duration = Duration::from_millis(100);
 const DELAY_MAX: Duration = Duration::from_secs(10);
 const DOUBLINGS_MAX: u32 = 16;
+/// Longer than any handshake whose refusal is still on its way, and any connection that only waits for its idle limit.
+const STOOD_MIN: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {
@@ -56,13 +60,16 @@ mod tests {
         }
 
         #[test]
-        fn an_answer_brings_back_the_shortest_delay(chances in proptest::collection::vec(any::<u32>(), 1..40)) {
+        fn only_a_connection_that_stood_brings_back_the_shortest_delay(
+            chances in proptest::collection::vec(any::<u32>(), 1..40), stood_ms in 0u64..20_000
+        ) {
             let mut backoff = Backoff::default();
             for chance in &chances {
                 backoff.next(*chance);
             }
-            backoff.reset();
-            prop_assert!(backoff.next(chances[0]) <= DELAY_MIN * 2);
+            let before = backoff.failures;
+            backoff.ended(Duration::from_millis(stood_ms));
+            prop_assert_eq!(backoff.failures, if stood_ms >= 10_000 { 0 } else { before });
         }
     }
 }

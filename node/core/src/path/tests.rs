@@ -1,3 +1,5 @@
+//! One form for every spelling of a path.
+
 use super::*;
 use crate::policy::PathPrefix;
 use proptest::prelude::*;

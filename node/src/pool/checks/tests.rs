@@ -1,3 +1,5 @@
+//! Checks against backends of memory, with paused time.
+
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;

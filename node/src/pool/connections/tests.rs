@@ -1,3 +1,5 @@
+//! Connections to backends: kept, reused, limited and retried.
+
 use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex};

@@ -1,3 +1,5 @@
+//! Rhythm, health, and what a new policy keeps.
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
