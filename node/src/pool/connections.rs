@@ -21,6 +21,7 @@ use crate::task::{self, Task};
 use crate::world::{Net, World};
 
 mod backends;
+mod bell;
 mod connection;
 mod exchange;
 mod patience;

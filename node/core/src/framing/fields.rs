@@ -55,7 +55,8 @@ pub(super) fn decode(payload: &mut Payload, section: Section) -> Result<(HeaderM
         return Err(payload.malformed());
     }
     let too_many = |_| FramingError::TooLarge("headers");
-    let mut headers = HeaderMap::try_with_capacity(usize::from(count)).map_err(too_many)?;
+    let room = usize::from(count) + LINES_ADDED_LATER;
+    let mut headers = HeaderMap::try_with_capacity(room).map_err(too_many)?;
     let mut declared = Declared::default();
     for _ in 0..count {
         let (name, value) = decode_line(payload)?;
@@ -143,6 +144,8 @@ impl Section {
     }
 }
 
+/// Lines that a node adds to those that it was sent, such as `Via`: they should not make the map grow.
+const LINES_ADDED_LATER: usize = 4;
 /// Lengths of name and value, and one byte of name.
 const LINE_BYTES_MIN: usize = 4;
 

@@ -22,6 +22,12 @@ pub(super) fn x_forwarded_for(headers: &HeaderMap, name: &HeaderName) -> Option<
     (!addresses.is_empty()).then_some(addresses)
 }
 
+/// Whether `X-Forwarded-For` lists anything, and not more than [`x_forwarded_for`] reads.
+pub(super) fn is_within_limits(headers: &HeaderMap, name: &HeaderName) -> bool {
+    let elements = |line: &HeaderValue| line.as_bytes().split(|byte| *byte == b',').count();
+    lines(headers, name).is_some_and(|lines| (1..=ADDRESSES_MAX).contains(&lines.map(elements).sum()))
+}
+
 /// What `Forwarded` lists over all its lines; `None` if there is none, it is over a limit, or not of its form.
 pub(super) fn forwarded(headers: &HeaderMap, name: &HeaderName) -> Option<Addresses> {
     let mut addresses = Addresses::new();
@@ -56,7 +62,8 @@ fn within_limit(addresses: &Addresses) -> Option<()> {
 
 /// An address as people write it in `X-Forwarded-For`: with or without port, IPv6 with or without brackets.
 fn loose_address(text: &[u8]) -> Option<IpAddr> {
-    bare_v6(text).or_else(|| strict_address(text))
+    let is_v6 = text.iter().filter(|byte| **byte == b':').nth(1).is_some();
+    if is_v6 { bare_v6(text).or_else(|| strict_address(text)) } else { strict_address(text) }
 }
 
 /// An address as RFC 7239 wants it: IPv6 in brackets, a port allowed.

@@ -26,6 +26,10 @@ pub fn asks_for_upgrade(headers: &HeaderMap) -> bool {
 /// address, `Via`, and ids; such a nomination is ignored. `TE` keeps `trailers`; `Trailer` stays, since trailers are
 /// carried on.
 pub fn strip_hop_by_hop(headers: &mut HeaderMap, upgrade: bool) {
+    // What nominates others is itself one of them.
+    if !headers.keys().any(|name| is_hop_by_hop(name.as_str())) {
+        return;
+    }
     let trailers = tokens(headers, &TE).any(|token| token.eq_ignore_ascii_case("trailers"));
     let mut doomed: Doomed = headers.keys().filter(|name| is_hop_by_hop(name.as_str())).cloned().collect();
     doomed.extend(nominations(headers).filter_map(nominated));
@@ -50,6 +54,10 @@ pub fn strip_trailers(trailers: &mut HeaderMap) {
 
 /// The header that a token of `Connection` nominates for removal, if it may.
 fn nominated(token: &str) -> Option<HeaderName> {
+    // The most frequent token; it goes anyway.
+    if token.eq_ignore_ascii_case("keep-alive") {
+        return None;
+    }
     let name = HeaderName::from_bytes(token.as_bytes()).ok()?;
     (!is_protected(&name)).then_some(name)
 }

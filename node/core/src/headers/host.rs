@@ -1,5 +1,6 @@
 //! Which host a request asks for.
 
+use std::borrow::Cow;
 use std::net::Ipv6Addr;
 
 use http::header::HOST;
@@ -38,8 +39,10 @@ impl Host {
         {
             return None;
         }
-        let name = normal(host)?;
-        let name = (name != authority.host()).then_some(name);
+        let name = match normal(host)? {
+            Cow::Borrowed(name) => (name != authority.host()).then(|| name.to_owned()),
+            Cow::Owned(name) => Some(name),
+        };
         Some(Self { authority, name })
     }
 }
@@ -103,15 +106,16 @@ fn split_port(authority: &str) -> Option<(&str, &str)> {
 }
 
 /// The host as tenants are known by; `None` if it is neither a name nor an address.
-fn normal(host: &str) -> Option<String> {
+fn normal(host: &str) -> Option<Cow<'_, str>> {
     if let Some(literal) = host.strip_prefix('[') {
         let address: Ipv6Addr = literal.strip_suffix(']')?.parse().ok()?;
-        return Some(format!("[{address}]"));
+        return Some(Cow::Owned(format!("[{address}]")));
     }
     let name = host.strip_suffix('.').unwrap_or(host);
     let is_name = (1..=HOST_BYTES_MAX).contains(&name.len())
         && name.split('.').all(|label| !label.is_empty() && label.bytes().all(is_label_byte));
-    is_name.then(|| name.to_ascii_lowercase())
+    let is_lower = !name.bytes().any(|byte| byte.is_ascii_uppercase());
+    is_name.then(|| if is_lower { Cow::Borrowed(name) } else { Cow::Owned(name.to_ascii_lowercase()) })
 }
 
 fn is_label_byte(byte: u8) -> bool {

@@ -2,12 +2,12 @@
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 
 /// Who is to act next while a request's body is sent, as its connection and its timeout see it.
 #[derive(Debug)]
@@ -47,14 +47,15 @@ impl Progress {
     }
 }
 
-/// The output of `answer`, or `None` if the backend let `limit` pass since it was its turn.
+/// The output of `answer`, or `None` if the backend let `limit` pass since it was its turn. Sets `alarm`.
 pub(super) async fn within<F: Future>(
     limit: Duration,
     progress: Option<Rc<Progress>>,
+    mut alarm: Pin<&mut Sleep>,
     answer: F,
 ) -> Option<F::Output> {
     let mut answer = pin!(answer);
-    let mut alarm = pin!(tokio::time::sleep(limit));
+    alarm.as_mut().reset(Instant::now() + limit);
     poll_fn(|cx| {
         if let Poll::Ready(output) = answer.as_mut().poll(cx) {
             return Poll::Ready(Some(output));
