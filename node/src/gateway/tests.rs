@@ -51,7 +51,7 @@ impl Site {
             name,
         };
         let (backends, tunnels) = (Connections::new(&world), Rc::default());
-        let gateway = Gateway::new(Arc::new(shared), world.clone(), backends, tunnels, settings, in_flight);
+        let gateway = Gateway::new(Arc::new(shared), world.clone(), (backends, tunnels), settings, in_flight);
         let gateway = Rc::new(gateway);
         let listener = world.net.listen(LOOPBACK, false).unwrap();
         let address = listener.local_address().unwrap();
