@@ -73,8 +73,7 @@ impl Gateway {
     pub fn new(
         shared: Arc<Shared>,
         world: World,
-        backends: Connections,
-        tunnels: Rc<Tunnels>,
+        (backends, tunnels): (Connections, Rc<Tunnels>),
         settings: GatewaySettings,
         in_flight: InFlight,
     ) -> Self {

@@ -122,10 +122,11 @@ pub(crate) fn policy(tenants: &[String]) -> Policy {
 /// A tenant at `<id>.example` that may be served in these countries, with a pool in each of `pools`.
 pub(crate) fn tenant(id: &str, countries: &[&str], pools: &[(&str, SocketAddr)]) -> String {
     let countries: Vec<_> = countries.iter().map(|country| format!("\"country:{country}\"")).collect();
-    let pools: String = pools
+    let pools: Vec<_> = pools
         .iter()
         .map(|(region, address)| format!("[pools.{region}]\nbackends = [\"{address}\"]\n"))
         .collect();
+    let pools = pools.concat();
     format!(
         "version = 5\nid = \"{id}\"\n[[match]]\nhost = \"{id}.example\"\n[residency]\nallow = [{}]\n{pools}",
         countries.join(", ")

@@ -6,6 +6,6 @@ mod stream;
 mod transport;
 
 pub use endpoint::{EndpointError, bind};
-pub use peering::{CONNECT_DEADLINE, Dial, Ending, PeeringError, accept, admit, dial, until_closed};
+pub use peering::{CONNECT_DEADLINE, Dial, PeeringError, accept, admit, dial, until_closed};
 pub use stream::{FrameReader, FrameWriter, ReadError, Reset, kind};
 pub use transport::{TransportSettings, close_text, transport};

@@ -60,7 +60,7 @@ fn a_broken_tenant_keeps_its_last_good_document_and_disturbs_nobody() {
     let loaded = reloaded.loaded.unwrap();
     let ids: Vec<_> = loaded.policy.tenants.iter().map(|tenant| tenant.id.as_str()).collect();
     assert_eq!(ids, ["acme", "beta"]);
-    assert_eq!(reloaded.kept.iter().map(|id| id.as_str()).collect::<Vec<_>>(), ["acme"]);
+    assert_eq!(reloaded.kept.iter().map(ToString::to_string).collect::<Vec<_>>(), ["acme"]);
     assert!(!reloaded.diagnostics.is_empty());
 }
 

@@ -1,6 +1,7 @@
 //! Nodes with real ingress, tunnels and backends, as a client sees them.
 
 use std::cell::Cell;
+use std::fmt::Write;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -27,11 +28,11 @@ struct Site {
 }
 
 impl Site {
-    async fn new(snapshot: Snapshot) -> Self {
-        Self::with_limit(snapshot, 100).await
+    fn new(snapshot: Snapshot) -> Self {
+        Self::with_limit(snapshot, 100)
     }
 
-    async fn with_limit(snapshot: Snapshot, requests_in_flight_max: u32) -> Self {
+    fn with_limit(snapshot: Snapshot, requests_in_flight_max: u32) -> Self {
         let world = World::system();
         let name = snapshot.here.node.clone();
         let (shared, refusals) = Shared::new(snapshot, 1);
@@ -50,7 +51,7 @@ impl Site {
             name,
         };
         let (backends, tunnels) = (Connections::new(&world), Rc::default());
-        let gateway = Gateway::new(Arc::new(shared), world.clone(), backends, tunnels, settings, in_flight);
+        let gateway = Gateway::new(Arc::new(shared), world.clone(), (backends, tunnels), settings, in_flight);
         let gateway = Rc::new(gateway);
         let listener = world.net.listen(LOOPBACK, false).unwrap();
         let address = listener.local_address().unwrap();
@@ -89,8 +90,8 @@ impl Fleet {
     async fn new(at_edge: Policy, at_node: Policy) -> Self {
         let pair = pair().await;
         let peer = target(0, "node-1", "eu", pair.node.endpoint.local_addr().unwrap());
-        let edge = Site::new(snapshot(at_edge, ("edge-1", "us"), std::slice::from_ref(&peer))).await;
-        let mut node = Site::new(snapshot(at_node, ("node-1", "eu"), &[])).await;
+        let edge = Site::new(snapshot(at_edge, ("edge-1", "us"), std::slice::from_ref(&peer)));
+        let mut node = Site::new(snapshot(at_node, ("node-1", "eu"), &[]));
         keep(&edge, &[peer], &pair);
         let serving = serve_connection(pair.node.connection.clone(), Rc::clone(&node.gateway));
         node.tasks.push(task::spawn("serving", serving));
@@ -146,10 +147,10 @@ async fn echo(request: Request<Incoming>) -> Response<AnyBody> {
     let (parts, body) = request.into_parts();
     let mut said = format!("{} {}\n", parts.method, parts.uri);
     for (name, value) in &parts.headers {
-        said += &format!("{name}: {}\n", value.to_str().unwrap());
+        writeln!(said, "{name}: {}", value.to_str().unwrap()).unwrap();
     }
     let body = body.collect().await.unwrap().to_bytes();
-    said += &format!("\n{}", String::from_utf8_lossy(&body));
+    write!(said, "\n{}", String::from_utf8_lossy(&body)).unwrap();
     Response::new(full(said))
 }
 
@@ -162,8 +163,7 @@ fn nowhere() -> SocketAddr {
 fn a_local_request_reaches_its_backend_as_a_proxy_passes_it_on() {
     run(async {
         let backend = Backend::on_loopback(echo).await;
-        let site =
-            Site::new(snapshot(acme(&["DE"], &[("eu", backend.address)]), ("node-1", "eu"), &[])).await;
+        let site = Site::new(snapshot(acme(&["DE"], &[("eu", backend.address)]), ("node-1", "eu"), &[]));
         let more = "connection: x-private\r\nx-private: 1\r\nkeep-alive: 5\r\nte: trailers\r\nupgrade: h2c\r\n\
                     x-forwarded-for: 198.51.100.9\r\nx-request-id: id-1\r\nx-kept: yes\r\n";
         let answer = site.get("/public//x?q=%41", more).await;
@@ -192,8 +192,7 @@ fn a_local_request_reaches_its_backend_as_a_proxy_passes_it_on() {
 fn the_authority_of_the_target_is_the_host() {
     run(async {
         let backend = Backend::on_loopback(echo).await;
-        let site =
-            Site::new(snapshot(acme(&["DE"], &[("eu", backend.address)]), ("node-1", "eu"), &[])).await;
+        let site = Site::new(snapshot(acme(&["DE"], &[("eu", backend.address)]), ("node-1", "eu"), &[]));
         let answer = site.get("http://acme.example:8080/x", "").await;
         assert!(body(&answer).contains("GET /x\n"), "{answer}");
         assert!(body(&answer).contains("host: acme.example:8080\n"), "{answer}");
@@ -209,9 +208,9 @@ fn the_region_is_said_only_where_the_tenant_exposes_it_and_never_a_backends_word
         .await;
         let document = tenant("acme", &["DE"], &[("eu", backend.address)]);
         let secret = document.replace("[[match]]", "expose_region = false\n[[match]]");
-        let hidden = Site::new(snapshot(policy(&[secret]), ("node-1", "eu"), &[])).await;
+        let hidden = Site::new(snapshot(policy(&[secret]), ("node-1", "eu"), &[]));
         assert!(values(&hidden.get("/", "").await, "x-graticule-region").is_empty());
-        let shown = Site::new(snapshot(policy(&[document]), ("node-1", "eu"), &[])).await;
+        let shown = Site::new(snapshot(policy(&[document]), ("node-1", "eu"), &[]));
         assert_eq!(values(&shown.get("/", "").await, "x-graticule-region"), ["eu"]);
     });
 }
@@ -224,8 +223,7 @@ fn hop_by_hop_headers_of_a_backend_go_no_further() {
             answer.header("keep-alive", "timeout=5").header("x-kept", "yes").body(full("ok")).unwrap()
         })
         .await;
-        let site =
-            Site::new(snapshot(acme(&["DE"], &[("eu", backend.address)]), ("node-1", "eu"), &[])).await;
+        let site = Site::new(snapshot(acme(&["DE"], &[("eu", backend.address)]), ("node-1", "eu"), &[]));
         let answer = site.get("/", "").await;
         assert_eq!(values(&answer, "x-kept"), ["yes"]);
         assert!(values(&answer, "x-private").is_empty() && values(&answer, "keep-alive").is_empty());
@@ -235,7 +233,7 @@ fn hop_by_hop_headers_of_a_backend_go_no_further() {
 #[test]
 fn what_breaks_the_rules_is_refused_with_its_reason() {
     run(async {
-        let site = Site::new(snapshot(acme(&["DE"], &[("eu", nowhere())]), ("node-1", "eu"), &[])).await;
+        let site = Site::new(snapshot(acme(&["DE"], &[("eu", nowhere())]), ("node-1", "eu"), &[]));
         assert_refused(&site.ask("CONNECT", "acme.example:443", "").await, Reason::NotSupported);
         for path in ["/a/../b", "/%2e%2e/b", "/a%", "/a%00", "/a%5cb"] {
             assert_refused(&site.get(path, "").await, Reason::BadRequest);
@@ -253,7 +251,7 @@ fn what_breaks_the_rules_is_refused_with_its_reason() {
 #[test]
 fn a_refusal_carries_the_requests_id() {
     run(async {
-        let site = Site::new(snapshot(acme(&["US"], &[("us", nowhere())]), ("node-1", "eu"), &[])).await;
+        let site = Site::new(snapshot(acme(&["US"], &[("us", nowhere())]), ("node-1", "eu"), &[]));
         let answer = site.get("/", "x-request-id: id-7\r\n").await;
         assert_refused(&answer, Reason::NoCompliantRegion);
         assert_eq!(values(&answer, "x-request-id"), ["id-7"]);
@@ -266,7 +264,7 @@ fn where_a_tenant_may_not_be_received_nothing_is_read() {
     run(async {
         let document = tenant("acme", &["US"], &[("us", nowhere())]);
         let document = document.replace("[residency]\n", "[residency]\nreceive = \"allowed\"\n");
-        let site = Site::new(snapshot(policy(&[document]), ("node-1", "eu"), &[])).await;
+        let site = Site::new(snapshot(policy(&[document]), ("node-1", "eu"), &[]));
         // The body never comes.
         let answer = site.ask("POST", "/", "content-length: 10\r\nexpect: 100-continue\r\n").await;
         assert_refused(&answer, Reason::ReceiveNotAllowed);
@@ -278,8 +276,7 @@ fn where_a_tenant_may_not_be_received_nothing_is_read() {
 fn an_expecting_client_is_told_to_go_on_and_the_backend_is_not_asked() {
     run(async {
         let backend = Backend::on_loopback(echo).await;
-        let site =
-            Site::new(snapshot(acme(&["DE"], &[("eu", backend.address)]), ("node-1", "eu"), &[])).await;
+        let site = Site::new(snapshot(acme(&["DE"], &[("eu", backend.address)]), ("node-1", "eu"), &[]));
         let answer = site.ask("POST", "/", "content-length: 4\r\nexpect: 100-continue\r\n\r\nbody").await;
         let answer = answer.strip_prefix("HTTP/1.1 100 Continue\r\n\r\n").expect("it is told to go on");
         assert!(body(answer).ends_with("\n\nbody"), "{answer}");
@@ -301,7 +298,7 @@ fn a_node_at_its_limit_refuses() {
         })
         .await;
         let policy = acme(&["DE"], &[("eu", backend.address)]);
-        let site = Site::with_limit(snapshot(policy, ("node-1", "eu"), &[]), 1).await;
+        let site = Site::with_limit(snapshot(policy, ("node-1", "eu"), &[]), 1);
         let refused = async {
             eventually("the first is there", || backend.seen.requests.get() == 1).await;
             assert_refused(&site.get("/", "").await, Reason::Overloaded);
@@ -317,8 +314,7 @@ fn a_node_at_its_limit_refuses() {
 fn a_client_that_goes_away_is_noticed_at_the_backend_and_counted_no_longer() {
     run(async {
         let backend = Backend::on_loopback(|_| std::future::pending()).await;
-        let site =
-            Site::new(snapshot(acme(&["DE"], &[("eu", backend.address)]), ("node-1", "eu"), &[])).await;
+        let site = Site::new(snapshot(acme(&["DE"], &[("eu", backend.address)]), ("node-1", "eu"), &[]));
         tokio::select! {
             _ = site.get("/", "") => panic!("there is no answer"),
             () = eventually("it is there", || backend.seen.open.get() == 1) => {}
@@ -415,7 +411,7 @@ fn attempts_are_bounded() {
         let pair = pair().await;
         let base = pair.node.endpoint.local_addr().unwrap();
         let peers: Vec<_> = (0..20).map(|id| target(id, &format!("node-{id}"), "eu", base)).collect();
-        let edge = Site::new(snapshot(policy, ("edge-1", "us"), &peers)).await;
+        let edge = Site::new(snapshot(policy, ("edge-1", "us"), &peers));
         keep(&edge, &peers, &pair);
         let streams = Rc::new(Cell::new(0));
         let (seen, connection) = (Rc::clone(&streams), pair.node.connection.clone());
@@ -438,7 +434,7 @@ fn rules_for_a_path_hold_however_it_is_spelt() {
         // Everything may be served here, but what is below /sg only in Singapore.
         let document = tenant("acme", &["DE", "SG"], &[("eu", backend.address)])
             + "[[route]]\npath_prefix = \"/sg\"\nresidency = { allow = [\"country:SG\"] }\n";
-        let site = Site::new(snapshot(policy(&[document.clone()]), ("node-1", "eu"), &[])).await;
+        let site = Site::new(snapshot(policy(std::slice::from_ref(&document)), ("node-1", "eu"), &[]));
         assert_eq!(status(&site.get("/public/x", "").await), 200);
         for path in ["/sg/x", "/%73g/x", "//sg/x", "/sg%2fx", "/sg;v=1/x", "/;/s%67"] {
             assert_refused(&site.get(path, "").await, Reason::NoCompliantRegion);

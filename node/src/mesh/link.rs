@@ -1,6 +1,7 @@
 //! One kept control tunnel: dialled, probed, and dialled again.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::BytesMut;
 use graticule_node_core::framing::{Probe, ProbeReplyDecoder, StreamKind};
@@ -15,7 +16,15 @@ use crate::body::BodyError;
 use crate::identity::Expect;
 use crate::shared::PeerTarget;
 use crate::task;
-use crate::tunnel::{self, Dial, Ending, PeeringError};
+use crate::tunnel::{self, Dial, PeeringError};
+
+/// How a tunnel that stood has ended.
+pub(super) struct Ending {
+    /// Why: the peer's words, this node's or the network's.
+    pub(super) reason: String,
+    /// For how long it stood.
+    pub(super) stood: Duration,
+}
 
 impl Mesh {
     /// Keeps a control tunnel to `target` and probes it; ends with its task.
@@ -24,17 +33,14 @@ impl Mesh {
         let mut chance = self.world.chance.generator();
         let mut said = None;
         loop {
-            let (begun, mut known) = (self.world.clock.now(), self.links.newest());
-            let ending = Rc::clone(&self).meet(&target).await;
-            if ending.is_ok() {
-                backoff.ended(self.world.clock.now().since(begun));
-                known = self.links.newest();
-            }
-            let reason = match ending {
-                Ok(ending) => {
-                    tracing::warn!(node = %target.node, reason = ending.reason, "tunnel down");
+            let mut known = self.links.newest();
+            let reason = match Rc::clone(&self).meet(&target).await {
+                Ok(Ending { reason, stood }) => {
+                    backoff.ended(stood);
+                    known = self.links.newest();
+                    tracing::warn!(node = %target.node, reason, "tunnel down");
                     said = None;
-                    ending.reason
+                    reason
                 }
                 Err(error) => {
                     let error = error.to_string();
@@ -60,13 +66,14 @@ impl Mesh {
         let dial = Dial { address: target.base, expect, expected_rtt: target.expected_rtt };
         let admit = |peer: &_| self.admit(peer);
         let (connection, peer) = tunnel::dial(&self.endpoint, &self.identity, dial, admit).await?;
+        let begun = self.world.clock.now();
         tracing::info!(node = %target.node, address = %target.base, "tunnel up");
         self.tracking.connected(target.id);
         let probing = task::spawn("prober", Rc::clone(&self).probe(target.id, connection.clone()));
         let serving = Rc::clone(&self).serve_link(connection.clone(), peer.clone(), true);
-        let (ending, ()) = tokio::join!(tunnel::until_closed(&connection, &peer, admit), serving);
+        let (reason, ()) = tokio::join!(tunnel::until_closed(&connection, &peer, admit), serving);
         drop(probing);
-        Ok(ending)
+        Ok(Ending { reason, stood: self.world.clock.now().since(begun) })
     }
 
     /// Probes a peer until the connection ends or the task is dropped.

@@ -9,10 +9,11 @@ use graticule_node_core::mesh::Backoff;
 use rand::RngCore;
 use tokio::time::timeout;
 
+use super::link::Ending;
 use super::{Mesh, Seed};
 use crate::identity::Expect;
 use crate::task;
-use crate::tunnel::{self, Dial, Ending, PeeringError};
+use crate::tunnel::{self, Dial, PeeringError};
 
 impl Mesh {
     /// Keeps a tunnel to every seed.
@@ -32,13 +33,16 @@ impl Mesh {
         let mut chance = self.world.chance.generator();
         let mut said = None;
         loop {
-            let begun = self.world.clock.now();
             match self.meet_seed(&seed).await {
-                Ok(None) => {}
-                Ok(Some(ending)) => {
-                    backoff.ended(self.world.clock.now().since(begun));
+                Ok(None) => backoff.ended(Duration::ZERO),
+                Ok(Some(Ending { reason, stood })) => {
+                    backoff.ended(stood);
                     said = None;
-                    tracing::info!(seed = seed.host_and_port, reason = ending.reason, "lost a seed");
+                    tracing::info!(
+                        seed = seed.host_and_port,
+                        reason,
+                        "the tunnel to a seed ended; dialling it again"
+                    );
                 }
                 Err(error) if said.as_ref() != Some(&error) => {
                     tracing::warn!(seed = seed.host_and_port, %error, "cannot reach a seed; trying again");
@@ -50,7 +54,7 @@ impl Mesh {
         }
     }
 
-    /// Dials a seed and keeps it until it is lost. Not if it is this node, as in a list that all nodes share.
+    /// Dials a seed and keeps it until it is lost; `None` if it is this node, as in a list that all nodes share.
     async fn meet_seed(self: &Rc<Self>, seed: &Seed) -> Result<Option<Ending>, PeeringError> {
         let resolving = self.world.names.resolve(&seed.host_and_port);
         let resolved =
@@ -66,10 +70,11 @@ impl Mesh {
         let dial = Dial { address, expect: Expect::ANY, expected_rtt: SEED_RTT };
         let admit = |peer: &_| self.admit(peer);
         let (connection, peer) = tunnel::dial(&self.endpoint, &self.identity, dial, admit).await?;
+        let begun = self.world.clock.now();
         self.links.learn_address(seed.alias, &peer.node);
         let serving = Rc::clone(self).serve_link(connection.clone(), peer.clone(), true);
-        let (ending, ()) = tokio::join!(tunnel::until_closed(&connection, &peer, admit), serving);
-        Ok(Some(ending))
+        let (reason, ()) = tokio::join!(tunnel::until_closed(&connection, &peer, admit), serving);
+        Ok(Some(Ending { reason, stood: self.world.clock.now().since(begun) }))
     }
 
     fn is_own(&self, address: SocketAddr) -> bool {

@@ -68,8 +68,13 @@ fn start(setup: WorkerSetup) -> Result<(Vec<Task>, SocketAddr), StartError> {
         .in_flight
         .worker(index)
         .ok_or_else(|| StartError::Thread(format!("no gauge of worker {index}")))?;
-    let gateway =
-        Gateway::new(Arc::clone(&shared), world.clone(), backends, Rc::clone(&tunnels), settings, in_flight);
+    let gateway = Gateway::new(
+        Arc::clone(&shared),
+        world.clone(),
+        (backends, Rc::clone(&tunnels)),
+        settings,
+        in_flight,
+    );
     let gateway = Rc::new(gateway);
     let dialler = Rc::new(Dialler { world, shared, identity, endpoint: endpoint.clone(), index });
     let accepting = {
@@ -134,10 +139,10 @@ impl Dialler {
                 Ok((connection, peer)) => {
                     let begun = self.world.clock.now();
                     tunnel.set_connection(Some(connection.clone()));
-                    let ending = tunnel::until_closed(&connection, &peer, admit).await;
+                    let reason = tunnel::until_closed(&connection, &peer, admit).await;
                     tunnel.set_connection(None);
                     backoff.ended(self.world.clock.now().since(begun));
-                    let (node, reason) = (&tunnel.target.node, ending.reason);
+                    let node = &tunnel.target.node;
                     tracing::debug!(%node, worker = self.index, reason, "a worker's tunnel ended");
                 }
                 Err(error) => {

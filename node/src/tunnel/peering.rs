@@ -117,30 +117,20 @@ pub fn admit(fleet: &Fleet, own: &NodeName, peer: &PeerIdentity, now: SystemTime
     }
 }
 
-/// How a tunnel ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ending {
-    /// Why: the peer's words, this node's or the network's.
-    pub reason: String,
-    /// Whether it had stood for a moment before: a peer may close one as soon as it has looked at a certificate.
-    pub stood: bool,
-}
-
-/// Waits for the end of a tunnel, and ends it as soon as the peer is no longer admitted.
+/// Waits for the end of a tunnel, and ends it when the peer is no longer admitted; why it ended, in the words of the peer,
+/// of this node or of the network.
 pub async fn until_closed(
     connection: &Connection,
     peer: &PeerIdentity,
     admit: impl Fn(&PeerIdentity) -> Result<(), Refusal>,
-) -> Ending {
-    let mut stood = false;
+) -> String {
     loop {
         if let Ok(error) = timeout(STANDING_CHECK_INTERVAL, connection.closed()).await {
-            return Ending { reason: close_text(&error), stood };
+            return close_text(&error);
         }
-        stood = true;
         if let Err(refusal) = admit(peer) {
             refusal.close(connection);
-            return Ending { reason: refusal.text().to_owned(), stood };
+            return refusal.text().to_owned();
         }
     }
 }
@@ -165,8 +155,8 @@ pub async fn accept<F: Future<Output = ()> + 'static>(
             match handshake(incoming, &*admit).await {
                 Ok((connection, peer)) => {
                     let serving = serve(connection.clone(), peer.clone());
-                    let (ending, ()) = tokio::join!(until_closed(&connection, &peer, &*admit), serving);
-                    tracing::debug!(node = %peer.node, %from, reason = ending.reason, "an accepted tunnel ended");
+                    let (reason, ()) = tokio::join!(until_closed(&connection, &peer, &*admit), serving);
+                    tracing::debug!(node = %peer.node, %from, reason, "an accepted tunnel ended");
                 }
                 Err(error) => tracing::warn!(%from, reason = %error, "refused a peer"),
             }

@@ -35,11 +35,11 @@ fn a_link_is_there_until_its_guard_is_dropped() {
 fn the_newest_link_that_was_dialled_here_is_preferred() {
     run(async {
         let (links, pair, peer) = (Links::default(), pair().await, peer("node-1", "eu"));
-        let _old = enter(&links, &pair, &peer, true);
+        let old = enter(&links, &pair, &peer, true);
         let newer = enter(&links, &pair, &peer, true);
         let accepted = enter(&links, &pair, &peer, false);
         assert!(Rc::ptr_eq(&links.to(&peer.node).unwrap(), newer.link()));
-        drop((_old, newer));
+        drop((old, newer));
         assert!(Rc::ptr_eq(&links.to(&peer.node).unwrap(), accepted.link()));
     });
 }

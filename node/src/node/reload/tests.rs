@@ -8,7 +8,7 @@ fn the_end_of_a_certificate_is_told_from_thirty_days_before_and_once_a_day() {
     let mut expiry = Expiry::default();
     let mut told = Vec::new();
     for hour in 0..24 * 40 {
-        let now = end - DAY * 35 + Duration::from_secs(3_600) * hour;
+        let now = end - DAY * 35 + Duration::from_hours(1) * hour;
         if expiry.due(end.duration_since(now).unwrap_or_default(), now).is_some() {
             told.push(hour);
         }

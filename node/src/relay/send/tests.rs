@@ -124,6 +124,7 @@ fn nothing() -> Upload {
     Upload::new(RequestBody::default(), true)
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "a frame among those that may fail")]
 fn chunk(bytes: usize) -> Result<Frame<Bytes>, io::Error> {
     Ok(Frame::data(Bytes::from(vec![b'u'; bytes])))
 }

@@ -5,6 +5,7 @@ use http_body_util::BodyExt;
 use super::*;
 use crate::testing::{collect, fields, frames, run};
 
+#[expect(clippy::unnecessary_wraps, reason = "a frame among those that may fail")]
 fn data(bytes: usize) -> Result<Frame<Bytes>, io::Error> {
     Ok(Frame::data(Bytes::from(vec![b'x'; bytes])))
 }
