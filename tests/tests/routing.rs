@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use graticule_node_api::Why;
 use graticule_tests::{
-    AP_SOUTHEAST, Ask, Connection, EU_CENTRAL, EU_WEST, Fleet, Plan, UK, US_EAST, Withheld, ask, story,
+    AP_SOUTHEAST, Ask, Connection, EU_CENTRAL, EU_WEST, Fleet, Plan, UK, US_EAST, Withheld, ask, eventually,
+    story,
 };
 use http::Method;
 use tokio::time::timeout;
@@ -74,12 +75,16 @@ fn what_is_on_the_way_is_said_in_both_directions_and_what_is_of_one_hop_stays_th
             .header("connection", "x-of-one-hop")
             .header("x-of-one-hop", "1")
             .named("way");
-        let answer = ask(fleet.edge("us-east"), &asked).await;
-        assert_eq!((answer.status.as_u16(), answer.region()), (200, Some("eu-west")));
+        let answer = eventually("the nearest region answers", Duration::from_secs(10), async || {
+            let answer = ask(fleet.edge("us-east"), &asked).await;
+            if answer.region() == Some("eu-west") { Ok(answer) } else { Err(answer) }
+        })
+        .await;
+        assert_eq!(answer.status, 200);
         let proxies = answer.header("proxy-status").unwrap();
         assert!(proxies.contains("us-east-1"), "{proxies}");
 
-        let (_, received) = fleet.seen("way").remove(0);
+        let (_, received) = fleet.seen("way").pop().unwrap();
         let received = |name: &str| {
             let values = received.headers.get_all(name).iter().map(|value| value.to_str().unwrap());
             values.collect::<Vec<_>>().join(", ")
@@ -366,11 +371,25 @@ async fn check(fleet: &Fleet, state: &str, cases: &[Case]) {
     let mut wrong = Vec::new();
     for case in cases {
         let Case { tenant, edge, client, path, .. } = case;
-        for fault in faults(fleet, case).await {
+        for fault in settled_faults(fleet, case).await {
             wrong.push(format!("{} {path} from {client} at {edge}: {fault}", tenant.id));
         }
     }
     assert!(wrong.is_empty(), "with {state}:\n{}", wrong.join("\n"));
+}
+
+/// What is wrong with one case. On a machine that is too busy to answer in time nodes are suspected, rightly: the table
+/// is not about that, so such a case is asked again.
+async fn settled_faults(fleet: &Fleet, case: &Case) -> Vec<String> {
+    let mut found = faults(fleet, case).await;
+    for _ in 0..SUSPICIONS_MAX {
+        if !found.iter().any(|fault| fault.contains("suspect")) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        found = faults(fleet, case).await;
+    }
+    found
 }
 
 /// What is wrong with one case.
@@ -427,6 +446,8 @@ async fn reasons(fleet: &Fleet, case: &Case) -> String {
     let verdicts = candidates.map(|at| format!("{} {} {:.1} ms", at.region, at.verdict, at.cost_ms));
     format!("client {}, {}", why.client_country, verdicts.collect::<Vec<_>>().join(", "))
 }
+
+const SUSPICIONS_MAX: usize = 10;
 
 fn next_id() -> String {
     thread_local!(static NEXT: Cell<u32> = const { Cell::new(0) });
