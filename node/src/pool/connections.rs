@@ -21,7 +21,6 @@ use crate::task::{self, Task};
 use crate::world::{Net, World};
 
 mod backends;
-mod bell;
 mod connection;
 mod exchange;
 mod patience;

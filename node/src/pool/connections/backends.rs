@@ -56,15 +56,12 @@ impl Backends {
         let in_flight = InFlight::new(Rc::clone(self), backend);
         let mut noticed = false;
         loop {
-            let Idle { mut connection, since } = self.pop(&in_flight.backend)?;
+            let Idle { connection, since } = self.pop(&in_flight.backend)?;
             // A connection that has rested may have been closed without anybody having looked: let the runtime look
             // at its sockets once. Under load connections are younger than a tick, and this costs nothing.
-            if since != self.ticks.get() {
-                if !noticed {
-                    tokio::task::yield_now().await;
-                    noticed = true;
-                }
-                connection.driver().settle();
+            if since != self.ticks.get() && !noticed {
+                tokio::task::yield_now().await;
+                noticed = true;
             }
             if connection.is_ready() {
                 return Some((in_flight, connection));
@@ -84,10 +81,8 @@ impl Backends {
     pub(super) fn tick(&self) {
         let now = self.ticks.get().wrapping_add(1);
         self.ticks.set(now);
-        let keep = |idle: &mut Idle| {
-            idle.connection.driver().settle();
-            now.wrapping_sub(idle.since) < IDLE_TICKS_MAX && idle.connection.is_ready()
-        };
+        let keep =
+            |idle: &mut Idle| now.wrapping_sub(idle.since) < IDLE_TICKS_MAX && idle.connection.is_ready();
         self.by_address.borrow_mut().retain(|_, backend| {
             let mut idle = backend.idle.borrow_mut();
             let before = idle.len();

@@ -2,12 +2,12 @@
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
 /// Who is to act next while a request's body is sent, as its connection and its timeout see it.
 #[derive(Debug)]
@@ -47,15 +47,14 @@ impl Progress {
     }
 }
 
-/// The output of `answer`, or `None` if the backend let `limit` pass since it was its turn. Sets `alarm`.
+/// The output of `answer`, or `None` if the backend let `limit` pass since it was its turn.
 pub(super) async fn within<F: Future>(
     limit: Duration,
     progress: Option<Rc<Progress>>,
-    mut alarm: Pin<&mut Sleep>,
     answer: F,
 ) -> Option<F::Output> {
     let mut answer = pin!(answer);
-    alarm.as_mut().reset(Instant::now() + limit);
+    let mut alarm = pin!(tokio::time::sleep(limit));
     poll_fn(|cx| {
         if let Poll::Ready(output) = answer.as_mut().poll(cx) {
             return Poll::Ready(Some(output));

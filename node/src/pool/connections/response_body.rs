@@ -40,11 +40,7 @@ impl Body for PooledBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let Self { incoming, exchange } = &mut *self;
-        let frame = match exchange {
-            Some(exchange) => ready!(exchange.poll_body(incoming, cx)),
-            None => ready!(Pin::new(incoming).poll_frame(cx)),
-        };
+        let frame = ready!(Pin::new(&mut self.incoming).poll_frame(cx));
         match &frame {
             // Who reads this need not ask again after the last of a known length, nor after trailers.
             Some(Ok(frame)) if !frame.is_trailers() && !self.incoming.is_end_stream() => {}
