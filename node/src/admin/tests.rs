@@ -1,3 +1,5 @@
+//! What the admin API answers, asked over its socket and through another node.
+
 use graticule_gossip_core::{Announcement, Generation, Member, MeshAddress};
 use graticule_node_api as api;
 use graticule_node_core::mesh::PeerId;

@@ -1,3 +1,5 @@
+//! What a request's body is after some of it was put back.
+
 use super::*;
 use crate::testing::{collect, fields, frames, run};
 

@@ -1,3 +1,5 @@
+//! What commands print, and which settings of the environment count.
+
 use graticule_node_api::{Candidate, Why};
 
 use super::*;

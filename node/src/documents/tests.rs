@@ -1,3 +1,5 @@
+//! What is read, what is kept when it breaks, and what counts as a change.
+
 use super::*;
 use crate::identity::testing::Machine;
 use crate::testing::{FLEET, tenant};

@@ -1,3 +1,5 @@
+//! What clients may do, and what cuts them off.
+
 use std::cell::Cell;
 
 use bytes::Bytes;

@@ -1,3 +1,5 @@
+//! Who is told what, and when.
+
 use super::*;
 use crate::testing::{policy, run, snapshot, target};
 

@@ -49,7 +49,7 @@ pub struct Standing {
 
 /// Follows costs and loads, and moves preferences by the rules of stickiness:
 ///
-/// - as long as one of two regions is not measured, and for the first 3 s when both are, the cheaper one is preferred at
+/// - as long as one of two regions is not measured, and for the first 10 s when both are, the cheaper one is preferred at
 ///   once, ties by name;
 /// - after that, requests move to a region that has been 10 ms and 15 % cheaper for 3 s, and from a region at its hard
 ///   limit of load to one below its soft limit without that wait;

@@ -1,3 +1,5 @@
+//! Who may have a link, which one is preferred, and what is forgotten.
+
 use graticule_gossip_core::{Announcement, Generation, Member, MeshAddress};
 
 use super::*;

@@ -1,3 +1,5 @@
+//! What becomes of probes, silence and refusals over time.
+
 use std::time::Duration;
 
 use graticule_node_core::mesh::{Condition, Exceptions};

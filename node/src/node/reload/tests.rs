@@ -1,3 +1,5 @@
+//! When the end of a certificate is warned of.
+
 use std::time::UNIX_EPOCH;
 
 use super::*;

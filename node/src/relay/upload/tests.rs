@@ -1,3 +1,5 @@
+//! Whether a body can be taken back whole, by every course it can take.
+
 use std::io;
 
 use http_body_util::BodyExt;

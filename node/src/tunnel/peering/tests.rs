@@ -1,3 +1,5 @@
+//! Who is let in, and what both ends say when somebody is not.
+
 use std::cell::{Cell, RefCell};
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Frames over a real stream: whole, broken off and given up.
+
 use graticule_node_core::framing::{ResponseDecoder, ResponseFrame};
 use http::StatusCode;
 

@@ -142,5 +142,5 @@ const SHARE_ALL: u32 = 1_000_000;
 const MICROS_PER_PART: u128 = 10;
 const BETTER_FOR_MIN: Duration = Duration::from_secs(3);
 /// A first round trip is taken while nodes start and handshakes run: what it says of two near regions must not stick.
-/// The lowest of some thirty probes does not depend on that.
-const SETTLING: Duration = Duration::from_secs(3);
+/// After this, the lowest round trip is the lowest of its whole window.
+const SETTLING: Duration = Duration::from_secs(10);

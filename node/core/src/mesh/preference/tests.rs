@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 const TICK_MS: u64 = 100;
-const SETTLING_MS: u64 = 3_000;
+const SETTLING_MS: u64 = 10_000;
 
 fn region(position: usize) -> RegionIndex {
     RegionIndex::new(position).unwrap()
@@ -243,7 +243,7 @@ proptest! {
             for (before, after) in last.into_iter().flatten().zip(shares) {
                 prop_assert!((after - before).abs() <= 0.1 * wait as f64 / 1_000.0 + 1e-9);
             }
-            // The first three seconds may change their mind at once.
+            // The settling time may change their mind at once.
             last = Some(shares).filter(|_| now > SETTLING_MS + 900);
         }
     }
