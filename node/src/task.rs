@@ -1,8 +1,10 @@
 //! Tasks of a runtime's own thread: spawned here and nowhere else, so that none dies unseen.
 
-use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
+use pin_project_lite::pin_project;
 use tokio::task::JoinHandle;
 
 /// A spawned task; it ends when this is dropped.
@@ -26,17 +28,29 @@ pub fn spawn(name: &'static str, future: impl Future<Output = ()> + 'static) -> 
 }
 
 fn spawn_watched(name: &'static str, future: impl Future<Output = ()> + 'static) -> JoinHandle<()> {
-    tokio::task::spawn_local(async move {
-        let mut future = pin!(future);
-        poll_fn(|cx| {
-            // Only while it runs: a task that is dropped because another one panics is not to blame.
-            let guard = PanicReport(name);
-            let polled = future.as_mut().poll(cx);
-            std::mem::forget(guard);
-            polled
-        })
-        .await;
-    })
+    tokio::task::spawn_local(Watched { name, future })
+}
+
+pin_project! {
+    /// A future whose panic is reported under its name. Not an async block: that would hold the future twice.
+    struct Watched<F> {
+        name: &'static str,
+        #[pin]
+        future: F,
+    }
+}
+
+impl<F: Future<Output = ()>> Future for Watched<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.project();
+        // Only while it runs: a task that is dropped because another one panics is not to blame.
+        let guard = PanicReport(this.name);
+        let polled = this.future.poll(cx);
+        std::mem::forget(guard);
+        polled
+    }
 }
 
 /// Reports its task when it is dropped by unwinding.

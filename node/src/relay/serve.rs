@@ -40,9 +40,10 @@ pub trait Server: 'static {
 /// Serves every request of one tunnel until its connection ends.
 pub async fn serve_connection<S: Server>(connection: Connection, server: Rc<S>) {
     while let Ok((sender, receiver)) = connection.accept_bi().await {
-        let server = Rc::clone(&server);
+        // Boxed: the runtime moves what it is given several times, and this is a few thousand bytes.
+        let serving = Box::pin(serve(Rc::clone(&server), sender, receiver));
         task::spawn_detached("relayed request", async move {
-            if let Err(error) = serve(server, sender, receiver).await {
+            if let Err(error) = serving.await {
                 tracing::debug!(%error, "a relayed request was broken off");
             }
         });
