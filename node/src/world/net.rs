@@ -1,13 +1,15 @@
 //! The machine's sockets.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use async_trait::async_trait;
 use quinn::Runtime;
 use socket2::{Domain, Protocol, Socket, Type};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::{Listener, Net, Stream};
@@ -31,7 +33,7 @@ impl Net for SystemNet {
     async fn connect(&self, address: SocketAddr) -> io::Result<Stream> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        Ok(Box::new(stream))
+        Ok(Box::new(SystemStream(stream)))
     }
 
     fn bind_udp(&self, address: SocketAddr) -> io::Result<Arc<dyn quinn::AsyncUdpSocket>> {
@@ -52,7 +54,7 @@ impl Listener for SystemListener {
         self.0.poll_accept(cx).map_ok(|(stream, peer)| {
             // A connection that cannot be set up so still works, only slower.
             let _ = stream.set_nodelay(true);
-            (Box::new(stream) as Stream, peer)
+            (Box::new(SystemStream(stream)) as Stream, peer)
         })
     }
 
@@ -61,7 +63,66 @@ impl Listener for SystemListener {
     }
 }
 
+/// A kernel connection. Short pieces are sent as one: copying them costs less than a vectored call.
+#[derive(Debug)]
+struct SystemStream(TcpStream);
+
+impl AsyncRead for SystemStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for SystemStream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let stream = Pin::new(&mut self.0);
+        if let [only] = pieces {
+            return stream.poll_write(cx, only);
+        }
+        let mut joined = [0; JOINED_BYTES_MAX];
+        let mut length = 0;
+        for piece in pieces {
+            match joined.get_mut(length..length + piece.len()) {
+                Some(room) => room.copy_from_slice(piece),
+                None => return stream.poll_write_vectored(cx, pieces),
+            }
+            length += piece.len();
+        }
+        stream.poll_write(cx, &joined[..length])
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
+
 /// Connections the kernel holds until they are accepted.
 const ACCEPT_BACKLOG: i32 = 1_024;
 /// Asked for each UDP socket and direction.
 const UDP_BUFFER_BYTES: usize = 2 * 1024 * 1024;
+/// Up to here pieces are copied together before they are sent.
+const JOINED_BYTES_MAX: usize = 1024;
