@@ -1,13 +1,15 @@
 //! A request's way through this node: facts, decision, dispatch, answer.
 
 use std::cell::RefCell;
+use std::convert::Infallible;
+use std::future::Future;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use graticule_gossip_core::NodeName;
 use graticule_node_core::headers::ClientAddressRule;
-use graticule_node_core::shared::InFlight;
+use graticule_node_core::shared::{InFlight, InFlightGuard};
 use graticule_node_core::{Reason, Snapshot};
 use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
@@ -24,6 +26,8 @@ mod answer;
 mod dispatch;
 mod facts;
 mod serving;
+
+use dispatch::Pending;
 
 /// What a gateway needs to know from the node's configuration.
 #[derive(Debug)]
@@ -102,17 +106,37 @@ impl Gateway {
 }
 
 impl Handler for Gateway {
-    async fn handle(self: Rc<Self>, request: Request<Incoming>, peer: IpAddr) -> Response<ResponseBody> {
-        let Some(guard) = self.in_flight.try_enter(self.settings.requests_in_flight_max) else {
-            return answer::refusal(&self.settings, Reason::Overloaded, None);
-        };
+    fn handle(
+        self: Rc<Self>,
+        request: Request<Incoming>,
+        peer: IpAddr,
+    ) -> impl Future<Output = Result<Response<ResponseBody>, Infallible>> {
+        let mut begun = self.begin(request, peer);
+        async move {
+            Ok(match &mut begun {
+                Ok((pending, guard)) => {
+                    let mut response = pending.route().await;
+                    guard.take().into_iter().for_each(|guard| response.body_mut().hold(guard));
+                    response
+                }
+                Err(reason) => answer::refusal(&self.settings, *reason, None),
+            })
+        }
+    }
+}
+
+impl Gateway {
+    /// Counts the request in and reads its facts.
+    fn begin(
+        self: &Rc<Self>,
+        request: Request<Incoming>,
+        peer: IpAddr,
+    ) -> Result<(Pending, Option<InFlightGuard>), Reason> {
+        let guard = self.in_flight.try_enter(self.settings.requests_in_flight_max);
+        let guard = guard.ok_or(Reason::Overloaded)?;
         let (parts, body) = request.into_parts();
-        let mut response = match facts::read(&self, parts, peer) {
-            Err(reason) => answer::refusal(&self.settings, reason, None),
-            Ok(facts) => dispatch::route(&self, facts, body).await,
-        };
-        response.body_mut().hold(guard);
-        response
+        let facts = facts::read(self, parts, peer)?;
+        Ok((Pending::new(Rc::clone(self), facts, body), Some(guard)))
     }
 }
 

@@ -38,7 +38,7 @@ pub trait Handler: 'static {
         self: Rc<Self>,
         request: Request<Incoming>,
         peer: IpAddr,
-    ) -> impl Future<Output = Response<ResponseBody>>;
+    ) -> impl Future<Output = Result<Response<ResponseBody>, Infallible>>;
 }
 
 /// Accepts and serves connections until the listener fails or the future is dropped.
@@ -75,10 +75,7 @@ fn server(limits: IngressLimits) -> http1::Builder {
 }
 
 async fn serve<H: Handler>(server: &http1::Builder, handler: Rc<H>, stream: Stream, peer: SocketAddr) {
-    let service = service_fn(move |request| {
-        let handler = Rc::clone(&handler);
-        async move { Ok::<_, Infallible>(handler.handle(request, peer.ip()).await) }
-    });
+    let service = service_fn(move |request| Rc::clone(&handler).handle(request, peer.ip()));
     if let Err(error) = server.serve_connection(TokioIo::new(stream), service).await {
         tracing::debug!(%error, "client connection ended");
     }

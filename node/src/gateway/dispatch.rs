@@ -19,8 +19,8 @@ use crate::pool::SendFailure;
 use crate::relay::{self, Failure, Relayed, Tunnel, Upload};
 
 /// One request until it is answered.
-struct Pending<'a> {
-    gateway: &'a Rc<Gateway>,
+pub(super) struct Pending {
+    gateway: Rc<Gateway>,
     facts: Facts,
     upload: Upload,
     tried: RegionSet,
@@ -38,35 +38,33 @@ enum Attempt {
     Over(Reason),
 }
 
-/// Decides, dispatches, and decides again where that fails and the request may go elsewhere.
-pub(super) async fn route(gateway: &Rc<Gateway>, facts: Facts, body: Incoming) -> Response<ResponseBody> {
-    let idempotent = facts.method.is_idempotent();
-    let mut pending = Pending {
-        gateway,
-        facts,
-        upload: Upload::new(RequestBody::client(body), idempotent),
-        tried: RegionSet::EMPTY,
-        tried_peers: SmallVec::new(),
-        chance: gateway.chance(),
-    };
-    for _ in 0..ATTEMPTS_MAX {
-        let snapshot = gateway.snapshot();
-        let decided = pending.decide(&snapshot);
-        let attempt = match decided.decision {
-            Decision::Refuse(reason) => Attempt::Over(reason),
-            Decision::Local { tenant } => pending.local(&snapshot, tenant).await,
-            Decision::Relay { tenant, region } => pending.relay(&snapshot, &decided, tenant, region).await,
-        };
-        match attempt {
-            Attempt::Answered(response) => return response,
-            Attempt::Again => {}
-            Attempt::Over(reason) => return pending.refuse(reason),
-        }
+impl Pending {
+    /// Nothing decided yet.
+    pub(super) fn new(gateway: Rc<Gateway>, facts: Facts, body: Incoming) -> Self {
+        let upload = Upload::new(RequestBody::client(body), facts.method.is_idempotent());
+        let chance = gateway.chance();
+        Self { gateway, facts, upload, tried: RegionSet::EMPTY, tried_peers: SmallVec::new(), chance }
     }
-    pending.refuse(Reason::NoCompliantRegion)
-}
 
-impl Pending<'_> {
+    /// Decides, dispatches, and decides again where that fails and the request may go elsewhere.
+    pub(super) async fn route(&mut self) -> Response<ResponseBody> {
+        for _ in 0..ATTEMPTS_MAX {
+            let snapshot = self.gateway.snapshot();
+            let decided = self.decide(&snapshot);
+            let attempt = match decided.decision {
+                Decision::Refuse(reason) => Attempt::Over(reason),
+                Decision::Local { tenant } => self.local(&snapshot, tenant).await,
+                Decision::Relay { tenant, region } => self.relay(&snapshot, &decided, tenant, region).await,
+            };
+            match attempt {
+                Attempt::Answered(response) => return response,
+                Attempt::Again => {}
+                Attempt::Over(reason) => return self.refuse(reason),
+            }
+        }
+        self.refuse(Reason::NoCompliantRegion)
+    }
+
     fn decide(&self, snapshot: &Snapshot) -> Decided {
         decide(snapshot, &self.request(self.tried))
     }
@@ -134,7 +132,7 @@ impl Pending<'_> {
         tenant: TenantIndex,
         region: RegionIndex,
     ) -> Attempt {
-        let gateway = Rc::clone(self.gateway);
+        let gateway = Rc::clone(&self.gateway);
         let Some(owner) = snapshot.policy.tenant(tenant) else { return Attempt::Over(Reason::UnknownTenant) };
         let Some(tunnel) = self.tunnel(snapshot, owner, region) else {
             self.tried.insert(region);

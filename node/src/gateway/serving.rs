@@ -1,5 +1,6 @@
 //! The serving node's part of a relayed request: asks residency again, then its own pool.
 
+use std::future::Future;
 use std::rc::Rc;
 
 use graticule_node_core::decide::{Relayed, serve};
@@ -34,24 +35,26 @@ impl Server for Gateway {
         Ok(Admission { snapshot, tenant, guard })
     }
 
-    async fn forward(
+    fn forward(
         self: Rc<Self>,
         admission: Admission,
-        mut head: RequestHead,
+        head: RequestHead,
         body: RequestBody,
-    ) -> Result<Response<ResponseBody>, Reason> {
-        let Admission { snapshot, tenant, guard } = admission;
-        let owner = snapshot.policy.tenant(tenant).ok_or(Reason::PolicySkew)?;
-        let pool = owner.pool(snapshot.here.region).ok_or(Reason::NoCompliantRegion)?;
-        let healthy = snapshot.pools.of(tenant).unwrap_or_default();
-        head.headers.append(http::header::VIA, self.settings.via.clone());
-        let request =
-            dispatch::backend_request(&head.method, &head.target, (&mut head.headers, &head.authority), body);
-        let sent = self.backends.send(healthy, pool, self.chance(), request).await;
-        let mut response = sent.map_err(|failure| failure.reason)?.map(ResponseBody::backend);
-        answer::from_backend(&mut response);
-        response.headers_mut().append(http::header::VIA, self.settings.via.clone());
-        response.body_mut().hold(guard);
-        Ok(response)
+    ) -> impl Future<Output = Result<Response<ResponseBody>, Reason>> {
+        let RequestHead { method, target, mut headers, authority, .. } = head;
+        headers.append(http::header::VIA, self.settings.via.clone());
+        let request = dispatch::backend_request(&method, &target, (&mut headers, &authority), body);
+        async move {
+            let Admission { snapshot, tenant, guard } = admission;
+            let owner = snapshot.policy.tenant(tenant).ok_or(Reason::PolicySkew)?;
+            let pool = owner.pool(snapshot.here.region).ok_or(Reason::NoCompliantRegion)?;
+            let healthy = snapshot.pools.of(tenant).unwrap_or_default();
+            let sent = self.backends.send(healthy, pool, self.chance(), request).await;
+            let mut response = sent.map_err(|failure| failure.reason)?.map(ResponseBody::backend);
+            answer::from_backend(&mut response);
+            response.headers_mut().append(http::header::VIA, self.settings.via.clone());
+            response.body_mut().hold(guard);
+            Ok(response)
+        }
     }
 }

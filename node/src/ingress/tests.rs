@@ -19,11 +19,15 @@ struct Sizes {
 }
 
 impl Handler for Sizes {
-    async fn handle(self: Rc<Self>, request: Request<Incoming>, peer: IpAddr) -> Response<ResponseBody> {
+    async fn handle(
+        self: Rc<Self>,
+        request: Request<Incoming>,
+        peer: IpAddr,
+    ) -> Result<Response<ResponseBody>, Infallible> {
         self.under_way.set(self.under_way.get() + 1);
         let size = request.into_body().collect().await.map(|body| body.to_bytes().len());
         self.under_way.set(self.under_way.get() - 1);
-        Response::new(ResponseBody::own(Bytes::from(format!("{peer} {size:?}"))))
+        Ok(Response::new(ResponseBody::own(Bytes::from(format!("{peer} {size:?}")))))
     }
 }
 

@@ -5,6 +5,7 @@
 //! time only while none of its bytes can have left.
 
 use std::error::Error;
+use std::future::Future;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -72,23 +73,26 @@ impl Connections {
     /// another, each at most once and at most three in all; then the reason is `BackendUnreachable` and the request
     /// comes back. `pool.response_timeout` runs while the backend is to act: it begins again with each piece of the
     /// request's body, and rests while the client is to send the next. A body that fails is `BadRequest`.
-    pub async fn send<B>(
+    pub fn send<B>(
         &self,
         backends: &[SocketAddr],
         pool: &Pool,
         chance: u32,
         request: Request<B>,
-    ) -> Result<Response<PooledBody>, SendFailure<B>>
+    ) -> impl Future<Output = Result<Response<PooledBody>, SendFailure<B>>>
     where
         B: Body<Data = Bytes> + Unpin + 'static,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
         let (request, kept) = request_body::erase(request);
         let mut unsent = Some(request);
-        self.send_to_any(backends, pool, chance, &mut unsent).await.map_err(|reason| SendFailure {
-            reason,
-            request: unsent.and_then(|request| request_body::restore(request, kept)),
-        })
+        async move {
+            let sent = self.send_to_any(backends, pool, chance, &mut unsent).await;
+            sent.map_err(|reason| SendFailure {
+                reason,
+                request: unsent.and_then(|request| request_body::restore(request, kept)),
+            })
+        }
     }
 
     async fn send_to_any(

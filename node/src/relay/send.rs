@@ -4,7 +4,6 @@ use std::future::pending;
 use std::rc::Rc;
 use std::time::Duration;
 
-use bytes::BytesMut;
 use graticule_node_core::Reason;
 use graticule_node_core::framing::{
     RequestHeadRef, ResponseDecoder, ResponseFrame, ResponseHead, ResponseProtocol, StreamKind,
@@ -52,7 +51,8 @@ pub async fn send<M: Fn() -> bool>(
     suspect: impl Fn(graticule_node_core::Moment),
 ) -> Result<http::Response<TunnelBody>, Failure> {
     let guard = tunnel.enter();
-    let mut opening = BytesMut::from(&StreamKind::Request.preface()[..]);
+    let mut opening = FrameWriter::buffer();
+    opening.extend_from_slice(&StreamKind::Request.preface());
     request.head.encode(&mut opening).map_err(|_| Failure::Never(Reason::BadRequest))?;
     let (sender, receiver) = open(tunnel, &request.may_leave).await?;
     let sent = world.clock.now();

@@ -6,7 +6,6 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use bytes::BytesMut;
 use graticule_node_core::Reason;
 use graticule_node_core::framing::{
     BodyLength, RequestDecoder, RequestFrame, RequestHead, RequestProtocol, ResponseHeadRef, StreamKind,
@@ -51,7 +50,7 @@ pub async fn serve_connection<S: Server>(connection: Connection, server: Rc<S>) 
 }
 
 async fn serve<S: Server>(server: Rc<S>, sender: SendStream, receiver: RecvStream) -> Result<(), BodyError> {
-    let mut writer = FrameWriter::new(sender, BytesMut::new());
+    let mut writer = FrameWriter::new(sender, FrameWriter::buffer());
     let (head, reader) = timeout(HEAD_TIMEOUT, read_head(receiver)).await??;
     let admission = match server.admit(&head) {
         Ok(admission) => admission,

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Bytes, BytesMut};
 use graticule_node_core::Reason;
@@ -51,9 +51,9 @@ pub async fn kind(stream: &mut RecvStream) -> Result<StreamKind, BodyError> {
     Ok(StreamKind::from_preface(preface)?)
 }
 
-/// Reads the frames of one stream.
+/// Reads the frames of one stream. Dropped before its end, it tells the peer to stop.
 #[derive(Debug)]
-pub struct FrameReader<P> {
+pub struct FrameReader<P: Protocol> {
     stream: RecvStream,
     decoder: Decoder<P>,
 }
@@ -84,6 +84,16 @@ impl<P: Protocol> FrameReader<P> {
     }
 }
 
+impl<P: Protocol> Drop for FrameReader<P> {
+    fn drop(&mut self) {
+        // The end has most often come with the last frame. Unless it is taken, the peer is told to stop what it has
+        // finished.
+        if self.decoder.is_complete() {
+            let _ = self.poll_next(&mut Context::from_waker(Waker::noop()));
+        }
+    }
+}
+
 /// Why a stream is reset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reset {
@@ -104,6 +114,11 @@ pub struct FrameWriter {
 }
 
 impl FrameWriter {
+    /// An empty buffer with room for most messages.
+    pub fn buffer() -> BytesMut {
+        BytesMut::with_capacity(MESSAGE_BYTES_EXPECTED)
+    }
+
     /// Writes to `stream`, first of all what is in `buffer`.
     pub fn new(stream: SendStream, buffer: BytesMut) -> Self {
         Self { stream, buffer, length: BodyLength::None, accepted: false, ended: false }
@@ -159,10 +174,10 @@ impl FrameWriter {
 
     /// Sends what has been put in front.
     pub async fn flush(&mut self) -> Result<(), WriteError> {
-        if self.buffer.is_empty() {
-            return Ok(());
-        }
-        self.stream.write_chunk(self.buffer.split().freeze()).await
+        // Copied, so that what waits for its acknowledgement holds no more memory than it needs.
+        self.stream.write_all(&self.buffer).await?;
+        self.buffer.clear();
+        Ok(())
     }
 
     /// Nothing more follows.
@@ -212,6 +227,8 @@ fn code(reset: Reset) -> VarInt {
 
 /// The most that is taken from a stream at a time.
 const CHUNK_BYTES_MAX: usize = 64 * 1024;
+/// A head of the usual headers with a short body: so much is allocated once.
+const MESSAGE_BYTES_EXPECTED: usize = 1024;
 /// Up to here one copy is cheaper than a second chunk.
 const COPY_BYTES_MAX: usize = 2 * 1024;
 

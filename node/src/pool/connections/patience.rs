@@ -1,13 +1,14 @@
 //! How long may a backend take to begin its answer?
 
 use std::cell::Cell;
-use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::future::Future;
+use std::pin::Pin;
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::time::Instant;
+use pin_project_lite::pin_project;
+use tokio::time::{Instant, Sleep};
 
 /// Who is to act next while a request's body is sent, as its connection and its timeout see it.
 #[derive(Debug)]
@@ -47,26 +48,38 @@ impl Progress {
     }
 }
 
+pin_project! {
+    /// An answer that is waited for. Not an async block: that would hold the answer twice.
+    pub(super) struct Within<F> {
+        #[pin]
+        answer: F,
+        #[pin]
+        alarm: Sleep,
+        limit: Duration,
+        progress: Option<Rc<Progress>>,
+    }
+}
+
 /// The output of `answer`, or `None` if the backend let `limit` pass since it was its turn.
-pub(super) async fn within<F: Future>(
-    limit: Duration,
-    progress: Option<Rc<Progress>>,
-    answer: F,
-) -> Option<F::Output> {
-    let mut answer = pin!(answer);
-    let mut alarm = pin!(tokio::time::sleep(limit));
-    poll_fn(|cx| {
-        if let Poll::Ready(output) = answer.as_mut().poll(cx) {
+pub(super) fn within<F: Future>(limit: Duration, progress: Option<Rc<Progress>>, answer: F) -> Within<F> {
+    Within { answer, alarm: tokio::time::sleep(limit), limit, progress }
+}
+
+impl<F: Future> Future for Within<F> {
+    type Output = Option<F::Output>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<F::Output>> {
+        let mut this = self.project();
+        if let Poll::Ready(output) = this.answer.poll(cx) {
             return Poll::Ready(Some(output));
         }
-        while alarm.as_mut().poll(cx).is_ready() {
-            let deadline = progress.as_ref().map(|progress| progress.deadline(limit));
+        while this.alarm.as_mut().poll(cx).is_ready() {
+            let deadline = this.progress.as_ref().map(|progress| progress.deadline(*this.limit));
             match deadline.filter(|deadline| *deadline > Instant::now()) {
-                Some(later) => alarm.as_mut().reset(later),
+                Some(later) => this.alarm.as_mut().reset(later),
                 None => return Poll::Ready(None),
             }
         }
         Poll::Pending
-    })
-    .await
+    }
 }

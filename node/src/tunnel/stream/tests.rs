@@ -4,7 +4,7 @@ use graticule_node_core::framing::{ResponseDecoder, ResponseFrame};
 use http::StatusCode;
 
 use super::*;
-use crate::testing::{Pair, fields, pair, run};
+use crate::testing::{Pair, eventually, fields, pair, run};
 
 /// A writer at the node, and a reader of its answer at the edge.
 async fn stream(pair: &Pair) -> (FrameWriter, FrameReader<framing::ResponseProtocol>, RecvStream) {
@@ -174,5 +174,29 @@ fn a_preface_names_the_kind() {
             let mut receiver = pair.node.connection.accept_uni().await.unwrap();
             assert_eq!(kind(&mut receiver).await.ok(), expected);
         }
+    });
+}
+
+#[test]
+fn only_a_reader_that_leaves_before_the_end_tells_the_writer_to_stop() {
+    run(async {
+        let pair = pair().await;
+        let stops = || pair.node.connection.stats().frame_rx.stop_sending;
+        for body in [BodyLength::None, BodyLength::Known(3)] {
+            let (mut writer, mut reader, _incoming) = stream(&pair).await;
+            writer.accepted().await.unwrap();
+            begin(&mut writer, body);
+            writer.data(Bytes::from(vec![1; usize::from(body != BodyLength::None) * 3])).await.unwrap();
+            writer.finish().await.unwrap();
+            while !reader.decoder.is_complete() {
+                reader.next().await.unwrap();
+            }
+        }
+        let (mut writer, reader, _incoming) = stream(&pair).await;
+        writer.accepted().await.unwrap();
+        drop(reader);
+        // The stream that was left last is heard of last.
+        eventually("the writer is told to stop", || stops() > 0).await;
+        assert_eq!(stops(), 1);
     });
 }
