@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use super::TunnelBody;
 use crate::body::{BodyError, RequestBody, ResponseBody};
 use crate::task;
-use crate::tunnel::{self, FrameReader, FrameWriter, Reset};
+use crate::tunnel::{FrameReader, FrameWriter, Reset};
 
 /// Serves relayed requests; the rest of the node, as the tunnel sees it.
 pub trait Server: 'static {
@@ -74,14 +74,11 @@ async fn serve<S: Server>(server: Rc<S>, sender: SendStream, receiver: RecvStrea
     }
 }
 
-async fn read_head(
-    mut receiver: RecvStream,
-) -> Result<(RequestHead, FrameReader<RequestProtocol>), BodyError> {
-    match tunnel::kind(&mut receiver).await? {
-        StreamKind::Request => {}
-        kind => return Err(format!("a stream of kind {kind:?} is not for a worker").into()),
+async fn read_head(receiver: RecvStream) -> Result<(RequestHead, FrameReader<RequestProtocol>), BodyError> {
+    let (kind, mut reader) = FrameReader::begin(receiver, RequestDecoder::new()).await?;
+    if kind != StreamKind::Request {
+        return Err(format!("a stream of kind {kind:?} is not for a worker").into());
     }
-    let mut reader = FrameReader::new(receiver, RequestDecoder::new());
     match reader.next().await? {
         Some(RequestFrame::Head(head)) => Ok((head, reader)),
         _ => Err("the stream ended before its head".into()),

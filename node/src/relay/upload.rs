@@ -13,9 +13,9 @@ use tokio::sync::Notify;
 use crate::body::RequestBody;
 use crate::tunnel::{FrameWriter, Reset};
 
-/// A body that can be sent through one tunnel, taken back, and sent through another.
+/// A body that can be sent through one tunnel, taken back, and sent through another. One that is empty costs nothing.
 #[derive(Debug, Clone)]
-pub struct Upload(Rc<State>);
+pub struct Upload(Option<Rc<State>>);
 
 #[derive(Debug)]
 struct State {
@@ -35,7 +35,10 @@ struct State {
 impl Upload {
     /// The upload of `body` for a request that may or may not be repeated after it was accepted.
     pub fn new(body: RequestBody, idempotent: bool) -> Self {
-        Self(Rc::new(State {
+        if body.is_end_stream() {
+            return Self(None);
+        }
+        Self(Some(Rc::new(State {
             rest: RefCell::new(body),
             kept: RefCell::default(),
             kept_trailers: RefCell::default(),
@@ -44,49 +47,51 @@ impl Upload {
             released: Cell::new(false),
             idempotent,
             wake: Notify::new(),
-        }))
+        })))
     }
 
     /// Whether there is nothing to send.
     pub fn is_empty(&self) -> bool {
-        self.0.rest.borrow().is_end_stream()
+        self.0.as_ref().is_none_or(|state| state.rest.borrow().is_end_stream())
     }
 
     /// How long the body is, if that is known.
     pub fn length(&self) -> Option<u64> {
-        self.0.rest.borrow().size_hint().exact()
+        self.0.as_ref().map_or(Some(0), |state| state.rest.borrow().size_hint().exact())
     }
 
     /// `accepted` has come: the rest may follow.
     pub fn release(&self) {
-        self.0.released.set(true);
-        let something = self.0.kept_bytes.get() > 0 || self.0.kept_trailers.borrow().is_some();
-        if something && !self.0.wants(0) {
-            self.0.lose();
+        let Some(state) = &self.0 else { return };
+        state.released.set(true);
+        let something = state.kept_bytes.get() > 0 || state.kept_trailers.borrow().is_some();
+        if something && !state.wants(0) {
+            state.lose();
         }
-        self.0.wake.notify_one();
+        state.wake.notify_one();
     }
 
     /// Whether all that was sent is kept, and the body is in order.
     pub fn is_whole(&self) -> bool {
-        !self.0.gone.get()
+        self.0.as_ref().is_none_or(|state| !state.gone.get())
     }
 
     /// The whole body again, as if nothing had been sent; `None` if some of it is gone.
     pub fn take_back(&self) -> Option<RequestBody> {
-        if self.0.gone.get() {
+        let Some(state) = &self.0 else { return Some(RequestBody::default()) };
+        if state.gone.get() {
             return None;
         }
-        let mut body = self.0.rest.take();
-        body.put_back(self.0.kept.take().into_iter(), self.0.kept_trailers.take());
-        self.0.kept_bytes.set(0);
-        self.0.released.set(false);
+        let mut body = state.rest.take();
+        body.put_back(state.kept.take().into_iter(), state.kept_trailers.take());
+        state.kept_bytes.set(0);
+        state.released.set(false);
         Some(body)
     }
 
     /// Sends everything through `writer`, and no more than is kept before [`Upload::release`].
     pub async fn send(self, mut writer: FrameWriter) {
-        while let Some(frame) = self.0.next().await {
+        while let Some(frame) = self.next().await {
             let sent = match frame.map(Frame::into_data) {
                 Err(error) => {
                     tracing::debug!(%error, "the client's body ended early");
@@ -105,6 +110,12 @@ impl Upload {
         }
         // As above: who does not want the end has an answer.
         let _ = writer.finish().await;
+    }
+}
+
+impl Upload {
+    async fn next(&self) -> Option<Result<Frame<Bytes>, crate::body::BodyError>> {
+        self.0.as_ref()?.next().await
     }
 }
 

@@ -64,6 +64,22 @@ impl<P: Protocol> FrameReader<P> {
         Self { stream, decoder }
     }
 
+    /// Reads `stream` from its beginning: its kind, and whatever came along with it.
+    pub async fn begin(
+        mut stream: RecvStream,
+        mut decoder: Decoder<P>,
+    ) -> Result<(StreamKind, Self), BodyError> {
+        let mut begun = Bytes::new();
+        while begun.len() < PREFACE_BYTES {
+            let chunk = stream.read_chunk(CHUNK_BYTES_MAX, true).await?;
+            let chunk = chunk.ok_or("the stream ended before its kind")?.bytes;
+            begun = if begun.is_empty() { chunk } else { [begun, chunk].concat().into() };
+        }
+        let preface = begun.first_chunk().copied().unwrap_or_default();
+        decoder.push(begun.split_off(PREFACE_BYTES));
+        Ok((StreamKind::from_preface(preface)?, Self { stream, decoder }))
+    }
+
     /// The next frame; `None` at the stream's orderly end.
     pub async fn next(&mut self) -> Result<Option<P::Frame>, ReadError> {
         std::future::poll_fn(|cx| self.poll_next(cx)).await

@@ -20,7 +20,7 @@ fn upload(chunks: &[usize], idempotent: bool) -> Upload {
 /// Sends on as much as may be sent now, up to `count` frames; how many that were.
 async fn send(upload: &Upload, count: usize) -> usize {
     for sent in 0..count {
-        let next = tokio::time::timeout(std::time::Duration::from_millis(5), upload.0.next()).await;
+        let next = tokio::time::timeout(std::time::Duration::from_millis(5), upload.next()).await;
         if !matches!(next, Ok(Some(_))) {
             return sent;
         }
@@ -106,8 +106,8 @@ fn a_body_that_failed_is_never_whole_again() {
     run(async {
         let body = frames(vec![data(3), Err(io::ErrorKind::ConnectionReset.into())]);
         let upload = Upload::new(RequestBody::test(body), true);
-        assert!(upload.0.next().await.unwrap().is_ok());
-        assert!(upload.0.next().await.unwrap().is_err());
+        assert!(upload.next().await.unwrap().is_ok());
+        assert!(upload.next().await.unwrap().is_err());
         assert!(!upload.is_whole());
         assert!(upload.take_back().is_none(), "its rest would look like its end");
     });

@@ -178,6 +178,41 @@ fn a_preface_names_the_kind() {
 }
 
 #[test]
+fn a_stream_tells_its_kind_and_its_first_frame_in_pieces_of_any_size() {
+    run(async {
+        let pair = pair().await;
+        let mut whole = BytesMut::from(&StreamKind::Request.preface()[..]);
+        framing::encode_accepted(&mut whole);
+        for cut in 0..=whole.len() {
+            let mut sender = pair.edge.connection.open_uni().await.unwrap();
+            let (first, second) = whole.split_at(cut);
+            let writing = async {
+                sender.write_all(first).await.unwrap();
+                // Long enough for the first piece to be read alone.
+                tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+                sender.write_all(second).await.unwrap();
+                sender.finish().unwrap();
+            };
+            let reading = async {
+                let receiver = pair.node.connection.accept_uni().await.unwrap();
+                let (kind, mut reader) =
+                    FrameReader::begin(receiver, ResponseDecoder::new(false)).await.unwrap();
+                (kind, reader.next().await.unwrap())
+            };
+            let ((kind, frame), ()) = tokio::join!(reading, writing);
+            assert_eq!((kind, frame), (StreamKind::Request, Some(ResponseFrame::Accepted)), "cut at {cut}");
+        }
+        for wrong in [&b""[..], b"\x01", b"\xff\x01"] {
+            let mut sender = pair.edge.connection.open_uni().await.unwrap();
+            sender.write_all(wrong).await.unwrap();
+            sender.finish().unwrap();
+            let receiver = pair.node.connection.accept_uni().await.unwrap();
+            assert!(FrameReader::begin(receiver, ResponseDecoder::new(false)).await.is_err(), "{wrong:?}");
+        }
+    });
+}
+
+#[test]
 fn only_a_reader_that_leaves_before_the_end_tells_the_writer_to_stop() {
     run(async {
         let pair = pair().await;
