@@ -53,20 +53,20 @@ impl Documents {
     }
 
     fn read(&self) -> Result<(Source, Vec<Source>), Diagnostic> {
-        let fleet = self.source(&self.directory.join(FLEET))?;
+        let fleet = self.source(&self.directory.join(FLEET));
         let files = self.tenant_files().map_err(|error| {
             let directory = self.directory.join(TENANTS);
             unreadable(directory.display().to_string(), format!("cannot be listed: {error}"))
         })?;
-        let tenants = files.iter().map(|path| self.source(path)).collect::<Result<_, _>>()?;
-        Ok((fleet, tenants))
+        Ok((fleet, files.iter().map(|path| self.source(path)).collect()))
     }
 
-    fn source(&self, path: &Path) -> Result<Source, Diagnostic> {
+    /// What cannot be read is an error of that document alone.
+    fn source(&self, path: &Path) -> Source {
         let name = path.display().to_string();
         match self.disk.read(path, Source::BYTES_MAX) {
-            Ok(text) => Ok(Source { name, text }),
-            Err(error) => Err(unreadable(name, format!("cannot be read: {error}"))),
+            Ok(text) => Source::new(name, text),
+            Err(error) => Source::unreadable(name, error.to_string()),
         }
     }
 

@@ -37,6 +37,8 @@ pub struct Source {
     pub name: String,
     /// Its contents.
     pub text: Vec<u8>,
+    /// Why there are no contents, if its reader could not read it.
+    pub unread: Option<String>,
 }
 
 /// All documents, each right in itself.
@@ -98,7 +100,12 @@ impl Source {
 
     /// A document of this name and contents.
     pub fn new(name: impl Into<String>, text: impl Into<Vec<u8>>) -> Self {
-        Self { name: name.into(), text: text.into() }
+        Self { name: name.into(), text: text.into(), unread: None }
+    }
+
+    /// A document of this name that could not be read, and why.
+    pub fn unreadable(name: impl Into<String>, why: impl Into<String>) -> Self {
+        Self { name: name.into(), text: Vec::new(), unread: Some(why.into()) }
     }
 }
 

@@ -70,7 +70,7 @@ fn directory(path: &Path) -> Checked {
 fn file(path: &PathBuf) -> Result<Checked, Failure> {
     let text = std::fs::read(path);
     let text = text.map_err(|error| Failure::doing(format!("cannot read {}", shown(path)), error))?;
-    let (config, diagnostics) = NodeConfig::parse(&Source { name: shown(path), text }, &[]);
+    let (config, diagnostics) = NodeConfig::parse(&Source::new(shown(path), text), &[]);
     Ok(match config {
         Some(config) => Ok((diagnostics, format!("{}: node `{}`: no errors", path.display(), config.name))),
         None => Err(diagnostics),

@@ -36,7 +36,7 @@ pub(super) fn run(options: &NodeOptions) -> Result<(), Failure> {
 fn read_config(options: &NodeOptions) -> Result<NodeConfig, Failure> {
     let text = std::fs::read(&options.config)
         .map_err(|error| Failure::doing(format!("cannot read {}", shown(&options.config)), error))?;
-    let source = Source { name: shown(&options.config), text };
+    let source = Source::new(shown(&options.config), text);
     let mut overrides = environment();
     for set in &options.set {
         let (key, value) = set.split_once('=').ok_or_else(|| {

@@ -67,6 +67,20 @@ fn a_broken_tenant_keeps_its_last_good_document_and_disturbs_nobody() {
 }
 
 #[test]
+fn a_tenant_s_document_that_cannot_be_read_holds_nobody_else_back() {
+    let machine = machine();
+    let documents = documents(&machine);
+    let first = documents.load().unwrap();
+    machine.disk.put("docs/tenants/acme.toml", vec![b'#'; Source::BYTES_MAX + 1]);
+    machine.disk.put("docs/tenants/beta.toml", acme().replace("acme", "beta"));
+    let reloaded = documents.reload(&first.documents);
+    let policy = reloaded.loaded.unwrap().policy;
+    let ids: Vec<_> = policy.tenants.iter().map(|tenant| tenant.id.as_str()).collect();
+    assert_eq!(ids, ["acme", "beta"]);
+    assert_eq!(reloaded.kept.iter().map(ToString::to_string).collect::<Vec<_>>(), ["acme"]);
+}
+
+#[test]
 fn a_fleet_that_cannot_be_read_keeps_everything() {
     let machine = machine();
     let documents = documents(&machine);

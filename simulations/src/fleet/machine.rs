@@ -98,7 +98,7 @@ async fn start(host: &Host, handover: &Handover) -> io::Result<Node> {
     let world = host.world();
     let name = format!("{HOME}/node.toml");
     let text = world.disk.read(Path::new(&name), Source::BYTES_MAX)?;
-    let (config, diagnostics) = NodeConfig::parse(&Source { name, text }, &[]);
+    let (config, diagnostics) = NodeConfig::parse(&Source::new(name, text), &[]);
     let config = config.ok_or_else(|| {
         let lines: Vec<_> = diagnostics.iter().map(ToString::to_string).collect();
         io::Error::other(lines.join("\n"))

@@ -9,7 +9,7 @@ fuzz_target!(|input: &[u8]| {
     let mut sources = split(input)
         .into_iter()
         .enumerate()
-        .map(|(at, text)| Source { name: format!("{at}.toml"), text: text.to_vec() });
+        .map(|(at, text)| Source::new(format!("{at}.toml"), text.to_vec()));
     let Some(fleet) = sources.next() else { return };
     let tenants: Vec<Source> = sources.collect();
     if let Err(diagnostics) = load(&fleet, &tenants) {

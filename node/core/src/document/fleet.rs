@@ -8,7 +8,7 @@ use graticule_gossip_core::{NodeName, RegionName};
 
 use super::Source;
 use super::canonical::Canonical;
-use super::page::Page;
+use super::page::{Page, Spot};
 use super::table::{Key, Table, entries, key, name};
 use super::text::Text;
 use super::tree::{Entry, parse};
@@ -31,6 +31,8 @@ pub struct FleetDocument {
 pub(super) struct FleetReading {
     /// The document, if nothing is wrong with it.
     pub(super) document: Option<Arc<FleetDocument>>,
+    /// Where its version was written.
+    pub(super) version: Option<Spot>,
     /// What tenants' documents can name, unless too little of the text could be read to tell.
     pub(super) names: Option<FleetNames>,
 }
@@ -62,11 +64,13 @@ pub(super) fn read(source: &Source, page: &Page) -> FleetReading {
     let written = regions.iter().map(|region| (&region.name, &region.labels));
     let names = (!page.is_broken()).then(|| FleetNames::of(written, sets.iter().map(|(name, _)| name)));
     let complete = regions.into_iter().map(region::Draft::complete).collect::<Option<Vec<Region>>>();
+    let version_spot = version.as_ref().map(|version| version.spot);
     let document = version.zip(mesh).zip(complete).map(|((version, mesh), regions)| {
         let version = DocumentVersion(version.value.unsigned_abs());
         FleetDocument::new(Fleet { version, mesh: mesh.value, regions, revoked }, sets)
     });
-    FleetReading { document: document.filter(|_| !page.has_errors()).map(Arc::new), names }
+    let document = document.filter(|_| !page.has_errors()).map(Arc::new);
+    FleetReading { document, version: version_spot, names }
 }
 
 fn sets(page: &Page, table: &Table<'_>) -> PlaceSets {

@@ -29,10 +29,14 @@ pub struct Reloaded {
 ///
 /// A broken fleet document changes nothing at all. A broken tenant's document keeps that tenant's last good one, read
 /// anew in the fleet as it is now; what that fleet does not know any more is permitted nowhere. Of two tenants in
-/// conflict those that have changed go back. A broken document that does not say whose it is, and whose file is not
-/// named after a tenant, keeps every tenant from disappearing.
+/// conflict those that have changed go back. Versions only rise: a document that is older than the last good one is as
+/// good as a broken one. A broken document that does not say whose it is belongs to whoever had its file before, or whom
+/// the file is named after; if nobody, it keeps every tenant from disappearing.
 pub fn load_keeping(previous: Option<&Documents>, fleet: &Source, tenants: &[Source]) -> Reloaded {
     let reading = Reading::of(fleet, tenants);
+    if let Some(previous) = previous {
+        reading.refuse_older_fleet(&previous.fleet);
+    }
     let outcome = match (&reading.fleet.document, reading.fleet_is_right()) {
         (Some(fleet), true) => Choice::new(previous, &reading).settle(fleet),
         _ => Outcome::default(),
@@ -68,20 +72,22 @@ struct Options<'r> {
 
 impl<'r> Choice<'r> {
     fn new(previous: Option<&'r Documents>, reading: &'r Reading<'_>) -> Self {
+        let before = Before::of(previous);
         let mut options: BTreeMap<TenantId, Options<'r>> = BTreeMap::new();
         let mut nameless = false;
         for read in &reading.tenants {
-            match owner(read) {
-                Some(id) => {
-                    let new = read.reading.document.as_ref().zip(read.tenant.as_ref());
-                    options.entry(id).or_default().new = new;
-                }
-                None => nameless = true,
-            }
+            let Some(id) = before.owner(read) else {
+                nameless = true;
+                continue;
+            };
+            let last_good = before.by_id.get(&id).copied();
+            let older = last_good.is_some_and(|last_good| read.refuse_older(last_good));
+            let new = read.reading.document.as_ref().zip(read.tenant.as_ref()).filter(|_| !older);
+            options.insert(id, Options { last_good, new });
         }
-        for document in previous.into_iter().flat_map(|previous| &previous.tenants) {
-            if nameless || options.contains_key(document.id()) {
-                options.entry(document.id().clone()).or_default().last_good = Some(document);
+        if nameless {
+            for (id, document) in before.by_id {
+                options.entry(id.clone()).or_default().last_good = Some(document);
             }
         }
         let mut choice = Self { options, diagnostics: Vec::new() };
@@ -176,13 +182,33 @@ impl<'r> Options<'r> {
     }
 }
 
-/// Whose document it is: as it says, or else as its file is named.
-fn owner(read: &TenantRead<'_>) -> Option<TenantId> {
-    if let Some(id) = &read.reading.id {
-        return Some(id.value.clone());
+/// The last good documents.
+struct Before<'r> {
+    by_id: BTreeMap<&'r TenantId, &'r Arc<TenantDocument>>,
+    by_file: BTreeMap<&'r str, &'r TenantId>,
+}
+
+impl<'r> Before<'r> {
+    fn of(previous: Option<&'r Documents>) -> Self {
+        let documents = || previous.into_iter().flat_map(|previous| &previous.tenants);
+        Self {
+            by_id: documents().map(|document| (document.id(), document)).collect(),
+            by_file: documents().map(|document| (&*document.file, document.id())).collect(),
+        }
     }
-    let file = read.source.name.rsplit(['/', '\\']).next()?;
-    file.strip_suffix(".toml")?.parse().ok()
+
+    /// Whose document it is: as it says, or else as its file said before, or else as its file is named.
+    fn owner(&self, read: &TenantRead<'_>) -> Option<TenantId> {
+        let name = read.source.name.as_str();
+        if let Some(id) = &read.reading.id {
+            return Some(id.value.clone());
+        }
+        if let Some(id) = self.by_file.get(name) {
+            return Some((*id).clone());
+        }
+        let file = name.rsplit(['/', '\\']).next()?;
+        file.strip_suffix(".toml")?.parse().ok()
+    }
 }
 
 fn claimant(document: &TenantDocument) -> Claimant<'_> {

@@ -7,10 +7,10 @@ use super::assemble::{Claimant, assemble};
 use super::fleet::{self, FleetDocument, FleetNames, FleetReading};
 use super::page::{Page, Spot};
 use super::resolve::{check_names, resolve};
-use super::tenant::{self, TenantReading};
+use super::tenant::{self, TenantDocument, TenantReading};
 use super::{Diagnostic, Documents, Source};
 use crate::Policy;
-use crate::policy::Tenant;
+use crate::policy::{DocumentVersion, Tenant};
 
 /// A fleet document and tenants' documents.
 #[derive(Debug)]
@@ -54,6 +54,16 @@ impl<'s> Reading<'s> {
     /// Whether nothing is wrong with the fleet document.
     pub(super) fn fleet_is_right(&self) -> bool {
         !self.fleet_page.has_errors()
+    }
+
+    /// Reports a fleet document that is older than the one in force.
+    pub(super) fn refuse_older_fleet(&self, in_force: &FleetDocument) {
+        let Some(new) = &self.fleet.document else { return };
+        let (old, new) = (in_force.fleet().version, new.fleet().version);
+        if new < old {
+            let what = "the fleet document";
+            falling(&self.fleet_page, self.fleet.version.unwrap_or(Spot::Document), what, (old, new));
+        }
     }
 
     /// Every tenant that can be named.
@@ -115,7 +125,38 @@ impl<'s> TenantRead<'s> {
         })
     }
 
+    /// Reports a document that is older than `in_force`, the same tenant's; whether it is.
+    pub(super) fn refuse_older(&self, in_force: &TenantDocument) -> bool {
+        let Some(new) = &self.reading.document else { return false };
+        let (old, newer) = (in_force.version(), new.version());
+        if newer < old {
+            let what = format!("tenant `{}`", new.id());
+            falling(&self.page, new.version.spot, &what, (old, newer));
+            return true;
+        }
+        if newer == old && new.digest() != in_force.digest() {
+            self.page.warn(
+                new.version.spot,
+                format!("other contents under version {} of tenant `{}`, which is in force", old.0, new.id()),
+                format!(
+                    "nodes with the one and with the other cannot be told apart by version: write `version = {}`",
+                    old.0.saturating_add(1)
+                ),
+            );
+        }
+        false
+    }
+
     fn order(&self) -> (Option<&str>, &str) {
         (self.reading.id.as_ref().map(|id| id.value.as_str()), &self.source.name)
     }
+}
+
+/// Reports that the version of `what` is `new`, where `old` is in force.
+fn falling(page: &Page, spot: Spot, what: &str, (old, new): (DocumentVersion, DocumentVersion)) {
+    page.error_with(
+        spot,
+        format!("version {} of {what} is lower than version {}, which is in force", new.0, old.0),
+        format!("versions only rise: write `version = {}`", old.0.saturating_add(1)),
+    );
 }

@@ -65,7 +65,7 @@ pub(super) fn resolve(document: &TenantDocument, fleet: &FleetDocument, page: &P
     let tenant = Tenant {
         claims: document.claims.iter().map(|claim| claim.value.clone()).collect(),
         id: document.id.value.clone(),
-        version: document.version,
+        version: document.version(),
         residency: residency(&document.residency, fleet, page),
         routes,
         pool_regions: pools.iter().map(|(region, _)| *region).collect(),

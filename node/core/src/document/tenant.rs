@@ -28,7 +28,7 @@ pub(super) use rules::{ClientRule, PermissionRules, Reach, Rules, Unknown};
 pub struct TenantDocument {
     pub(super) file: Arc<str>,
     pub(super) id: At<TenantId>,
-    pub(super) version: DocumentVersion,
+    pub(super) version: At<DocumentVersion>,
     pub(super) claims: Arc<[At<Claim>]>,
     pub(super) residency: Rules,
     pub(super) routes: Vec<RouteRules>,
@@ -73,7 +73,7 @@ impl TenantDocument {
 
     /// Its version.
     pub fn version(&self) -> DocumentVersion {
-        self.version
+        self.version.value
     }
 
     /// Identifies its contents.
@@ -92,7 +92,7 @@ impl TenantDocument {
         };
         Canonical::of("tenant/1")
             .text(self.id.value.as_str())
-            .number(self.version.0)
+            .number(self.version.value.0)
             .set(self.claims.iter().map(|claim| claim::canonical(&claim.value)))
             .list([self.residency.canonical()])
             .set(self.routes.iter().map(RouteRules::canonical))
@@ -125,7 +125,7 @@ pub(super) fn read(source: &Source, page: &Page) -> TenantReading {
         let mut document = TenantDocument {
             file: Arc::clone(page.file()),
             id,
-            version: DocumentVersion(version.value.unsigned_abs()),
+            version: version.map(|version| DocumentVersion(version.unsigned_abs())),
             claims: Arc::clone(&reading.claims),
             residency: residency.value,
             routes,

@@ -15,8 +15,12 @@ pub(crate) struct Text<'s> {
 }
 
 impl<'s> Text<'s> {
-    /// The text of `source`; reports if it is too large or not UTF-8.
+    /// The text of `source`; reports if it could not be read, is too large or not UTF-8.
     pub(crate) fn of(source: &'s Source, page: &Page) -> Option<Self> {
+        if let Some(why) = &source.unread {
+            page.error(Spot::Document, format!("cannot be read: {why}"));
+            return None;
+        }
         if source.text.len() > Source::BYTES_MAX {
             let message = format!(
                 "{} bytes are over the limit of {} for one document",

@@ -77,6 +77,82 @@ fn a_document_that_cannot_be_read_at_all_is_known_by_its_file() {
 }
 
 #[test]
+fn a_document_that_does_not_say_whose_it_is_belongs_to_whom_its_file_belonged_before() {
+    let in_file = |text: Vec<u8>| Source::new("tenants/Customer 7.toml", text);
+    let before = loaded(&[in_file(tenant("a", EU).text), tenant("b", EU), tenant("c", EU)]);
+    let unreadable = Source::unreadable("tenants/Customer 7.toml", "permission denied");
+    for broken in [in_file(b"version = ".to_vec()), in_file(b"\xff".to_vec()), unreadable] {
+        let after = reload(&before, &[broken, tenant("b", ANYWHERE)]);
+        assert_eq!((ids(&after.kept), ids(&after.absent)), (vec!["a"], vec![]));
+        assert_eq!(served(&after.loaded.as_ref().unwrap().policy), ["a", "b"], "and nobody else is kept");
+        // Its last good form remembers its file through any number of reloads.
+        let again = reload(after.loaded.as_ref().unwrap(), &[in_file(b"".to_vec()), tenant("b", EU)]);
+        assert_eq!(served(&again.loaded.unwrap().policy), ["a", "b"]);
+    }
+}
+
+#[test]
+fn a_file_that_is_named_after_a_tenant_and_was_another_s_keeps_the_other() {
+    let before = loaded(&[Source::new("tenants/b.toml", tenant("a", EU).text)]);
+    let after = reload(&before, &[Source::new("tenants/b.toml", "version = ")]);
+    assert_eq!((ids(&after.kept), ids(&after.absent)), (vec!["a"], vec![]));
+}
+
+#[test]
+fn a_document_that_cannot_be_read_says_why() {
+    let after = load_keeping(None, &fleet_source(), &[Source::unreadable("tenants/a.toml", "is a pipe")]);
+    assert_eq!(ids(&after.absent), ["a"]);
+    assert_eq!(shown(&after.diagnostics), "tenants/a.toml: error: cannot be read: is a pipe");
+}
+
+fn version(source: Source, version: u32) -> Source {
+    let text = String::from_utf8(source.text).unwrap();
+    Source::new(source.name, text.replace("version = 1\n", &format!("version = {version}\n")))
+}
+
+#[test]
+fn a_version_that_falls_keeps_the_higher_one_of_that_tenant_alone() {
+    let before = loaded(&[version(tenant("a", EU), 7), tenant("b", EU)]);
+    let after = reload(&before, &[version(tenant("a", ANYWHERE), 6), version(tenant("b", ANYWHERE), 2)]);
+    assert_eq!(ids(&after.kept), ["a"]);
+    assert_eq!((reach(&after, "a"), reach(&after, "b")), (2, 5));
+    assert_eq!(
+        shown(&after.diagnostics),
+        "tenants/a.toml:1:11: error: version 6 of tenant `a` is lower than version 7, which is in force\n  \
+         help: versions only rise: write `version = 8`"
+    );
+    let risen = reload(after.loaded.as_ref().unwrap(), &[version(tenant("a", ANYWHERE), 8)]);
+    assert_eq!((reach(&risen, "a"), risen.diagnostics), (5, vec![]));
+}
+
+#[test]
+fn other_contents_under_the_same_version_take_force_with_a_warning() {
+    let before = loaded(&[version(tenant("a", EU), 7)]);
+    let after = reload(&before, &[version(tenant("a", ANYWHERE), 7)]);
+    assert_eq!((ids(&after.kept), reach(&after, "a")), (vec![], 5));
+    assert_eq!(
+        shown(&after.diagnostics),
+        "tenants/a.toml:1:11: warning: other contents under version 7 of tenant `a`, which is in force\n  \
+         help: nodes with the one and with the other cannot be told apart by version: write `version = 8`"
+    );
+    assert_eq!(reload(after.loaded.as_ref().unwrap(), &[version(tenant("a", ANYWHERE), 7)]).diagnostics, []);
+}
+
+#[test]
+fn a_fleet_version_that_falls_changes_nothing() {
+    let before = loaded(&[tenant("a", EU)]);
+    let older = Source::new("fleet.toml", FLEET.replace("version = 3", "version = 2"));
+    let after = load_keeping(Some(&before.documents), &older, &[tenant("a", ANYWHERE)]);
+    assert!(after.loaded.is_none());
+    assert_eq!(ids(&after.kept), ["a"]);
+    assert_eq!(
+        shown(&after.diagnostics),
+        "fleet.toml:2:11: error: version 2 of the fleet document is lower than version 3, which is in force\n  \
+         help: versions only rise: write `version = 4`"
+    );
+}
+
+#[test]
 fn a_document_that_could_be_anybody_s_keeps_everybody() {
     let before = loaded(&[tenant("a", EU), tenant("b", EU)]);
     let unreadable = Source::new("tenants/Some File.toml", b"\xff".to_vec());
