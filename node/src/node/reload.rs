@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use graticule_gossip_core::RegionName;
-use graticule_node_core::Policy;
 use graticule_node_core::config::GeoConfig;
-use graticule_node_core::document;
+use graticule_node_core::document::{self, Severity};
+use graticule_node_core::{Policy, RegionIndex};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::geo;
 use crate::documents::Documents;
-use crate::identity::{Identity, Reloaded};
+use crate::identity::{Identity, PeerIdentity, Reloaded};
 use crate::mesh::Tracking;
 use crate::pool::checks::CheckedPolicy;
 use crate::shared::Shared;
@@ -51,6 +51,7 @@ pub(super) async fn watch(mut watched: Watched, shared: Arc<Shared>, policies: w
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut said = None;
     let mut expiry = Expiry::default();
+    let mut seen = watched.stamps;
     loop {
         ticks.tick().await;
         reload_identity(&watched.identity, &mut said);
@@ -64,14 +65,22 @@ pub(super) async fn watch(mut watched: Watched, shared: Arc<Shared>, policies: w
             );
         }
         let found = Stamps::now(&watched.world, &watched.documents, &watched.geo);
-        let before = std::mem::replace(&mut watched.stamps, found);
-        if before.documents != found.documents {
+        if settled(watched.stamps.documents, seen.documents, found.documents) {
+            watched.stamps.documents = found.documents;
             reload_documents(&mut watched, &shared, &policies);
         }
-        if before.databases != found.databases {
+        if settled(watched.stamps.databases, seen.databases, found.databases) {
+            watched.stamps.databases = found.databases;
             reload_geo(&watched, &shared);
         }
+        seen = found;
     }
+}
+
+/// Whether files that had the stamp `read` when they were read have changed, and rest since the last look. A file that
+/// is being written can be whole in form and half in meaning: one without its `deny` permits more than its author does.
+fn settled(read: u64, seen: u64, found: u64) -> bool {
+    found != read && found == seen
 }
 
 /// When to warn of the end of a certificate: from 30 days before it, once a day.
@@ -114,7 +123,10 @@ fn reload_identity(identity: &Identity, said: &mut Option<String>) {
 fn reload_documents(watched: &mut Watched, shared: &Shared, policies: &watch::Sender<Arc<Policy>>) {
     let reloaded = watched.documents.reload(&watched.loaded);
     for diagnostic in &reloaded.diagnostics {
-        tracing::error!(%diagnostic, "documents");
+        match diagnostic.severity {
+            Severity::Error => tracing::error!(%diagnostic, "documents"),
+            Severity::Warning => tracing::warn!(%diagnostic, "documents"),
+        }
     }
     for tenant in &reloaded.kept {
         tracing::error!(%tenant, "this tenant's last good document stays in force");
@@ -125,10 +137,29 @@ fn reload_documents(watched: &mut Watched, shared: &Shared, policies: &watch::Se
     let Some(loaded) = reloaded.loaded else {
         return tracing::error!("documents not reloaded; the old ones stay");
     };
+    if let Err(reason) = place(&loaded.policy, &watched.identity.own()) {
+        return tracing::error!(%reason, "documents not reloaded; the old ones stay");
+    }
     watched.loaded = loaded.documents;
     if loaded.policy.digest != shared.snapshot().policy.digest {
         policies.send_replace(Arc::new(loaded.policy));
     }
+}
+
+/// Where the node of this certificate is in the fleet of `policy`; or why it is none of its nodes.
+pub(super) fn place(policy: &Policy, own: &PeerIdentity) -> Result<RegionIndex, String> {
+    if policy.fleet.mesh != own.mesh {
+        return Err(format!(
+            "the certificate is of mesh `{}`, the fleet document of mesh `{}`",
+            own.mesh, policy.fleet.mesh
+        ));
+    }
+    policy.fleet.region_by_name(&own.region).ok_or_else(|| {
+        format!(
+            "region `{}` of this node's certificate is not in the fleet document; add it there or issue another certificate",
+            own.region
+        )
+    })
 }
 
 fn reload_geo(watched: &Watched, shared: &Shared) {

@@ -17,7 +17,7 @@ use tokio::sync::{oneshot, watch};
 use super::control::{self, ControlSetup};
 use super::reload::Stamps;
 use super::worker::{self, WorkerSetup};
-use super::{Addresses, GossipCodec, Node, StartError, Threads, Worker, geo};
+use super::{Addresses, GossipCodec, Node, StartError, Threads, Worker, geo, reload};
 use crate::documents::Documents;
 use crate::gateway::GatewaySettings;
 use crate::identity::{Identity, IdentityFiles};
@@ -93,18 +93,7 @@ fn first_snapshot(
     identity: &Identity,
 ) -> Result<Snapshot, StartError> {
     let own = identity.own();
-    if policy.fleet.mesh != own.mesh {
-        return Err(StartError::Region(format!(
-            "the certificate is of mesh `{}`, the fleet document of mesh `{}`",
-            own.mesh, policy.fleet.mesh
-        )));
-    }
-    let region = policy.fleet.region_by_name(&own.region).ok_or_else(|| {
-        StartError::Region(format!(
-            "region `{}` of this node's certificate is not in the fleet document; add it there or issue another certificate",
-            own.region
-        ))
-    })?;
+    let region = reload::place(&policy, &own).map_err(StartError::Region)?;
     let pools = Arc::new(Plan::of(&policy, region).states(|_| true));
     Ok(Snapshot {
         policy: Arc::new(policy),

@@ -1,8 +1,12 @@
-//! When the end of a certificate is warned of.
+//! When files are read again, what is then taken, and when the end of a certificate is warned of.
 
 use std::time::UNIX_EPOCH;
 
+use graticule_node_core::document::Loaded;
+
 use super::*;
+use crate::identity::testing::{Machine, authority, issued, node_of};
+use crate::testing::{FLEET, snapshot, tenant};
 
 #[test]
 fn the_end_of_a_certificate_is_told_from_thirty_days_before_and_once_a_day() {
@@ -35,4 +39,74 @@ fn a_new_certificate_is_warned_of_anew() {
     assert!(expiry.due(DAY, now).is_some());
     assert!(expiry.due(DAY * 90, now + DAY).is_none());
     assert!(expiry.due(DAY * 30, now + DAY * 61).is_some());
+}
+
+#[test]
+fn a_file_is_read_again_when_it_has_changed_and_rests() {
+    assert!(!settled(1, 1, 1), "nothing has changed");
+    assert!(!settled(1, 1, 2), "it is being written, as far as one can see");
+    assert!(!settled(1, 2, 3));
+    assert!(settled(1, 3, 3));
+    assert!(!settled(1, 3, 1), "it is again as it was");
+}
+
+/// A node in `eu` of `atlas` with one tenant, and what it would make of other documents.
+struct Reloading {
+    machine: Machine,
+    watched: Watched,
+    shared: Shared,
+    policies: watch::Sender<Arc<Policy>>,
+}
+
+impl Reloading {
+    fn new() -> Self {
+        let (machine, identity) = machine_of("eu", "node-1");
+        machine.disk.put("docs/fleet.toml", FLEET);
+        machine.disk.put("docs/tenants/acme.toml", acme(&["DE"]));
+        let documents = Documents::new("docs".into(), Arc::clone(&machine.world.disk));
+        let geo = GeoConfig {
+            databases: Vec::new(),
+            embedded: false,
+            overrides: std::collections::BTreeMap::new(),
+        };
+        let stamps = Stamps::now(&machine.world, &documents, &geo);
+        let Loaded { policy, documents: loaded, .. } = documents.load().unwrap();
+        let (shared, _refusals) = Shared::new(snapshot(policy.clone(), ("node-1", "eu"), &[]), 1);
+        let policies = watch::Sender::new(Arc::new(policy));
+        let world = machine.world.clone();
+        Self {
+            machine,
+            watched: Watched { world, identity, documents, loaded, geo, stamps },
+            shared,
+            policies,
+        }
+    }
+
+    /// The countries whose regions may serve the tenant, by what is to take force after another look.
+    fn reach(&mut self) -> usize {
+        reload_documents(&mut self.watched, &self.shared, &self.policies);
+        self.policies.borrow().tenants[0].residency.reach().len()
+    }
+}
+
+fn machine_of(region: &str, node: &str) -> (Machine, Identity) {
+    let authority = authority("atlas");
+    node_of(&issued(&authority, region, node), authority.certificate())
+}
+
+fn acme(countries: &[&str]) -> String {
+    tenant("acme", countries, &[("eu", "127.0.0.1:1".parse().unwrap())])
+}
+
+#[test]
+fn documents_of_another_mesh_or_without_this_region_are_not_taken() {
+    let mut node = Reloading::new();
+    node.machine.disk.put("docs/tenants/acme.toml", acme(&["DE", "US"]));
+    for other in [FLEET.replace("\"atlas\"", "\"other\""), FLEET.replace("[regions.eu]", "[regions.north]")] {
+        node.machine.disk.put("docs/fleet.toml", other.replace("version = 3", "version = 9"));
+        assert_eq!(node.reach(), 1, "{other}");
+        assert_eq!(node.watched.loaded.fleet.fleet().version.0, 3, "it is not the last good one either");
+    }
+    node.machine.disk.put("docs/fleet.toml", FLEET);
+    assert_eq!(node.reach(), 2);
 }
