@@ -43,8 +43,11 @@ pub(super) fn read(gateway: &Gateway, parts: Parts, peer: IpAddr) -> Result<Fact
         return Err(Reason::NotSupported);
     }
     let host = headers::host_of(&parts)?;
+    if headers::has_foreign_coding(&parts.headers) {
+        return Err(Reason::NotSupported);
+    }
     let Parts { method, uri, headers: mut fields, version, .. } = parts;
-    let target = uri.into_parts().path_and_query.unwrap_or_else(|| PathAndQuery::from_static("/"));
+    let target = rooted(uri.into_parts().path_and_query)?;
     if target.as_str().len() > TARGET_BYTES_MAX {
         return Err(Reason::HeadersTooLarge);
     }
@@ -69,6 +72,17 @@ pub(super) fn read(gateway: &Gateway, parts: Parts, peer: IpAddr) -> Result<Fact
     let via = if version == Version::HTTP_11 { &gateway.settings.via } else { &gateway.settings.via_1_0 };
     fields.append(header::VIA, via.clone());
     Ok(Facts { method, target, matched_path, host, headers: fields, client, request_id })
+}
+
+/// Path and query in origin form: a target in absolute form may lack its path.
+fn rooted(target: Option<PathAndQuery>) -> Result<PathAndQuery, Reason> {
+    match target {
+        None => Ok(PathAndQuery::from_static("/")),
+        Some(target) if target.as_str().starts_with('?') => {
+            PathAndQuery::try_from(format!("/{}", target.as_str())).map_err(|_| Reason::BadRequest)
+        }
+        Some(target) => Ok(target),
+    }
 }
 
 /// Path and query.

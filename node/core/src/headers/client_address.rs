@@ -236,6 +236,11 @@ fn is_alias(name: &str, known: fn(&str) -> bool) -> bool {
     known(name) || (name.contains('_') && known(&name.replace('_', "-")))
 }
 
+/// Whether a backend that does not tell `_` from `-` reads in it where a client is, or what was asked of a proxy.
+pub(super) fn is_address_alias(name: &str) -> bool {
+    is_alias(name, is_address_header) || is_alias(name, is_origin_header)
+}
+
 /// A header line in the making.
 type Line = SmallVec<[u8; 128]>;
 

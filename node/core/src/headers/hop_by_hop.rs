@@ -1,10 +1,10 @@
 //! Which headers are meant for one connection only, and so go no further.
 
-use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, TE, UPGRADE};
+use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE};
 use smallvec::SmallVec;
 
 use super::NOMINATIONS_MAX;
-use super::client_address::is_address_header;
+use super::client_address::{is_address_alias, is_address_header};
 
 /// Whether a request asks for an upgrade that can be forwarded: `Connection: upgrade` and exactly one protocol.
 ///
@@ -17,6 +17,13 @@ pub fn asks_for_upgrade(headers: &HeaderMap) -> bool {
         (Some(protocol), None) if nominated => !is_hidden(protocol),
         _ => false,
     }
+}
+
+/// Whether the body comes in a coding other than `chunked` alone, which goes with the connection: a body that stayed in
+/// it would reach the backend as something else than the client sent.
+pub fn has_foreign_coding(headers: &HeaderMap) -> bool {
+    let lines = || headers.get_all(TRANSFER_ENCODING).into_iter();
+    lines().any(|line| !line.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked")) || lines().count() > 1
 }
 
 /// Removes every header that speaks of the connection it came on: `Connection` and what it nominates, and those that are
@@ -129,6 +136,7 @@ fn is_protected(name: &HeaderName) -> bool {
 fn may_trail(name: &HeaderName) -> bool {
     !(is_hop_by_hop(name.as_str())
         || is_protected(name)
+        || is_address_alias(name.as_str())
         || matches!(
             name.as_str(),
             "accept"
@@ -163,6 +171,19 @@ mod tests {
         let mut headers = map(lines);
         strip_hop_by_hop(&mut headers, false);
         headers
+    }
+
+    #[test]
+    fn no_coding_but_chunked_can_be_taken_off() {
+        for known in [&[][..], &[("Transfer-Encoding", "chunked")], &[("Transfer-Encoding", " Chunked ")]] {
+            assert!(!has_foreign_coding(&map(known)), "{known:?}");
+        }
+        for value in ["gzip, chunked", "gzip", "identity", "chunked, chunked", "chunked;q=1", "", "chunked,"]
+        {
+            assert!(has_foreign_coding(&map(&[("Transfer-Encoding", value)])), "{value}");
+        }
+        let twice = [("Transfer-Encoding", "chunked"), ("Transfer-Encoding", "chunked")];
+        assert!(has_foreign_coding(&map(&twice)));
     }
 
     #[test]

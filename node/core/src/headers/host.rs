@@ -51,7 +51,8 @@ impl Host {
 ///
 /// A target in absolute form says it and `Host` is ignored (RFC 9112, 3.2.2); otherwise `Host` does. HTTP/1.1 must have
 /// exactly one `Host`, and in HTTP/2 and later it must not contradict the target. The error is the reason to refuse with:
-/// a missing, doubled or malformed host, or one with user information, is a bad request; CONNECT is not supported.
+/// a missing, doubled or malformed host, one with user information, or a bare host as the target (which is for CONNECT
+/// alone, and which others read as a path) is a bad request; CONNECT is not supported.
 pub fn host_of(request: &Parts) -> Result<Host, Reason> {
     if request.method == Method::CONNECT {
         return Err(Reason::NotSupported);
@@ -66,6 +67,9 @@ pub fn host_of(request: &Parts) -> Result<Host, Reason> {
     let Some(target) = request.uri.authority() else {
         return header.ok_or(Reason::BadRequest);
     };
+    if request.uri.scheme().is_none() {
+        return Err(Reason::BadRequest);
+    }
     let host = Host::parse(target.clone()).ok_or(Reason::BadRequest)?;
     match header {
         Some(header) if request.version >= Version::HTTP_2 && !same(&header, &host) => {
@@ -184,6 +188,12 @@ mod tests {
         let host = host_of(&request(Version::HTTP_11, "http://a.example:80/x", &["b.example"])).unwrap();
         assert_eq!(host.authority().as_str(), "a.example:80");
         assert_eq!(name("ftp://a.example/", &["a.example"]), Err(Reason::BadRequest));
+    }
+
+    #[test]
+    fn a_bare_host_is_no_target() {
+        assert_eq!(name("a.example", &["b.example"]), Err(Reason::BadRequest));
+        assert_eq!(name("a.example:80", &["a.example"]), Err(Reason::BadRequest));
     }
 
     #[test]
