@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use graticule_node_core::shared::InFlightGuard;
@@ -15,6 +16,10 @@ use crate::pool::PooledBody;
 #[cfg(test)]
 use crate::pool::testing::AnyBody;
 use crate::relay::TunnelBody;
+
+mod client;
+
+pub use client::{ClientBody, fault};
 
 /// Why a body ended early.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
@@ -35,7 +40,7 @@ enum Source {
     #[default]
     Nothing,
     /// The client's connection.
-    Client(Incoming),
+    Client(ClientBody),
     /// A tunnel.
     Tunnel(TunnelBody),
     /// Whatever a test wants.
@@ -44,9 +49,13 @@ enum Source {
 }
 
 impl RequestBody {
-    /// The body of a client's request.
-    pub fn client(incoming: Incoming) -> Self {
-        let source = if incoming.is_end_stream() { Source::Nothing } else { Source::Client(incoming) };
+    /// The body of a client's request, which may rest for `rest_max` from piece to piece.
+    pub fn client(incoming: Incoming, rest_max: Duration) -> Self {
+        let source = if incoming.is_end_stream() {
+            Source::Nothing
+        } else {
+            Source::Client(ClientBody::new(incoming, rest_max))
+        };
         Self { source, ..Self::default() }
     }
 
@@ -90,9 +99,7 @@ impl Body for RequestBody {
         }
         match &mut self.source {
             Source::Nothing => Poll::Ready(None),
-            Source::Client(incoming) => {
-                Poll::Ready(ready!(Pin::new(incoming).poll_frame(cx)).map(|frame| frame.map_err(Into::into)))
-            }
+            Source::Client(body) => Pin::new(body).poll_frame(cx),
             Source::Tunnel(body) => Pin::new(body).poll_frame(cx),
             #[cfg(test)]
             Source::Test(body) => Pin::new(body).poll_frame(cx),
@@ -104,7 +111,7 @@ impl Body for RequestBody {
             && self.trailers.is_none()
             && match &self.source {
                 Source::Nothing => true,
-                Source::Client(incoming) => incoming.is_end_stream(),
+                Source::Client(body) => body.is_end_stream(),
                 Source::Tunnel(body) => body.is_end_stream(),
                 #[cfg(test)]
                 Source::Test(body) => body.is_end_stream(),
@@ -115,7 +122,7 @@ impl Body for RequestBody {
         let kept: u64 = self.kept.iter().map(|chunk| chunk.len() as u64).sum();
         let rest = match &self.source {
             Source::Nothing => SizeHint::with_exact(0),
-            Source::Client(incoming) => incoming.size_hint(),
+            Source::Client(body) => body.size_hint(),
             Source::Tunnel(body) => body.size_hint(),
             #[cfg(test)]
             Source::Test(body) => body.size_hint(),
@@ -189,7 +196,8 @@ impl Body for ResponseBody {
                 Poll::Ready(ready!(Pin::new(body).poll_frame(cx)).map(|frame| frame.map_err(Into::into)))
             }
             Kind::Backend(body) => {
-                Poll::Ready(ready!(Pin::new(body).poll_frame(cx)).map(|frame| frame.map_err(Into::into)))
+                let frame = ready!(Pin::new(body).poll_frame(cx));
+                Poll::Ready(frame.map(|frame| frame.map(client::without_odd_trailers).map_err(Into::into)))
             }
             Kind::Tunnel(body) => Pin::new(body).poll_frame(cx),
             #[cfg(test)]

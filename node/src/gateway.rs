@@ -6,6 +6,7 @@ use std::future::Future;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use graticule_gossip_core::NodeName;
 use graticule_node_core::headers::ClientAddressRule;
@@ -36,6 +37,8 @@ pub struct GatewaySettings {
     pub client_address: ClientAddressRule,
     /// The node's name.
     pub name: NodeName,
+    /// How long a request's body may rest from piece to piece.
+    pub body_timeout: Duration,
     /// Requests this worker takes at once.
     pub requests_in_flight_max: u32,
     /// Which worker this is.

@@ -16,7 +16,11 @@ use tokio::sync::Semaphore;
 
 use crate::body::ResponseBody;
 use crate::task;
-use crate::world::{Listener, Stream};
+use crate::world::Listener;
+
+mod taking;
+
+use taking::Taking;
 
 /// Limits of one worker's client side.
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +33,8 @@ pub struct IngressLimits {
     pub headers_max: usize,
     /// From the first wait for a request, or the last answer, to the end of the next request's headers.
     pub head_timeout: Duration,
+    /// How long a client may take nothing of an answer.
+    pub body_timeout: Duration,
 }
 
 /// Answers requests; the rest of the node, as the ingress sees it.
@@ -51,6 +57,7 @@ pub async fn run<H: Handler>(listener: Box<dyn Listener>, limits: IngressLimits,
         match poll_fn(|cx| listener.poll_accept(cx)).await {
             Ok((stream, peer)) => {
                 let (server, handler) = (Rc::clone(&server), Rc::clone(&handler));
+                let stream = Taking::new(stream, limits.body_timeout);
                 task::spawn_detached("client connection", async move {
                     serve(&server, handler, stream, peer).await;
                     drop(slot);
@@ -74,7 +81,7 @@ fn server(limits: IngressLimits) -> http1::Builder {
     builder
 }
 
-async fn serve<H: Handler>(server: &http1::Builder, handler: Rc<H>, stream: Stream, peer: SocketAddr) {
+async fn serve<H: Handler>(server: &http1::Builder, handler: Rc<H>, stream: Taking, peer: SocketAddr) {
     let service = service_fn(move |request| Rc::clone(&handler).handle(request, peer.ip()));
     if let Err(error) = server.serve_connection(TokioIo::new(stream), service).await {
         tracing::debug!(%error, "client connection ended");

@@ -24,6 +24,8 @@ pub enum Reason {
     Overloaded,
     /// The request breaks HTTP's rules.
     BadRequest,
+    /// The client sent nothing of its request's body for too long.
+    RequestTimeout,
     /// The request's path or headers are over their limits.
     HeadersTooLarge,
     /// A method or upgrade this gateway does not forward.
@@ -57,7 +59,7 @@ pub struct Row {
 
 impl Reason {
     /// Every reason, in the order of the table.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::UnknownTenant,
         Self::ReceiveNotAllowed,
         Self::UnknownLocation,
@@ -67,6 +69,7 @@ impl Reason {
         Self::Draining,
         Self::Overloaded,
         Self::BadRequest,
+        Self::RequestTimeout,
         Self::HeadersTooLarge,
         Self::NotSupported,
         Self::BackendUnreachable,
@@ -133,6 +136,7 @@ const TABLE: [Row; Reason::ALL.len()] = [
     row("draining", 503, "destination_unavailable", "This node is leaving.").again_soon(),
     row("overloaded", 503, "connection_limit_reached", "Too many requests are in flight.").again_soon(),
     row("bad-request", 400, "http_request_error", "The request breaks HTTP's rules."),
+    row("request-timeout", 408, "http_request_error", "The request's body did not come in time."),
     row("headers-too-large", 431, "http_request_error", "The request's path or headers are over the limit."),
     row("not-supported", 501, "http_request_denied", "This method or upgrade is not forwarded."),
     row("backend-unreachable", 502, "connection_refused", "No connection to a backend could be made.")

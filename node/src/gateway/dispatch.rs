@@ -41,7 +41,8 @@ enum Attempt {
 impl Pending {
     /// Nothing decided yet.
     pub(super) fn new(gateway: Rc<Gateway>, facts: Facts, body: Incoming) -> Self {
-        let upload = Upload::new(RequestBody::client(body), facts.method.is_idempotent());
+        let body = RequestBody::client(body, gateway.settings.body_timeout);
+        let upload = Upload::new(body, facts.method.is_idempotent());
         let chance = gateway.chance();
         Self { gateway, facts, upload, tried: RegionSet::EMPTY, tried_peers: SmallVec::new(), chance }
     }
@@ -199,6 +200,10 @@ impl Pending {
 
     /// Whether a request that failed at a peer may go elsewhere.
     fn failed(&mut self, failure: Failure, peer: PeerId, region: RegionIndex) -> Attempt {
+        // Whatever the peer makes of a body that breaks off, it is the client that broke it off.
+        if let Some(reason) = self.upload.fault() {
+            return Attempt::Over(reason);
+        }
         let (reason, repeatable) = match failure {
             Failure::Unsent(reason) | Failure::Refused(reason) => (reason, true),
             Failure::Never(reason) => (reason, false),

@@ -9,7 +9,9 @@ use bytes::Bytes;
 use graticule_node_core::Policy;
 use graticule_node_core::headers::ClientAddressHeader;
 use graticule_node_core::mesh::PeerId;
+use http_body::Frame;
 use http_body_util::BodyExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
 use crate::ingress::{self, IngressLimits};
@@ -43,6 +45,7 @@ impl Site {
                 header: ClientAddressHeader::XForwardedFor,
                 trusted: Vec::new(),
             },
+            body_timeout: BODY_TIMEOUT,
             requests_in_flight_max,
             worker: 0,
             via_1_0: text(format!("1.0 {name}")),
@@ -60,6 +63,7 @@ impl Site {
             head_bytes_max: 16 * 1024,
             headers_max: 50,
             head_timeout: Duration::from_secs(5),
+            body_timeout: BODY_TIMEOUT,
         };
         let tasks = vec![task::spawn("ingress", ingress::run(listener, limits, Rc::clone(&gateway)))];
         Self { address, gateway, tasks, refusals }
@@ -154,6 +158,9 @@ async fn echo(request: Request<Incoming>) -> Response<AnyBody> {
     Response::new(full(said))
 }
 
+/// How long bodies may rest here.
+const BODY_TIMEOUT: Duration = Duration::from_millis(300);
+
 fn nowhere() -> SocketAddr {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap()
@@ -200,6 +207,92 @@ fn the_authority_of_the_target_is_the_host() {
 }
 
 #[test]
+fn a_target_in_absolute_form_may_lack_its_path_here_and_through_a_tunnel() {
+    run(async {
+        let backend = Backend::on_loopback(echo).await;
+        let acme = acme(&["DE"], &[("eu", backend.address)]);
+        let fleet = Fleet::new(acme.clone(), acme).await;
+        for site in [&fleet.node, &fleet.edge] {
+            for (target, sent) in [("http://acme.example?q=1", "/?q=1"), ("http://acme.example", "/")] {
+                let answer = site.get(target, "").await;
+                assert!(body(&answer).contains(&format!("GET {sent}\n")), "{answer}");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_body_that_breaks_off_is_the_client_s_fault_here_and_through_a_tunnel() {
+    run(async {
+        let backend = Backend::on_loopback(|request: Request<Incoming>| async {
+            let whole = request.into_body().collect().await.is_ok();
+            Response::new(full(if whole { "whole" } else { "broken" }))
+        })
+        .await;
+        let acme = acme(&["DE"], &[("eu", backend.address)]);
+        let fleet = Fleet::new(acme.clone(), acme).await;
+        for site in [&fleet.node, &fleet.edge] {
+            for broken in ["-1\r\nabc\r\n0\r\n\r\n", "3;x\nabc\r\n0\r\n\r\n", "3\r\nabcd\r\n0\r\n\r\n"] {
+                for method in ["POST", "PUT"] {
+                    let more = format!("transfer-encoding: chunked\r\n\r\n{broken}");
+                    assert_refused(&site.ask(method, "/", &more).await, Reason::BadRequest);
+                }
+            }
+            // A piece is late after others were in time.
+            let slow = format!("content-length: 9\r\n\r\n{}", "abc");
+            assert_refused(&site.ask("POST", "/", &slow).await, Reason::RequestTimeout);
+        }
+    });
+}
+
+#[test]
+fn a_body_may_take_long_if_its_pieces_do_not() {
+    run(async {
+        let backend = Backend::on_loopback(echo).await;
+        let acme = acme(&["DE"], &[("eu", backend.address)]);
+        let fleet = Fleet::new(acme.clone(), acme).await;
+        for site in [&fleet.node, &fleet.edge] {
+            let mut stream = tokio::net::TcpStream::connect(site.address).await.unwrap();
+            let head =
+                "POST / HTTP/1.1\r\nhost: acme.example\r\nconnection: close\r\ncontent-length: 5\r\n\r\n";
+            stream.write_all(head.as_bytes()).await.unwrap();
+            for piece in ["a", "b", "c", "d", "e"] {
+                tokio::time::sleep(BODY_TIMEOUT / 3).await;
+                stream.write_all(piece.as_bytes()).await.unwrap();
+            }
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.unwrap();
+            assert!(answer.ends_with("\n\nabcde"), "{answer}");
+        }
+    });
+}
+
+#[test]
+fn trailers_bring_nothing_that_was_taken_out_of_the_head() {
+    run(async {
+        let backend = Backend::on_loopback(|request: Request<Incoming>| async {
+            let came = request.into_body().collect().await.unwrap().trailers().cloned().unwrap_or_default();
+            let names: Vec<_> = came.keys().map(http::HeaderName::as_str).collect();
+            let sent = crate::testing::fields(&[("x-sum", "9"), ("x-real-ip", "1"), ("set-cookie", "a=b")]);
+            let frames = vec![Ok(Frame::data(Bytes::from(names.join(",")))), Ok(Frame::trailers(sent))];
+            let declared = Response::builder().header("trailer", "x-sum, x-real-ip, set-cookie");
+            declared.body(crate::testing::frames(frames).map_err(Into::into).boxed_unsync()).unwrap()
+        })
+        .await;
+        let acme = acme(&["DE"], &[("eu", backend.address)]);
+        let fleet = Fleet::new(acme.clone(), acme).await;
+        for site in [&fleet.node, &fleet.edge] {
+            let more = "te: trailers\r\ntrailer: x-sum, x-forwarded-for, x_real_ip, x-forwarded-host, authorization\r\n\
+                        transfer-encoding: chunked\r\n\r\n0\r\nx-sum: 9\r\nx-forwarded-for: 192.0.2.1\r\nx_real_ip: 192.0.2.1\r\n\
+                        x-forwarded-host: b\r\nauthorization: c\r\n\r\n";
+            let answer = site.ask("POST", "/", more).await;
+            assert!(answer.contains("\r\nx-sum\r\n"), "only that one reached the backend: {answer}");
+            assert!(answer.ends_with("0\r\nx-sum: 9\r\n\r\n"), "and the client: {answer}");
+        }
+    });
+}
+
+#[test]
 fn the_region_is_said_only_where_the_tenant_exposes_it_and_never_a_backends_word() {
     run(async {
         let backend = Backend::on_loopback(|_| async {
@@ -235,6 +328,9 @@ fn what_breaks_the_rules_is_refused_with_its_reason() {
     run(async {
         let site = Site::new(snapshot(acme(&["DE"], &[("eu", nowhere())]), ("node-1", "eu"), &[]));
         assert_refused(&site.ask("CONNECT", "acme.example:443", "").await, Reason::NotSupported);
+        let coded = "transfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n";
+        assert_refused(&site.ask("POST", "/", coded).await, Reason::NotSupported);
+        assert_refused(&site.get("acme.example", "").await, Reason::BadRequest);
         for path in ["/a/../b", "/%2e%2e/b", "/a%", "/a%00", "/a%5cb"] {
             assert_refused(&site.get(path, "").await, Reason::BadRequest);
         }

@@ -37,6 +37,7 @@ fn limits() -> IngressLimits {
         head_bytes_max: 8_192,
         headers_max: 10,
         head_timeout: Duration::from_millis(300),
+        body_timeout: Duration::from_millis(300),
     }
 }
 
@@ -135,5 +136,61 @@ fn a_client_that_goes_away_ends_its_request() {
         eventually("it is there", || handler.under_way.get() == 1).await;
         drop(stream);
         eventually("it is over", || handler.under_way.get() == 0).await;
+    });
+}
+
+/// Answers without end.
+#[derive(Default)]
+struct Talker {
+    under_way: Cell<usize>,
+}
+
+struct Talk(Rc<Talker>);
+
+impl Drop for Talk {
+    fn drop(&mut self) {
+        self.0.under_way.set(self.0.under_way.get() - 1);
+    }
+}
+
+impl Handler for Talker {
+    async fn handle(
+        self: Rc<Self>,
+        _: Request<Incoming>,
+        _: IpAddr,
+    ) -> Result<Response<ResponseBody>, Infallible> {
+        self.under_way.set(self.under_way.get() + 1);
+        let (sender, body) = crate::pool::testing::channel();
+        let talk = Talk(self);
+        task::spawn_detached("talk", async move {
+            let _talk = talk;
+            let piece = Bytes::from(vec![b'x'; 64 * 1024]);
+            while sender.send(Ok(http_body::Frame::data(piece.clone()))).await.is_ok() {}
+        });
+        Ok(Response::new(ResponseBody::test(body)))
+    }
+}
+
+#[test]
+fn a_client_that_takes_nothing_of_its_answer_is_given_up() {
+    run(async {
+        let listener = World::system().net.listen(LOOPBACK, false).unwrap();
+        let address = listener.local_address().unwrap();
+        let talker = Rc::new(Talker::default());
+        let _running = task::spawn("ingress", super::run(listener, limits(), Rc::clone(&talker)));
+        let mut idle = TcpStream::connect(address).await.unwrap();
+        idle.write_all(format!("{GET}\r\n").as_bytes()).await.unwrap();
+        let mut reader = TcpStream::connect(address).await.unwrap();
+        reader.write_all(format!("{GET}\r\n").as_bytes()).await.unwrap();
+        eventually("both are answered", || talker.under_way.get() == 2).await;
+        let mut piece = vec![0; 256 * 1024];
+        let begun = tokio::time::Instant::now();
+        while talker.under_way.get() == 2 {
+            assert!(begun.elapsed() < Duration::from_secs(5), "the idle one is never given up");
+            reader.read_exact(&mut piece).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert!(begun.elapsed() >= Duration::from_millis(250), "{:?}", begun.elapsed());
+        reader.read_exact(&mut piece).await.expect("who takes something now and then stays");
     });
 }

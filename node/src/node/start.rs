@@ -199,6 +199,7 @@ fn limits(config: &NodeConfig) -> IngressLimits {
         connections_max: (limits.connections_max as usize / workers(config)).max(1),
         head_bytes_max: limits.header_bytes_max as usize,
         headers_max: limits.headers_max as usize,
+        body_timeout: limits.body_timeout,
         // One clock runs for both in the HTTP library: waiting for a request and reading its head.
         head_timeout: limits.header_timeout.max(limits.idle_timeout),
     }
@@ -209,6 +210,7 @@ fn settings(config: &NodeConfig, worker: usize) -> GatewaySettings {
     let text = |text: String| HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("graticule"));
     GatewaySettings {
         client_address: config.ingress.client_address.clone(),
+        body_timeout: config.ingress.limits.body_timeout,
         requests_in_flight_max: (config.requests_in_flight_max / workers(config) as u32).max(1),
         worker,
         name: config.name.clone(),

@@ -6,11 +6,12 @@ use std::pin::Pin;
 use std::rc::Rc;
 
 use bytes::Bytes;
+use graticule_node_core::Reason;
 use http::HeaderMap;
 use http_body::{Body, Frame};
 use tokio::sync::Notify;
 
-use crate::body::RequestBody;
+use crate::body::{self, RequestBody};
 use crate::tunnel::{FrameWriter, Reset};
 
 /// A body that can be sent through one tunnel, taken back, and sent through another. One that is empty costs nothing.
@@ -25,6 +26,8 @@ struct State {
     kept_bytes: Cell<usize>,
     /// Whether something was sent that is not kept, or the body failed: it is never whole again.
     gone: Cell<bool>,
+    /// Why the body failed, if it did.
+    fault: Cell<Option<Reason>>,
     /// Whether `accepted` has come, so that the body may be longer than what is kept.
     released: Cell<bool>,
     /// Whether bytes are worth keeping after `accepted`.
@@ -44,6 +47,7 @@ impl Upload {
             kept_trailers: RefCell::default(),
             kept_bytes: Cell::new(0),
             gone: Cell::new(false),
+            fault: Cell::new(None),
             released: Cell::new(false),
             idempotent,
             wake: Notify::new(),
@@ -74,6 +78,11 @@ impl Upload {
     /// Whether all that was sent is kept, and the body is in order.
     pub fn is_whole(&self) -> bool {
         self.0.as_ref().is_none_or(|state| !state.gone.get())
+    }
+
+    /// What to refuse the request with, if the client broke its body off.
+    pub fn fault(&self) -> Option<Reason> {
+        self.0.as_ref()?.fault.get()
     }
 
     /// The whole body again, as if nothing had been sent; `None` if some of it is gone.
@@ -120,7 +129,7 @@ impl Upload {
 }
 
 impl State {
-    async fn next(&self) -> Option<Result<Frame<Bytes>, crate::body::BodyError>> {
+    async fn next(&self) -> Option<Result<Frame<Bytes>, body::BodyError>> {
         while !self.released.get() && self.kept_bytes.get() >= REPLAY_BYTES_MAX {
             self.wake.notified().await;
         }
@@ -128,7 +137,10 @@ impl State {
         match &frame {
             Ok(frame) => self.keep(frame),
             // What comes after a failure looks like an end, and is none.
-            Err(_) => self.lose(),
+            Err(error) => {
+                self.fault.set(Some(body::fault(&**error)));
+                self.lose();
+            }
         }
         Some(frame)
     }

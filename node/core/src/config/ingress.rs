@@ -35,6 +35,8 @@ pub struct IngressLimits {
     pub header_timeout: Duration,
     /// How long a connection may be without a request.
     pub idle_timeout: Duration,
+    /// How long a client may pause while it sends a body or takes an answer.
+    pub body_timeout: Duration,
     /// How many connections there can be at a time.
     pub connections_max: u32,
 }
@@ -62,6 +64,7 @@ fn limits(page: &Page, node: &Node) -> Option<IngressLimits> {
         headers_max: count(&table, "headers_max", 100, 1_000),
         header_timeout: table.or("header_timeout", HEADER_TIMEOUT, duration(TIMEOUT_MIN..=TIMEOUT_MAX)),
         idle_timeout: table.or("idle_timeout", IDLE_TIMEOUT, duration(TIMEOUT_MIN..=TIMEOUT_MAX)),
+        body_timeout: table.or("body_timeout", BODY_TIMEOUT, duration(TIMEOUT_MIN..=TIMEOUT_MAX)),
         connections_max: count(&table, "connections_max", 10_000, 1_000_000),
     })
 }
@@ -127,6 +130,7 @@ const LIMITS_KEYS: &[Key] = &[
     key("headers_max", "100"),
     key("header_timeout", "\"10s\""),
     key("idle_timeout", "\"1m\""),
+    key("body_timeout", "\"1m\""),
     key("connections_max", "10000"),
 ];
 
@@ -137,5 +141,7 @@ const MAPPED_BITS: u8 = 96;
 const TRUSTED_MAX: usize = 256;
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
+/// As nginx has it (`client_body_timeout`, `send_timeout`).
+const BODY_TIMEOUT: Duration = Duration::from_mins(1);
 const TIMEOUT_MIN: Duration = Duration::from_millis(100);
 const TIMEOUT_MAX: Duration = Duration::from_hours(1);

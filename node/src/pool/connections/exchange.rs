@@ -10,6 +10,7 @@ use super::connection::Connection;
 use super::patience;
 use super::request_body::RequestBody;
 use super::response_body::PooledBody;
+use crate::body;
 
 /// A request's hold on a connection. Dropping it closes the connection; [`finish`](Self::finish) keeps it.
 #[derive(Debug)]
@@ -46,7 +47,8 @@ impl Exchange {
             Some(Err(mut error)) => {
                 tracing::debug!(error = %error.error(), "no response from a backend");
                 *unsent = error.take_message();
-                Err(if error.error().is_user() { Reason::BadRequest } else { Reason::BackendFailed })
+                let error = error.error();
+                Err(if error.is_user() { body::fault(error) } else { Reason::BackendFailed })
             }
             None => Err(Reason::BackendTimeout),
         }
