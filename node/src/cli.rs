@@ -13,6 +13,7 @@ use crate::demo::{self, DemoOptions};
 mod ca;
 mod check;
 pub(crate) mod client;
+mod descriptors;
 mod init;
 pub(crate) mod output;
 pub(crate) mod run;

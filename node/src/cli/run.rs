@@ -8,7 +8,7 @@ use graticule_node_core::document::Source;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::client::block_on;
-use super::{Failure, environment, output, shown};
+use super::{Failure, descriptors, environment, output, shown};
 use crate::node::Node;
 use crate::telemetry;
 
@@ -29,6 +29,7 @@ pub(super) struct NodeOptions {
 pub(super) fn run(options: &NodeOptions) -> Result<(), Failure> {
     let config = read_config(options)?;
     telemetry::start(&config).map_err(|error| Failure::doing("cannot set up logging", error))?;
+    descriptors::raise(&config);
     block_on(serve(config, options.until_input_closes))?
 }
 
