@@ -139,7 +139,10 @@ async fn start_workers(
     identity: &Identity,
     (threads, stopping): (Threads, &watch::Receiver<bool>),
 ) -> Result<Workers, StartError> {
-    let mut started = Workers { running: Vec::new(), http: config.ingress.http };
+    let http = config.ingress.http;
+    // Workers share the address, and would share it with another process that does so, too: each would get some clients.
+    drop(world.net.listen(http, false).map_err(|error| StartError::Listen(http, error))?);
+    let mut started = Workers { running: Vec::new(), http };
     for index in 0..workers(config) {
         let setup = WorkerSetup {
             world: world.clone(),

@@ -280,6 +280,23 @@ fn a_node_with_threads_of_its_own_stops_when_it_is_dropped() {
 }
 
 #[test]
+fn clients_are_not_shared_with_another_node_on_the_same_address() {
+    run(async {
+        let home = Home::new(&[]);
+        home.issue("node-1", "eu");
+        home.issue("edge-1", "us");
+        let node = start_node(home.config("node-1", &[])).await.unwrap();
+        let mut config = home.config("edge-1", &[]);
+        config.ingress.http = node.addresses().http;
+        let error = start_node(config).await.map(|_| ()).unwrap_err();
+        assert!(
+            matches!(&error, StartError::Listen(address, _) if *address == node.addresses().http),
+            "{error}"
+        );
+    });
+}
+
+#[test]
 fn documents_are_reloaded_and_broken_ones_change_nothing() {
     run(async {
         let backend = Backend::on_loopback(|_| async { http::Response::new(full("ok")) }).await;
@@ -302,7 +319,7 @@ fn documents_are_reloaded_and_broken_ones_change_nothing() {
             "fleet.toml",
             &FLEET.replace("version = 3", "version = 9").replace("[regions.eu]", "[regions.ch]"),
         );
-        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        tokio::time::sleep(Duration::from_millis(2_500)).await;
         assert_eq!(shared.snapshot().policy.fleet.version.0, 3, "a fleet without this node's region");
         assert!(get(node.addresses().http, "acme.example", "/").await.ends_with("ok"));
     });
