@@ -1,16 +1,21 @@
 //! The admin server: what the node knows, as JSON, for operators and other nodes.
 
-use std::net::SocketAddr;
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
 use graticule_gossip_core::{NodeName, RegionName, View};
 use graticule_node_core::framing::{AdminAnswer, AdminCall};
-use tokio::sync::{mpsc, oneshot, watch};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use crate::shared::{Shared, TunnelStatus};
-use crate::world::{Listener, Stream};
+use crate::task;
+use crate::world::{Listener, Stream, Taking};
 
 mod answers;
 mod handlers;
@@ -46,8 +51,48 @@ pub struct RemoteCall {
 
 /// Serves the admin API until the future is dropped.
 pub async fn run(listener: Box<dyn Listener>, state: AdminState) {
-    if let Err(error) = axum::serve(Accepting(listener), router(state)).await {
-        tracing::error!(%error, "the admin server ended");
+    serve(listener, state, LIMITS).await;
+}
+
+/// What those who ask may take of the node.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    /// Connections open at once; further ones wait in the kernel's queue.
+    connections_max: usize,
+    /// From the beginning of a connection, or its last answer, to the end of the next request's head.
+    head_timeout: Duration,
+    /// How long somebody may take nothing of an answer.
+    take_timeout: Duration,
+}
+
+async fn serve(listener: Box<dyn Listener>, state: AdminState, limits: Limits) {
+    let slots = Arc::new(Semaphore::new(limits.connections_max));
+    let service = TowerToHyperService::new(router(state));
+    let mut server = http1::Builder::new();
+    server.timer(TokioTimer::new()).header_read_timeout(limits.head_timeout);
+    loop {
+        // The semaphore lives as long as this loop and is never closed.
+        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
+        let stream = TokioIo::new(Taking::new(accept(&*listener).await, limits.take_timeout));
+        let connection = server.serve_connection(stream, service.clone());
+        task::spawn_detached("admin connection", async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "an admin connection ended");
+            }
+            drop(slot);
+        });
+    }
+}
+
+async fn accept(listener: &dyn Listener) -> Stream {
+    loop {
+        match poll_fn(|cx| listener.poll_accept(cx)).await {
+            Ok((stream, _)) => return stream,
+            Err(error) => {
+                tracing::warn!(%error, "the admin server cannot accept a connection; trying again");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
     }
 }
 
@@ -71,31 +116,12 @@ fn router(state: AdminState) -> Router {
         .with_state(state)
 }
 
-/// A listener of the node's world, as the server takes it.
-struct Accepting(Box<dyn Listener>);
-
-impl axum::serve::Listener for Accepting {
-    type Io = Stream;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Stream, SocketAddr) {
-        loop {
-            match std::future::poll_fn(|cx| self.0.poll_accept(cx)).await {
-                Ok(accepted) => return accepted,
-                Err(error) => {
-                    tracing::warn!(%error, "the admin server cannot accept a connection; trying again");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            }
-        }
-    }
-
-    fn local_addr(&self) -> std::io::Result<SocketAddr> {
-        self.0.local_address()
-    }
-}
-
-const ACCEPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
+const LIMITS: Limits = Limits {
+    connections_max: 64,
+    head_timeout: Duration::from_secs(10),
+    take_timeout: Duration::from_secs(10),
+};
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
 mod tests;

@@ -16,11 +16,7 @@ use tokio::sync::Semaphore;
 
 use crate::body::ResponseBody;
 use crate::task;
-use crate::world::Listener;
-
-mod taking;
-
-use taking::Taking;
+use crate::world::{Listener, Taking};
 
 /// Limits of one worker's client side.
 #[derive(Debug, Clone, Copy)]

@@ -21,6 +21,9 @@ mod clock;
 mod disk;
 mod names;
 mod net;
+mod taking;
+
+pub use taking::Taking;
 
 /// A node's whole outside. Cheap to clone.
 #[derive(Debug, Clone)]

@@ -1,9 +1,13 @@
-//! What the admin API answers, asked over its socket and through another node.
+//! What the admin API answers, asked over its socket and through another node, and to how many.
+
+use std::net::SocketAddr;
 
 use graticule_gossip_core::{Announcement, Generation, Member, MeshAddress};
 use graticule_node_api as api;
 use graticule_node_core::mesh::PeerId;
 use serde_json::Value;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
 use super::*;
 use crate::task::{self, Task};
@@ -67,10 +71,14 @@ fn state() -> (AdminState, mpsc::Receiver<RemoteCall>) {
 }
 
 fn start() -> Server {
+    start_within(LIMITS)
+}
+
+fn start_within(limits: Limits) -> Server {
     let (state, calls) = state();
     let listener = World::system().net.listen(LOOPBACK, false).unwrap();
     let address = listener.local_address().unwrap();
-    let task = task::spawn("admin", super::run(listener, state.clone()));
+    let task = task::spawn("admin", serve(listener, state.clone(), limits));
     Server { address, state, calls, _task: task }
 }
 
@@ -270,5 +278,37 @@ fn another_node_may_ask_why_and_nothing_else_and_is_never_passed_on() {
         assert!(calls.try_recv().is_err(), "no third node is asked");
         let unknown = AdminCall { path: "/v1/why?tenant=nobody".to_owned() };
         assert_eq!(answer_remote(&state, &unknown).status, 404);
+    });
+}
+
+#[test]
+fn those_who_ask_nothing_make_room_for_those_who_do() {
+    run(async {
+        let limits = Limits { connections_max: 2, head_timeout: Duration::from_millis(300), ..LIMITS };
+        let server = start_within(limits);
+        let mut idle = Vec::new();
+        for said in ["", "GET /v1/he"] {
+            let mut stream = TcpStream::connect(server.address).await.unwrap();
+            stream.write_all(said.as_bytes()).await.unwrap();
+            idle.push(stream);
+        }
+        let begun = tokio::time::Instant::now();
+        assert_eq!(server.get("/v1/health").await.0, 200);
+        assert!((200..5_000).contains(&begun.elapsed().as_millis()), "{:?}", begun.elapsed());
+    });
+}
+
+#[test]
+fn who_takes_no_answer_makes_room_too() {
+    run(async {
+        let limits = Limits { connections_max: 1, take_timeout: Duration::from_millis(300), ..LIMITS };
+        let server = start_within(limits);
+        let mut deaf = TcpStream::connect(server.address).await.unwrap();
+        // More answers than all buffers between hold.
+        let asked = "GET /v1/tenants HTTP/1.1\r\nhost: a\r\n\r\n".repeat(50_000);
+        deaf.write_all(asked.as_bytes()).await.unwrap();
+        let begun = tokio::time::Instant::now();
+        assert_eq!(server.get("/v1/health").await.0, 200);
+        assert!((200..10_000).contains(&begun.elapsed().as_millis()), "{:?}", begun.elapsed());
     });
 }

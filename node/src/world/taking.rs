@@ -1,5 +1,6 @@
-//! Does a client take what it is sent? A connection that ends when it does not for too long.
+//! Does the other end take what it is sent? A connection that ends when it does not for too long.
 
+use std::fmt;
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -8,24 +9,31 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
-use crate::world::Stream;
+use super::Stream;
 
-/// A client's connection. Writing fails once the client has taken nothing of what waits for it for the time given.
-pub(super) struct Taking {
+/// A connection. Writing fails once the other end has taken nothing of what waits for it for the time given.
+pub struct Taking {
     stream: Stream,
     rest_max: Duration,
-    /// Made when the client first keeps something waiting.
+    /// Made when something first has to wait.
     alarm: Option<Pin<Box<Sleep>>>,
     /// Whether something waits since the alarm was set.
     waiting: bool,
 }
 
+impl fmt::Debug for Taking {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Taking").field("waiting", &self.waiting).finish_non_exhaustive()
+    }
+}
+
 impl Taking {
-    pub(super) fn new(stream: Stream, rest_max: Duration) -> Self {
+    /// `stream`, whose other end may let what is written wait for `rest_max`.
+    pub fn new(stream: Stream, rest_max: Duration) -> Self {
         Self { stream, rest_max, alarm: None, waiting: false }
     }
 
-    /// What became of a write: one that the client keeps waiting fails when its time is over.
+    /// What became of a write: one that is kept waiting fails when its time is over.
     fn within<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if written.is_ready() {
             self.waiting = false;
