@@ -32,7 +32,8 @@ impl fmt::Debug for GossipConfig {
     }
 }
 
-/// How often a node gossips, and when it gives up on others. Chitchat takes these once, at its start.
+/// How often a node gossips, and when it gives up on others. Chitchat takes these once, at its start; in a fleet that
+/// turns out to be larger than they are for, some of its rounds are left out.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Timing {
     /// Between two rounds of gossip; each round speaks with three live nodes.

@@ -13,6 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 use crate::config::{Timing, chitchat_config};
 use crate::harvest::{Harvest, Witness, harvest};
 use crate::lane::Lane;
+use crate::pace::Pace;
 use crate::patience::Patience;
 use crate::session::{Failure, Session, SessionEvent};
 use crate::speakers::Speakers;
@@ -27,6 +28,7 @@ pub(crate) struct Driver {
     pub(crate) timing: Timing,
     pub(crate) next_generation: Box<dyn FnMut() -> Generation + Send>,
     pub(crate) lane: Lane,
+    pub(crate) pace: Pace,
     pub(crate) speakers: Rc<RefCell<Speakers>>,
     pub(crate) announced: watch::Receiver<Announcement>,
     pub(crate) view: watch::Sender<Arc<View>>,
@@ -136,6 +138,9 @@ impl Driver {
             })
             .await?;
         self.report(&harvest);
+        if let Some(timing) = self.pace.follow(harvest.view.live().count()) {
+            self.patience.expect_silence(timing.silence_max());
+        }
         if *held != harvest.view {
             self.view.send_replace(Arc::new(harvest.view));
         }

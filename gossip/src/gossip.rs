@@ -15,6 +15,7 @@ use crate::codec::Codec;
 use crate::config::GossipConfig;
 use crate::driver::Driver;
 use crate::lane::lane;
+use crate::pace::{Pace, Rounds};
 use crate::patience::Patience;
 use crate::pump::Pump;
 use crate::speakers::Speakers;
@@ -67,7 +68,8 @@ impl Gossip {
         }
         let tally = Arc::new(Tally::default());
         let speakers = Rc::new(RefCell::new(Speakers::default()));
-        let (lane, lane_end) = lane(own.mesh.base, &tally);
+        let pace = Pace::new(&timing);
+        let (lane, lane_end) = lane(own.mesh.base, &tally, Rounds::new(&pace, timing.interval));
         let (announced, announcements) = watch::channel(own.clone());
         let (views, view) = watch::channel(Arc::new(view_of_one(&own)));
         let pump = Pump {
@@ -86,6 +88,7 @@ impl Gossip {
             timing,
             next_generation,
             lane,
+            pace,
             speakers,
             announced: announcements,
             view: views,

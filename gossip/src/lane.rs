@@ -7,10 +7,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use chitchat::ChitchatEnvelope;
 use chitchat::transport::{RecvOutcome, SendOutcome, Socket, Transport};
+use chitchat::{ChitchatEnvelope, ChitchatMessage};
 use tokio::sync::{Mutex, mpsc};
+use tokio::time::Instant;
 
+use crate::pace::Rounds;
 use crate::tally::Tally;
 
 /// Chitchat's end.
@@ -20,6 +22,7 @@ pub(crate) struct Lane {
     outbound: mpsc::Sender<(SocketAddr, ChitchatEnvelope)>,
     inbound: Arc<Mutex<mpsc::Receiver<RecvOutcome>>>,
     tally: Arc<Tally>,
+    rounds: Rounds,
 }
 
 /// The other end.
@@ -30,11 +33,12 @@ pub(crate) struct LaneEnd {
     pub(crate) inbound: mpsc::Sender<RecvOutcome>,
 }
 
-/// A lane for the node that advertises `base`.
-pub(crate) fn lane(base: SocketAddr, tally: &Arc<Tally>) -> (Lane, LaneEnd) {
+/// A lane for the node that advertises `base`, on which these `rounds` take place.
+pub(crate) fn lane(base: SocketAddr, tally: &Arc<Tally>, rounds: Rounds) -> (Lane, LaneEnd) {
     let (say, said) = mpsc::channel(ENVELOPES_QUEUED_MAX);
     let (tell, told) = mpsc::channel(ENVELOPES_QUEUED_MAX);
-    let lane = Lane { base, outbound: say, inbound: Arc::new(Mutex::new(told)), tally: Arc::clone(tally) };
+    let (inbound, tally) = (Arc::new(Mutex::new(told)), Arc::clone(tally));
+    let lane = Lane { base, outbound: say, inbound, tally, rounds };
     (lane, LaneEnd { outbound: said, inbound: tell })
 }
 
@@ -52,7 +56,10 @@ impl Socket for Lane {
     }
 
     async fn send(&mut self, to: SocketAddr, envelope: ChitchatEnvelope) -> anyhow::Result<SendOutcome> {
-        if self.outbound.try_send((to, envelope)).is_err() {
+        // Only questions begin an exchange; an answer is waited for.
+        let is_question = matches!(envelope.message, ChitchatMessage::Syn { .. });
+        let is_due = !is_question || self.rounds.take_place(Instant::now());
+        if is_due && self.outbound.try_send((to, envelope)).is_err() {
             self.tally.dropped.one();
         }
         // The size is known only later, and chitchat does not ask.
@@ -73,9 +80,16 @@ const ENVELOPES_QUEUED_MAX: usize = 256;
 
 #[cfg(test)]
 mod tests {
-    use chitchat::{ChitchatMessage, ProtocolVersion};
+    use chitchat::ProtocolVersion;
 
     use super::*;
+    use crate::config::Timing;
+    use crate::pace::Pace;
+
+    fn rounds() -> Rounds {
+        let timing = Timing::default();
+        Rounds::new(&Pace::new(&timing), timing.interval)
+    }
 
     fn envelope() -> ChitchatEnvelope {
         ChitchatEnvelope { version: ProtocolVersion::V1, message: ChitchatMessage::BadCluster }
@@ -88,7 +102,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_full_queue_drops_and_does_not_wait() {
         let tally = Arc::default();
-        let (mut lane, end) = lane(address(), &tally);
+        let (mut lane, end) = lane(address(), &tally, rounds());
         for _ in 0..ENVELOPES_QUEUED_MAX + 3 {
             lane.send(address(), envelope()).await.unwrap();
         }
@@ -98,7 +112,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_closed_queue_is_silence_and_no_error() {
-        let (mut lane, end) = lane(address(), &Arc::default());
+        let (mut lane, end) = lane(address(), &Arc::default(), rounds());
         drop(end);
         lane.send(address(), envelope()).await.unwrap();
         let heard = tokio::time::timeout(std::time::Duration::from_mins(1), lane.recv()).await;

@@ -24,6 +24,7 @@ mod handover_codec;
 mod harvest;
 mod lane;
 mod loopback_codec;
+mod pace;
 mod patience;
 mod pump;
 mod session;

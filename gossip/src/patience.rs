@@ -30,6 +30,11 @@ impl Patience {
         }
     }
 
+    /// From now on `silence_max` of silence makes a node dead: the fleet speaks more or less often.
+    pub(crate) fn expect_silence(&mut self, silence_max: Duration) {
+        self.silence_max = silence_max;
+    }
+
     /// Chitchat begins again at `now`, and has to meet everybody before it hears from them.
     pub(crate) fn begin_again(&mut self, now: Instant) {
         self.doubt(self.silence_max * 2, now);
@@ -89,6 +94,16 @@ mod tests {
         patience.begin_again(now);
         assert!(patience.doubts_itself(now + SILENCE_MAX + INTERVAL));
         assert!(!patience.doubts_itself(now + SILENCE_MAX * 2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn in_a_fleet_that_speaks_less_often_it_waits_longer() {
+        let now = Instant::now();
+        let mut patience = Patience::new(INTERVAL, SILENCE_MAX);
+        patience.expect_silence(SILENCE_MAX * 2);
+        patience.begin_again(now);
+        assert!(patience.doubts_itself(now + SILENCE_MAX * 4 - Duration::from_millis(1)));
+        assert!(!patience.doubts_itself(now + SILENCE_MAX * 4));
     }
 
     #[tokio::test(start_paused = true)]

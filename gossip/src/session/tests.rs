@@ -9,6 +9,7 @@ use graticule_gossip_core::{Generation, MeshAddress};
 use super::*;
 use crate::config::{Timing, chitchat_config};
 use crate::lane::{LaneEnd, lane};
+use crate::pace::{Pace, Rounds};
 
 fn own() -> Announcement {
     Announcement {
@@ -25,9 +26,11 @@ fn own() -> Announcement {
 
 async fn session() -> (Session, LaneEnd) {
     let own = own();
-    let (lane, end) = lane(own.mesh.base, &Arc::default());
+    let timing = Timing::default();
+    let rounds = Rounds::new(&Pace::new(&timing), timing.interval);
+    let (lane, end) = lane(own.mesh.base, &Arc::default(), rounds);
     let seeds = [SocketAddr::from(([203, 0, 113, 2], 4400))];
-    let config = chitchat_config(&"test-mesh".parse().unwrap(), &own, &seeds, &Timing::default());
+    let config = chitchat_config(&"test-mesh".parse().unwrap(), &own, &seeds, &timing);
     (Session::start(config, &own, &lane).await.unwrap(), end)
 }
 

@@ -110,7 +110,7 @@ async fn start_gossip(setup: &mut ControlSetup, seeds: &[Seed]) -> Result<Voice,
         mesh: own.mesh,
         announcement: said.clone(),
         seeds: seeds.iter().map(|seed| seed.alias).collect(),
-        timing: Timing::for_fleet(FLEET_NODES_EXPECTED),
+        timing: Timing::default(),
         next_generation: Box::new(move || next_generation(&world, &data, generation)),
     };
     let codec =
@@ -174,5 +174,3 @@ async fn pass_on_calls(mesh: Rc<Mesh>, mut calls: mpsc::Receiver<RemoteCall>) {
 const GOSSIP_QUEUE_MAX: usize = 1_024;
 /// Admin calls to other nodes that wait.
 const REMOTE_CALLS_MAX: usize = 64;
-/// Gossip is as frequent as suits a fleet of this size or less.
-const FLEET_NODES_EXPECTED: usize = 50;
