@@ -1,5 +1,6 @@
 //! QUIC between nodes: endpoints, their transport, and the frames of one stream.
 
+mod door;
 mod endpoint;
 mod peering;
 mod stream;

@@ -4,15 +4,14 @@ use std::fmt;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use graticule_gossip_core::NodeName;
 use graticule_node_core::policy::Fleet;
 use quinn::{Connection, Endpoint, Incoming, VarInt};
-use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
+use super::door::{Door, Knock};
 use super::transport::{TransportSettings, close_text, transport};
 use crate::identity::refusal::{self, Refusal};
 use crate::identity::{Expect, Identity, PeerIdentity};
@@ -141,27 +140,55 @@ pub async fn accept<F: Future<Output = ()> + 'static>(
     admit: impl Fn(&PeerIdentity) -> Result<(), Refusal> + 'static,
     serve: impl Fn(Connection, PeerIdentity) -> F + 'static,
 ) {
-    let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let door = Rc::new(Door::default());
     let (admit, serve) = (Rc::new(admit), Rc::new(serve));
     while let Some(incoming) = endpoint.accept().await {
-        let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
-            tracing::warn!(from = %incoming.remote_address(), "too many tunnels; refused one");
-            incoming.refuse();
-            continue;
-        };
-        let (admit, serve) = (Rc::clone(&admit), Rc::clone(&serve));
-        task::spawn_detached("accepted tunnel", async move {
-            let from = incoming.remote_address();
-            match handshake(incoming, &*admit).await {
-                Ok((connection, peer)) => {
-                    let serving = serve(connection.clone(), peer.clone());
-                    let (reason, ()) = tokio::join!(until_closed(&connection, &peer, &*admit), serving);
-                    tracing::debug!(node = %peer.node, %from, reason, "an accepted tunnel ended");
-                }
-                Err(error) => tracing::warn!(%from, reason = %error, "refused a peer"),
+        let from = incoming.remote_address();
+        let under_way = match door.knock(from.ip(), incoming.remote_address_validated()) {
+            Knock::Enter(under_way) => under_way,
+            Knock::Prove => {
+                // Whoever has proven its address already is not asked again.
+                let _ = incoming.retry();
+                continue;
             }
-            drop(slot);
+            Knock::Refuse => {
+                refused(&door, from, "too many handshakes and tunnels");
+                incoming.refuse();
+                continue;
+            }
+        };
+        let (door, admit, serve) = (Rc::clone(&door), Rc::clone(&admit), Rc::clone(&serve));
+        task::spawn_detached("accepted tunnel", async move {
+            let met = handshake(incoming, &*admit).await;
+            drop(under_way);
+            match met {
+                Ok((connection, peer)) => stand(&door, (connection, peer), &*admit, &*serve).await,
+                Err(error) => refused(&door, from, error),
+            }
         });
+    }
+}
+
+/// Serves one tunnel for as long as it lasts.
+async fn stand<F: Future<Output = ()>>(
+    door: &Rc<Door>,
+    (connection, peer): (Connection, PeerIdentity),
+    admit: impl Fn(&PeerIdentity) -> Result<(), Refusal>,
+    serve: impl Fn(Connection, PeerIdentity) -> F,
+) {
+    let from = connection.remote_address();
+    let Some(_standing) = door.stand(&peer.node) else {
+        refused(door, from, refusal::TOO_MANY.text());
+        return refusal::TOO_MANY.close(&connection);
+    };
+    let serving = serve(connection.clone(), peer.clone());
+    let (reason, ()) = tokio::join!(until_closed(&connection, &peer, admit), serving);
+    tracing::debug!(node = %peer.node, %from, reason, "an accepted tunnel ended");
+}
+
+fn refused(door: &Door, from: SocketAddr, reason: impl fmt::Display) {
+    if let Some(left_out) = door.is_worth_a_line(Instant::now()) {
+        tracing::warn!(%from, %reason, left_out, "refused a peer");
     }
 }
 
@@ -179,8 +206,6 @@ async fn handshake(
 
 /// How long a handshake may take.
 pub const CONNECT_DEADLINE: Duration = Duration::from_secs(3);
-/// Tunnels accepted at once by one endpoint, those in their handshake included.
-const CONNECTIONS_MAX: usize = 4_096;
 /// Certificates name nodes by URI, so the name that TLS sends says nothing.
 const SERVER_NAME: &str = "graticule";
 /// Tells a peer that its certificate passed the handshake and cannot be read all the same; the text says why.

@@ -160,3 +160,50 @@ fn a_certificate_of_another_authority_or_node_is_refused_in_the_handshake() {
         assert!(text.contains("authority"), "{text}");
     });
 }
+
+/// Passes the first packet of each of many dials on to `target`, each from a port of its own, and answers none.
+async fn strangers(target: std::net::SocketAddr, count: usize) -> Vec<tokio::net::UdpSocket> {
+    let identity = identity(&authority("atlas"), "us", "stranger-1");
+    let (silent, dialling) = (tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap(), endpoint(&identity));
+    let dial = || {
+        let config = identity.client_config(Expect::ANY).unwrap();
+        dialling.connect_with(config, silent.local_addr().unwrap(), SERVER_NAME).unwrap()
+    };
+    let _dials: Vec<_> = (0..count).map(|_| dial()).collect();
+    let (mut seen, mut sockets) = (std::collections::BTreeSet::new(), Vec::new());
+    let mut packet = [0; 2_048];
+    while seen.len() < count {
+        let length = silent.recv(&mut packet).await.unwrap();
+        let id_end = 6 + usize::from(packet[5]);
+        if seen.insert(packet[6..id_end].to_vec()) {
+            let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+            socket.send_to(&packet[..length], target).await.unwrap();
+            sockets.push(socket);
+        }
+    }
+    sockets
+}
+
+#[test]
+fn a_peer_gets_in_past_a_crowd_that_never_ends_its_handshakes() {
+    run(async {
+        let authority = authority("atlas");
+        let (edge, node) = (identity(&authority, "us", "edge-1"), identity(&authority, "eu", "node-1"));
+        let (at_edge, at_node) = (endpoint(&edge), endpoint(&node));
+        let served = Rc::new(Cell::new(0));
+        let counted = Rc::clone(&served);
+        let accepting = accept(
+            at_node.clone(),
+            |_| Ok(()),
+            move |connection, _| {
+                counted.set(counted.get() + 1);
+                async move { drop(connection.closed().await) }
+            },
+        );
+        let _accepting = task::spawn("accepting", accepting);
+        let crowd = strangers(at_node.local_addr().unwrap(), 100).await;
+        let (connection, _) = dial(&at_edge, &edge, dial_to(&at_node), |_| Ok(())).await.unwrap();
+        crate::testing::eventually("it is served", || served.get() == 1).await;
+        drop((connection, crowd));
+    });
+}
