@@ -146,7 +146,7 @@ pub struct TunnelStatus {
     pub load: f32,
 }
 
-/// Peers one process can know in its life; a further one is not dialled.
+/// Peers one process can follow at a time, as [`PeerId`] has it; a further one is not dialled.
 pub const PEERS_MAX: usize = 4_096;
 /// Refusals that wait to be remembered.
 const REFUSALS_MAX: usize = 1_024;

@@ -85,7 +85,7 @@ impl Mesh {
         targets
     }
 
-    /// `None` once this process has known too many names.
+    /// `None` if too many are followed already.
     fn target(&self, announcement: &Announcement, expected_rtt: Duration) -> Option<PeerTarget> {
         Some(PeerTarget {
             id: self.tracking.add(&announcement.node, &announcement.region)?,

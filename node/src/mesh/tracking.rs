@@ -72,7 +72,7 @@ impl Tracking {
         tracker.poll_state().unwrap_or_else(|| Arc::clone(tracker.state()))
     }
 
-    /// The number of a peer; `None` once there have been too many.
+    /// The number of a peer; `None` if too many are followed.
     pub fn add(&self, node: &NodeName, region: &RegionName) -> Option<PeerId> {
         self.tracker.borrow_mut().add(node, region)
     }

@@ -1,6 +1,6 @@
 //! The whole mesh, first-hand: every peer of every region, and the state that decisions use.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +28,8 @@ use regions::Regions;
 pub struct Tracker {
     members: BTreeMap<PeerId, Member>,
     ids_given: u32,
+    /// Numbers of peers that are forgotten, the longest forgotten first.
+    ids_free: VecDeque<PeerId>,
     regions: Regions,
     own_load: f32,
     preference: PreferenceMachine,
@@ -43,6 +45,7 @@ impl Tracker {
         let mut tracker = Self {
             members: BTreeMap::new(),
             ids_given: 0,
+            ids_free: VecDeque::new(),
             regions: Regions::new(here, fleet),
             own_load: 0.0,
             preference: PreferenceMachine::default(),
@@ -63,19 +66,15 @@ impl Tracker {
         self.update(now);
     }
 
-    /// Follows a node of a region; its number, or `None` when 4,096 are followed already. A node that is followed already keeps its
-    /// number, unless it is in another region now.
+    /// Follows a node of a region; its number, which is below 4,096, or `None` when so many are followed already. A node
+    /// that is followed already keeps its number, unless it is in another region now.
     pub fn add(&mut self, node: &NodeName, region: &RegionName) -> Option<PeerId> {
         match self.find(node) {
             Some((id, member)) if member.region == *region => return Some(id),
             Some((id, _)) => self.remove(id),
             None => {}
         }
-        if self.members.len() >= PEERS_MAX {
-            return None;
-        }
-        let id = PeerId(self.ids_given);
-        self.ids_given = self.ids_given.checked_add(1)?;
+        let id = self.free_id()?;
         let peer = Peer::new(self.regions.rtt_guess(region));
         self.members.insert(id, Member::new(node.clone(), region.clone(), peer));
         self.changed = true;
@@ -84,7 +83,10 @@ impl Tracker {
 
     /// Forgets a peer. What is still reported of it is ignored.
     pub fn remove(&mut self, id: PeerId) {
-        self.changed |= self.members.remove(&id).is_some();
+        if self.members.remove(&id).is_some() {
+            self.ids_free.push_back(id);
+            self.changed = true;
+        }
     }
 
     /// This node's own load; counts in its region's.
@@ -167,6 +169,16 @@ impl Tracker {
         self.members.get(&id).map(|member| &member.peer)
     }
 
+    /// Tables by number stay small however many names come and go; and a number is used again as late as can be, so that
+    /// nothing is still reported of the peer that had it.
+    fn free_id(&mut self) -> Option<PeerId> {
+        if self.ids_given < PEERS_MAX {
+            self.ids_given += 1;
+            return Some(PeerId(self.ids_given - 1));
+        }
+        self.ids_free.pop_front()
+    }
+
     fn find(&self, node: &NodeName) -> Option<(PeerId, &Member)> {
         self.members.iter().find(|(_, member)| member.node == *node).map(|(id, member)| (*id, member))
     }
@@ -186,8 +198,8 @@ impl Tracker {
     }
 }
 
-/// How many peers are followed.
-const PEERS_MAX: usize = 4_096;
+/// How many peers are followed; their numbers are lower than this.
+const PEERS_MAX: u32 = 4_096;
 
 #[cfg(test)]
 mod tests;

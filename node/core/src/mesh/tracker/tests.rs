@@ -159,7 +159,26 @@ fn so_many_peers_and_no_more_are_followed() {
     let mut tracker = tracker();
     let added =
         (0..PEERS_MAX + 5).filter_map(|at| tracker.add(&name(&format!("n{at}")), &region_name(1))).count();
-    assert_eq!(added, PEERS_MAX);
+    assert_eq!(added, PEERS_MAX as usize);
+}
+
+#[test]
+fn names_may_come_and_go_without_end_and_numbers_stay_small_and_rest_long() {
+    let mut tracker = tracker();
+    let mut recent = VecDeque::new();
+    for at in 0..3 * PEERS_MAX {
+        let id = tracker.add(&name(&format!("n{at}")), &region_name(1)).unwrap();
+        assert!(id.0 < PEERS_MAX, "tables by number have no place for {id:?}");
+        assert!(!recent.contains(&id), "something may still be reported of who had {id:?}");
+        recent.push_back(id);
+        if recent.len() > 1_000 {
+            recent.pop_front();
+        }
+        if at >= 100 {
+            let gone = tracker.find(&name(&format!("n{}", at - 100))).unwrap().0;
+            tracker.remove(gone);
+        }
+    }
 }
 
 #[test]
