@@ -1,12 +1,15 @@
 //! The command line: what an operator types, and where it goes.
 
 use std::ffi::OsString;
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::LazyLock;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
+use graticule_node_core::document::Source;
 
 use crate::demo::{self, DemoOptions};
 
@@ -95,16 +98,34 @@ static VERSION: LazyLock<String> =
     LazyLock::new(|| format!("{}\n{}", env!("CARGO_PKG_VERSION"), graticule_geo::ATTRIBUTION));
 
 /// The `GRATICULE_*` environment, as overrides of a node's configuration: `GRATICULE_INGRESS__HTTP` is `ingress.http`.
-fn environment() -> Vec<(String, String)> {
+fn environment() -> Result<Vec<(String, String)>, Failure> {
     overrides(std::env::vars_os())
 }
 
-fn overrides(variables: impl Iterator<Item = (OsString, OsString)>) -> Vec<(String, String)> {
-    let text = |text: OsString| text.into_string().ok();
+fn overrides(
+    variables: impl Iterator<Item = (OsString, OsString)>,
+) -> Result<Vec<(String, String)>, Failure> {
+    let read = |text: OsString, name: &str| {
+        let failed =
+            |_| Failure::Failed(format!("the variable {name} is not UTF-8; unset it or write it anew"));
+        text.into_string().map_err(failed)
+    };
     variables
-        .filter_map(|(name, value)| Some((text(name)?, text(value)?)))
-        .filter(|(name, _)| name.starts_with("GRATICULE_") && name != "GRATICULE_ADMIN")
+        .map(|(name, value)| (name.to_string_lossy().into_owned(), name, value))
+        .filter(|(shown, ..)| shown.starts_with("GRATICULE_") && shown != "GRATICULE_ADMIN")
+        .map(|(shown, name, value)| Ok((read(name, &shown)?, read(value, &shown)?)))
         .collect()
+}
+
+/// A file as a source of settings or documents; none that is larger than those are.
+fn source(path: &Path) -> Result<Source, Failure> {
+    let failed = |error| Failure::doing(format!("cannot read {}", shown(path)), error);
+    let mut text = Vec::new();
+    // One byte too many says that it is too large; a pipe from another command is as good as a file.
+    let read =
+        File::open(path).and_then(|file| file.take(Source::BYTES_MAX as u64 + 1).read_to_end(&mut text));
+    read.map_err(failed)?;
+    Ok(Source::new(shown(path), text))
 }
 
 /// A path as it is shown in messages.

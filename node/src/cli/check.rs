@@ -1,20 +1,21 @@
 //! `graticule check`: every error of documents or a configuration, with line and column.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use graticule_node_core::config::NodeConfig;
-use graticule_node_core::document::{Diagnostic, Source};
+use graticule_node_core::document::{Diagnostic, FleetDocument, TenantDocument, check_fleet, check_tenant};
 use serde::Serialize;
 
+use super::Failure;
 use super::output::{print, print_error, print_json};
-use super::{Failure, shown};
 use crate::documents::Documents;
 use crate::world::World;
 
 /// Check documents or a node's configuration.
 #[derive(Debug, clap::Args)]
 pub(super) struct CheckOptions {
-    /// A directory of documents (fleet.toml, tenants/), or a node's configuration (a file)
+    /// A directory of documents (fleet.toml, tenants/), one of its files, or a node's configuration
     #[arg(value_name = "FILE|DIR")]
     path: PathBuf,
     /// Print JSON
@@ -67,14 +68,38 @@ fn directory(path: &Path) -> Checked {
     Ok((loaded.warnings, summary))
 }
 
-fn file(path: &PathBuf) -> Result<Checked, Failure> {
-    let text = std::fs::read(path);
-    let text = text.map_err(|error| Failure::doing(format!("cannot read {}", shown(path)), error))?;
-    let (config, diagnostics) = NodeConfig::parse(&Source::new(shown(path), text), &[]);
-    Ok(match config {
-        Some(config) => Ok((diagnostics, format!("{}: node `{}`: no errors", path.display(), config.name))),
-        None => Err(diagnostics),
+/// What one file is, is said by its name and place, as in a directory of documents.
+fn file(path: &Path) -> Result<Checked, Failure> {
+    let source = super::source(path)?;
+    let name = |path: Option<&Path>| path?.file_name()?.to_str().map(str::to_owned);
+    Ok(match (name(Some(path)).as_deref(), name(path.parent()).as_deref()) {
+        (Some("fleet.toml"), _) => {
+            let (document, found) = check_fleet(&source);
+            let summary = |document: Arc<FleetDocument>| format!("fleet `{}`", document.fleet().mesh);
+            checked(path, document.map(summary), found)
+        }
+        (_, Some("tenants")) => {
+            // Its places and regions can be compared only with a fleet document that is there and right.
+            let beside = path.parent().and_then(Path::parent).map(|directory| directory.join("fleet.toml"));
+            let fleet =
+                beside.and_then(|path| super::source(&path).ok()).and_then(|fleet| check_fleet(&fleet).0);
+            let (document, found) = check_tenant(&source, fleet.as_deref());
+            let against = if fleet.is_some() { "" } else { ", not compared with a fleet document" };
+            let summary = |document: Arc<TenantDocument>| format!("tenant `{}`{against}", document.id());
+            checked(path, document.map(summary), found)
+        }
+        _ => {
+            let (config, found) = NodeConfig::parse(&source, &[]);
+            checked(path, config.map(|config| format!("node `{}`", config.name)), found)
+        }
     })
+}
+
+fn checked(path: &Path, what: Option<String>, found: Vec<Diagnostic>) -> Checked {
+    match what {
+        Some(what) => Ok((found, format!("{}: {what}: no errors", path.display()))),
+        None => Err(found),
+    }
 }
 
 fn finding(diagnostic: &Diagnostic) -> Finding {

@@ -4,11 +4,10 @@ use std::io::Read;
 use std::path::PathBuf;
 
 use graticule_node_core::config::NodeConfig;
-use graticule_node_core::document::Source;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::client::block_on;
-use super::{Failure, descriptors, environment, output, shown};
+use super::{Failure, descriptors, environment, output};
 use crate::node::Node;
 use crate::telemetry;
 
@@ -35,10 +34,8 @@ pub(super) fn run(options: &NodeOptions) -> Result<(), Failure> {
 
 /// Reads a node's configuration; later settings win: file, environment, flags.
 fn read_config(options: &NodeOptions) -> Result<NodeConfig, Failure> {
-    let text = std::fs::read(&options.config)
-        .map_err(|error| Failure::doing(format!("cannot read {}", shown(&options.config)), error))?;
-    let source = Source::new(shown(&options.config), text);
-    let mut overrides = environment();
+    let source = super::source(&options.config)?;
+    let mut overrides = environment()?;
     for set in &options.set {
         let (key, value) = set.split_once('=').ok_or_else(|| {
             Failure::Failed(format!("`--set {set}`: expected KEY=VALUE, such as ingress.http=0.0.0.0:80"))

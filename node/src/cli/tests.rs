@@ -58,6 +58,33 @@ fn check_ends_with_findings_for_what_is_wrong_and_fails_for_what_is_not_there() 
 }
 
 #[test]
+fn check_takes_each_file_for_what_it_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    graticule(&["init", directory.path().to_str().unwrap()]).unwrap();
+    for name in ["fleet.toml", "tenants/anywhere.toml", "node.toml"] {
+        graticule(&["check", &path(name)]).unwrap_or_else(|error| panic!("{name}: {error:?}"));
+    }
+    std::fs::write(
+        path("fleet.toml"),
+        "version = 1\nmesh = \"a\"\n[regions.x]\ncountry = \"DE\"\nlatitude = 1\nlongitude = 1",
+    )
+    .unwrap();
+    let tenant = graticule(&["check", &path("tenants/anywhere.toml")]);
+    assert!(matches!(tenant, Err(Failure::Found)), "the fleet has none of its regions");
+    std::fs::remove_file(path("fleet.toml")).unwrap();
+    graticule(&["check", &path("tenants/anywhere.toml")]).expect("in itself it is right");
+}
+
+#[test]
+fn no_file_is_read_without_end() {
+    assert_eq!(source(Path::new("/dev/zero")).unwrap().text.len(), Source::BYTES_MAX + 1);
+    for arguments in [["check", "/dev/zero"], ["node", "--config=/dev/zero"]] {
+        assert!(matches!(graticule(&arguments), Err(Failure::Found)), "{arguments:?}");
+    }
+}
+
+#[test]
 fn certificates_are_issued_by_an_authority_that_exists() {
     let directory = tempfile::tempdir().unwrap();
     let (ca, out) = (directory.path().join("ca"), directory.path().join("out"));
@@ -102,11 +129,21 @@ fn the_environment_is_read_where_it_is_meant() {
     let variables = [
         ("GRATICULE_INGRESS__HTTP".into(), "0.0.0.0:80".into()),
         ("GRATICULE_ADMIN".into(), "127.0.0.1:1".into()),
-        ("HOME".into(), "/root".into()),
-        ("GRATICULE_NAME".into(), OsString::from_vec(vec![0xff])),
+        ("HOME".into(), OsString::from_vec(vec![0xff])),
     ];
     let expected = vec![("GRATICULE_INGRESS__HTTP".to_owned(), "0.0.0.0:80".to_owned())];
-    assert_eq!(overrides(variables.into_iter()), expected);
+    assert_eq!(overrides(variables.into_iter()).unwrap(), expected);
+    let unreadable = [
+        ("GRATICULE_NAME".into(), OsString::from_vec(vec![0xff])),
+        (OsString::from_vec(b"GRATICULE_N\xff".to_vec()), "a".into()),
+    ];
+    for variable in unreadable {
+        let text = match overrides(std::iter::once(variable)) {
+            Err(Failure::Failed(text)) => text,
+            other => panic!("a setting must not get lost: {other:?}"),
+        };
+        assert!(text.contains("the variable GRATICULE_N") && text.contains("not UTF-8"), "{text}");
+    }
 }
 
 fn why() -> Why {

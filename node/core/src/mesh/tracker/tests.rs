@@ -141,7 +141,7 @@ fn a_refusal_keeps_a_tenant_away_for_a_second() {
 }
 
 #[test]
-fn numbers_are_kept_and_never_given_twice() {
+fn numbers_are_kept_and_not_given_again_soon() {
     let mut tracker = tracker();
     let a = tracker.add(&name("a"), &region_name(1)).unwrap();
     assert_eq!(tracker.add(&name("a"), &region_name(1)), Some(a));
