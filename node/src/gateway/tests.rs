@@ -292,6 +292,45 @@ fn trailers_bring_nothing_that_was_taken_out_of_the_head() {
     });
 }
 
+/// Numbers without order, the same in every run.
+fn noise() -> impl Iterator<Item = u8> {
+    let mut state = 7_u64;
+    std::iter::repeat_with(move || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state.to_be_bytes()[0]
+    })
+}
+
+#[test]
+fn a_member_that_sends_rubbish_harms_nobody() {
+    run(async {
+        let backend = Backend::on_loopback(echo).await;
+        let acme = acme(&["DE"], &[("eu", backend.address)]);
+        let fleet = Fleet::new(acme.clone(), acme).await;
+        let mut noise = noise();
+        let request = graticule_node_core::framing::StreamKind::Request.preface();
+        for at in 0..2_000 {
+            let (mut sender, receiver) = fleet.pair.edge.connection.open_bi().await.unwrap();
+            let mut bytes: Vec<u8> = noise.by_ref().take(1 + at % 300).collect();
+            if at % 3 > 0 {
+                bytes.splice(..0, request);
+            }
+            // What was refused already takes no more.
+            let _ = sender.write_all(&bytes).await;
+            match at % 4 {
+                0 => drop(sender.finish()),
+                1 => drop(sender.reset(7_u32.into())),
+                2 => drop(receiver),
+                _ => std::mem::forget(sender),
+            }
+        }
+        let answer = fleet.edge.get("/after", "").await;
+        assert_eq!(status(&answer), 200, "{answer}");
+        assert_eq!(backend.seen.requests.get(), 1, "nothing else reached the backend");
+        eventually("none is in flight", || fleet.node.gateway.in_flight.count() == 0).await;
+    });
+}
+
 #[test]
 fn the_region_is_said_only_where_the_tenant_exposes_it_and_never_a_backends_word() {
     run(async {
