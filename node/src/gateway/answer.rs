@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use graticule_node_core::policy::Tenant;
 use graticule_node_core::{Reason, headers};
-use http::{HeaderName, HeaderValue, Response, header};
+use http::{HeaderName, HeaderValue, Response, Version, header};
 use serde::Serialize;
 
 use super::GatewaySettings;
@@ -58,6 +58,8 @@ pub(super) fn refusal(
 pub(super) fn from_backend<B>(response: &mut Response<B>) {
     headers::strip_hop_by_hop(response.headers_mut(), false);
     response.headers_mut().remove(REGION);
+    // RFC 9110, 2.5: an intermediary answers with its own version. With a backend's 1.0, clients would close.
+    *response.version_mut() = Version::HTTP_11;
 }
 
 /// Adds what the edge says about an answer.

@@ -363,6 +363,20 @@ fn hop_by_hop_headers_of_a_backend_go_no_further() {
 }
 
 #[test]
+fn a_backends_older_version_is_not_the_clients_business() {
+    run(async {
+        let backend = Backend::on_loopback(|_| async {
+            Response::builder().version(http::Version::HTTP_10).body(full("ok")).unwrap()
+        })
+        .await;
+        let site = Site::new(snapshot(acme(&["DE"], &[("eu", backend.address)]), ("node-1", "eu"), &[]));
+        let answer = site.get("/", "").await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        assert_eq!(body(&answer), "ok");
+    });
+}
+
+#[test]
 fn what_breaks_the_rules_is_refused_with_its_reason() {
     run(async {
         let site = Site::new(snapshot(acme(&["DE"], &[("eu", nowhere())]), ("node-1", "eu"), &[]));
