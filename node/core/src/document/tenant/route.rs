@@ -25,8 +25,11 @@ pub(super) fn read(page: &Page, table: &Table<'_>) -> Vec<RouteRules> {
     let mut routes = Vec::new();
     for route in nodes.into_iter().filter_map(|node| route(page, node)) {
         if !seen.insert(route.path_prefix.value.clone()) {
-            let message = format!("a second route for `{}/`", route.path_prefix.value.as_str());
-            page.error(route.path_prefix.spot, message);
+            let prefix = match route.path_prefix.value.as_str() {
+                "" => "/",
+                prefix => prefix,
+            };
+            page.error(route.path_prefix.spot, format!("a second route for `{prefix}`"));
         }
         routes.push(route);
     }

@@ -203,7 +203,7 @@ backend = []
 #[test]
 fn two_routes_for_one_prefix_are_an_error() {
     let rules = "allow = [\"any\"]\n[[route]]\npath_prefix = \"/a\"\nresidency = { allow = [\"any\"] }\n[[route]]\npath_prefix = \"/a/\"\nresidency = { allow = [\"any\"] }";
-    assert_snapshot!(wrong_rules(rules), @"11:15: error: a second route for `/a/`");
+    assert_snapshot!(wrong_rules(rules), @"11:15: error: a second route for `/a`");
 }
 
 #[test]
