@@ -123,6 +123,7 @@ impl Page {
         // Comparing with every known name is the dearest thing here, so a full page does not ask for it.
         let help = (!self.is_full()).then(|| match nearest(written, known.clone()) {
             Some(near) => format!("did you mean `{near}`?"),
+            None if known.clone().next().is_none() => format!("fleet.toml names no {what} yet: add it there"),
             None => format!("there is {}", listed(known)),
         });
         self.report(Severity::Error, spot, &format!("unknown {what} `{}`", shortened(written)), help);

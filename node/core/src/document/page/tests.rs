@@ -86,7 +86,7 @@ fn unknown_names_come_with_the_nearest_or_the_first_few() {
     let found = shown(page);
     assert!(found[0].ends_with("unknown region `eu-centrl`\n  help: did you mean `eu-central`?"));
     assert!(found[1].ends_with("`r10`, `r11` and more"), "{}", found[1]);
-    assert!(found[2].ends_with("help: there is none"));
+    assert!(found[2].ends_with("help: fleet.toml names no set yet: add it there"));
 }
 
 #[test]
