@@ -85,8 +85,10 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Status(options) => status::run(&options.admin),
         Command::Why(options) => why::run(&options),
         Command::Completions { shell } => {
-            let mut command = Arguments::command();
-            clap_complete::generate(shell, &mut command, "graticule", &mut std::io::stdout());
+            // Into memory first: the generator panics if its reader has gone away.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "graticule", &mut script);
+            output::print(String::from_utf8_lossy(&script).trim_end());
             Ok(())
         }
         Command::DemoBackend(options) => demo::run_backend(&options),
