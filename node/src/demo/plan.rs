@@ -1,6 +1,6 @@
 //! What the demo's fleet is: regions, tenants, nodes and their ports.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 
 use graticule_geo::Coordinates;
 
@@ -77,21 +77,34 @@ pub(super) static TENANTS: [Tenant; 3] = [
     },
 ];
 
-/// The nodes of the fleet on free ports, or on a run of ports from `base` on.
-pub(super) fn nodes(per_region: u16, base: Option<u16>) -> Result<Vec<Node>, Failure> {
+/// A node's free ports, kept from whoever looks for one until its process is about to start.
+#[derive(Debug)]
+pub(super) struct Held {
+    http: TcpListener,
+    admin: TcpListener,
+    mesh: Vec<UdpSocket>,
+}
+
+/// The nodes of the fleet on free ports, which stay free while they are held, or on a run of ports from `base` on.
+pub(super) fn nodes(per_region: u16, base: Option<u16>) -> Result<Vec<(Node, Option<Held>)>, Failure> {
     let names = REGIONS.iter().flat_map(|region| (1..=per_region).map(move |at| (region, at)));
     let mut nodes = Vec::new();
     for (count, (region, at)) in (0u16..).zip(names) {
-        let ports = base.map_or_else(free_ports, |base| Ok(fixed_ports(base, count)));
-        let [http, admin, mesh] = ports.map_err(|error| Failure::doing("cannot find free ports", error))?;
+        let found = match base {
+            Some(base) => Ok((fixed_ports(base, count), None)),
+            None => Held::find().and_then(|held| Ok((held.ports()?, Some(held)))),
+        };
+        let ([http, admin, mesh], held) =
+            found.map_err(|error| Failure::doing("cannot find free ports", error))?;
         let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        nodes.push(Node {
+        let node = Node {
             name: format!("{}-{at}", region.name),
             region,
             http: local(http),
             mesh: local(mesh),
             admin: local(admin),
-        });
+        };
+        nodes.push((node, held));
     }
     Ok(nodes)
 }
@@ -101,15 +114,50 @@ fn fixed_ports(base: u16, count: u16) -> [u16; 3] {
     [base + count, base + NODES_MAX + count, base + 2 * NODES_MAX + count * MESH_PORTS]
 }
 
-fn free_ports() -> std::io::Result<[u16; 3]> {
-    let tcp = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
-    let (http, admin) = (tcp()?, tcp()?);
-    let mesh = wan::consecutive(MESH_PORTS)?;
-    let mesh = mesh.first().ok_or(std::io::ErrorKind::NotFound)?.local_addr()?;
-    Ok([http.local_addr()?.port(), admin.local_addr()?.port(), mesh.port()])
+impl Held {
+    fn find() -> std::io::Result<Self> {
+        let tcp = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+        Ok(Self { http: tcp()?, admin: tcp()?, mesh: wan::consecutive(MESH_PORTS)? })
+    }
+
+    fn ports(&self) -> std::io::Result<[u16; 3]> {
+        let mesh = self.mesh.first().ok_or(std::io::ErrorKind::NotFound)?.local_addr()?;
+        Ok([self.http.local_addr()?.port(), self.admin.local_addr()?.port(), mesh.port()])
+    }
 }
 
 /// Control and one worker.
 pub(super) const MESH_PORTS: u16 = 2;
 /// Three regions of at most eight nodes.
 const NODES_MAX: u16 = 24;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn ports_that_were_found_are_given_to_nobody_else() {
+        let nodes = nodes(8, None).unwrap_or_else(|_| panic!("there are free ports"));
+        let planned = |node: &Node| [(0, node.http.port()), (0, node.admin.port()), (1, node.mesh.port())];
+        let mut taken: BTreeSet<_> = nodes.iter().flat_map(|(node, _)| planned(node)).collect();
+        assert_eq!(taken.len(), 3 * nodes.len(), "no two nodes share one");
+        taken.extend(nodes.iter().map(|(node, _)| (1, node.mesh.port() + 1)));
+        // As the network's links do, while the nodes have not started.
+        let links: Vec<_> = (0..200).map(|_| wan::consecutive(MESH_PORTS).unwrap()).collect();
+        for socket in links.iter().flatten() {
+            assert!(!taken.contains(&(1, socket.local_addr().unwrap().port())));
+        }
+    }
+
+    #[test]
+    fn a_run_of_ports_has_room_for_every_node() {
+        let nodes = nodes(8, Some(20_000)).unwrap_or_else(|_| panic!("nothing is bound"));
+        let ports = nodes.iter().flat_map(|(node, _)| {
+            [node.http.port(), node.admin.port(), node.mesh.port(), node.mesh.port() + 1]
+        });
+        let distinct: BTreeSet<_> = ports.collect();
+        assert_eq!((nodes[0].0.http.port(), distinct.len()), (20_000, 4 * nodes.len()));
+    }
+}
