@@ -18,6 +18,7 @@ use crate::{Host, Process, Simulation};
 
 mod backend;
 mod client;
+mod geo;
 mod machine;
 mod plan;
 
@@ -25,7 +26,7 @@ use backend::Journal;
 pub use backend::Receipt;
 pub use client::Answer;
 pub use machine::Machine;
-use plan::{ADMIN_PORT, HOME, HTTP_PORT, MESH, NodePlan, Role};
+use plan::{ADMIN_PORT, GEO, HOME, HTTP_PORT, MESH, NodePlan, Role, SEEDS_MAX};
 pub use plan::{FleetPlan, RegionPlan, TenantPlan};
 
 /// A fleet. Everything of it ends with it.
@@ -49,8 +50,10 @@ impl Fleet {
                 simulation.host(&name, region.coordinates, &[plan::address(number, role)])
             };
             clients.insert(region.name.clone(), host(Role::Client, "client")?);
-            let backend = host(Role::Backend, "backend")?;
-            backends.push(backend::start(simulation, &backend, &region.name, &journal)?);
+            for backend in 1..=region.backends {
+                let host = host(Role::Backend(backend), &format!("backend-{backend}"))?;
+                backends.push(backend::start(simulation, &host, &region.name, &journal)?);
+            }
         }
         let mut machines = BTreeMap::new();
         for (node, host) in hosts(simulation, plan)? {
@@ -150,7 +153,11 @@ impl Fleet {
 /// Makes the host of every node and writes its disk, as an operator would.
 fn hosts(simulation: &Simulation, plan: &FleetPlan) -> io::Result<Vec<(NodePlan, Host)>> {
     let nodes = plan.nodes();
-    let seeds: Vec<_> = nodes.iter().map(|node| node.address).collect();
+    for node in &nodes {
+        simulation.name(&node.dns_name(), &[node.address]);
+    }
+    let seeds: Vec<_> = nodes.iter().take(SEEDS_MAX).map(NodePlan::dns_name).collect();
+    let database = geo::database();
     let mesh = MESH.parse().map_err(io::Error::other)?;
     let mut authority = None;
     let mut hosts = Vec::new();
@@ -168,10 +175,12 @@ fn hosts(simulation: &Simulation, plan: &FleetPlan) -> io::Result<Vec<(NodePlan,
         disk.put(format!("{HOME}/ca.pem"), authority.certificate());
         disk.put(format!("{HOME}/node.pem"), issued.certificate);
         disk.put(format!("{HOME}/node.key"), issued.key);
-        disk.put(format!("{HOME}/node.toml"), node.configuration(&seeds));
+        disk.put(format!("{HOME}/node.toml"), node.configuration(&seeds, plan.requests_in_flight_max));
+        disk.put(GEO, database.clone());
         disk.put(format!("{HOME}/fleet.toml"), plan.document());
         for tenant in &plan.tenants {
-            disk.put(format!("{HOME}/tenants/{}.toml", tenant.id), tenant.document(&plan.regions));
+            let document = plan.tenant_document(tenant, 1, &tenant.residency);
+            disk.put(format!("{HOME}/tenants/{}.toml", tenant.id), document);
         }
         hosts.push((node, host));
     }

@@ -14,7 +14,10 @@ mod link;
 mod names;
 mod net;
 mod network;
+pub mod outcome;
+mod places;
 mod process;
+pub mod scenario;
 mod simulation;
 #[cfg(test)]
 mod testing;

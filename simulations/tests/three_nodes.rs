@@ -34,15 +34,14 @@ const US_AP_RTT: Duration = Duration::from_micros(155_380);
 
 /// Three regions; in the second fleet London stands in for Singapore.
 fn plan(third: &str) -> FleetPlan {
-    let region = |name: &str, country: &str, latitude, longitude| RegionPlan {
-        name: name.to_owned(),
-        country: country.to_owned(),
-        coordinates: Coordinates::new(latitude, longitude).unwrap(),
+    let region = |name: &str, country: &str, latitude, longitude| {
+        RegionPlan::new(name, country.parse().unwrap(), Coordinates::new(latitude, longitude).unwrap())
     };
     let tenant = |id: &str, residency: &str, pools: &[&str]| TenantPlan {
         id: id.to_owned(),
         residency: residency.to_owned(),
         pools: pools.iter().map(|&region| region.to_owned()).collect(),
+        response_timeout: None,
     };
     let third_region = match third {
         "ap-southeast" => region(third, "SG", 1.29, 103.85),
@@ -54,7 +53,7 @@ fn plan(third: &str) -> FleetPlan {
             region("us-east", "US", 39.04, -77.49),
             third_region,
         ],
-        nodes_per_region: 1,
+        requests_in_flight_max: FleetPlan::REQUESTS_IN_FLIGHT_MAX,
         tenants: vec![
             tenant("berlin", "allow = [\"set:EU\"]", &["eu-central"]),
             tenant(
