@@ -10,8 +10,10 @@ use crate::places;
 pub(super) fn nodes<'f>(fleet: &'f FleetPlan) -> impl Fn(&Page, &Node) -> Option<Vec<String>> + 'f {
     move |page, node| {
         let meant = list(SELECTORS_MAX, |page, node| select(page, node, fleet))(page, node)?;
-        if meant.is_empty() {
+        if node.as_list().is_some_and(|written| written.is_empty()) {
             page.error_with(node.spot, "nobody is meant", "write `[\"region:eu-central\"]`, or `[\"any\"]`");
+        }
+        if meant.is_empty() {
             return None;
         }
         let meant: Vec<_> = meant.into_iter().flat_map(|at| at.value).collect();
