@@ -1,5 +1,6 @@
 //! A fleet in a simulation: the nodes of several regions with their backends and clients, each on a host of its own.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -7,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use graticule::identity::ca::Authority;
+use graticule_geo::Country;
 use graticule_gossip::Handover;
 use graticule_node_api as api;
 use graticule_node_core::mesh::Condition;
@@ -14,10 +16,11 @@ use http::{Request, header};
 use http_body_util::Full;
 use tokio::time::{Instant, sleep};
 
+use crate::scenario::{BackendFault, GeoFault};
 use crate::{Host, Process, Simulation};
 
 mod backend;
-mod client;
+pub(crate) mod client;
 mod geo;
 mod machine;
 mod plan;
@@ -26,14 +29,19 @@ use backend::Journal;
 pub use backend::Receipt;
 pub use client::Answer;
 pub use machine::Machine;
-use plan::{ADMIN_PORT, GEO, HOME, HTTP_PORT, MESH, NodePlan, Role, SEEDS_MAX};
+pub(crate) use plan::HTTP_PORT;
+use plan::{ADMIN_PORT, GEO, HOME, MESH, NodePlan, Role, SEEDS_MAX};
 pub use plan::{FleetPlan, RegionPlan, TenantPlan};
 
 /// A fleet. Everything of it ends with it.
 #[derive(Debug)]
 pub struct Fleet {
+    simulation: Simulation,
+    plan: FleetPlan,
     machines: BTreeMap<String, Machine>,
     clients: BTreeMap<String, Host>,
+    travellers: RefCell<BTreeMap<(String, Option<Country>), Host>>,
+    handover: Handover,
     journal: Journal,
     _backends: Vec<Process>,
 }
@@ -52,14 +60,17 @@ impl Fleet {
             clients.insert(region.name.clone(), host(Role::Client, "client")?);
             for backend in 1..=region.backends {
                 let host = host(Role::Backend(backend), &format!("backend-{backend}"))?;
-                backends.push(backend::start(simulation, &host, &region.name, &journal)?);
+                backends.push(backend::start(simulation, &host, region, &journal)?);
             }
         }
         let mut machines = BTreeMap::new();
-        for (node, host) in hosts(simulation, plan)? {
-            machines.insert(node.name.clone(), Machine::new(host, &node.region.name, &handover));
+        for (node, host, image) in hosts(simulation, plan)? {
+            machines.insert(node.name, Machine::new(host, &node.region.name, image, &handover));
         }
-        let fleet = Self { machines, clients, journal, _backends: backends };
+        let (simulation, plan) = (simulation.clone(), plan.clone());
+        let travellers = RefCell::default();
+        let fleet =
+            Self { simulation, plan, machines, clients, travellers, handover, journal, _backends: backends };
         for machine in fleet.machines.values() {
             machine.start().await?;
         }
@@ -79,6 +90,85 @@ impl Fleet {
     /// The host that the clients of a region are on; an error if there is no such region.
     pub fn client(&self, region: &str) -> io::Result<&Host> {
         self.clients.get(region).ok_or_else(|| absent("region", region))
+    }
+
+    /// What it is made of.
+    pub fn plan(&self) -> &FleetPlan {
+        &self.plan
+    }
+
+    /// The simulation it is in.
+    pub fn simulation(&self) -> &Simulation {
+        &self.simulation
+    }
+
+    /// Gossip that is under way or got lost: see [`Handover::held`].
+    pub fn gossip_held(&self) -> usize {
+        self.handover.held()
+    }
+
+    /// A host of clients near a region whose addresses are in `country`, or in none.
+    pub fn traveller(&self, region: &str, country: Option<Country>) -> io::Result<Host> {
+        let key = (region.to_owned(), country);
+        if let Some(host) = self.travellers.borrow().get(&key) {
+            return Ok(host.clone());
+        }
+        let mut regions = (1..).zip(&self.plan.regions);
+        let (number, plan) =
+            regions.find(|(_, plan)| plan.name == region).ok_or_else(|| absent("region", region))?;
+        let name = format!("{region}-client-{}", country.as_ref().map_or("nowhere", Country::as_str));
+        let host = self.simulation.host(&name, plan.coordinates, &[geo::address(country, number)])?;
+        self.travellers.borrow_mut().insert(key, host.clone());
+        Ok(host)
+    }
+
+    /// Lets the backends of some regions do something wrong until [`Fleet::mend_backends`] with the same number: for
+    /// requests to `host`, or for all.
+    pub fn hurt_backends(&self, id: u64, regions: &[String], host: Option<String>, how: BackendFault) {
+        self.journal.begin(id, regions, host, how);
+    }
+
+    /// Ends what [`Fleet::hurt_backends`] began.
+    pub fn mend_backends(&self, id: u64) {
+        self.journal.end(id);
+    }
+
+    /// Replaces a tenant's document on a node's disk.
+    pub fn put_document(&self, node: &str, tenant: &str, version: u64, residency: &str) -> io::Result<()> {
+        let tenant = self.plan.tenant(tenant).ok_or_else(|| absent("tenant", tenant))?;
+        let document = self.plan.tenant_document(tenant, version, residency);
+        self.machine(node)?.host().disk().put(document_path(&tenant.id), document);
+        Ok(())
+    }
+
+    /// Replaces a node's geo database; with nothing, puts the right one there again.
+    pub fn put_geo(&self, node: &str, how: Option<GeoFault>) -> io::Result<()> {
+        let disk = self.machine(node)?.host().disk();
+        match how {
+            None => disk.put(GEO, geo::database()),
+            Some(GeoFault::Garbage) => disk.put(GEO, "no database"),
+            Some(GeoFault::Truncated) => {
+                let whole = geo::database();
+                disk.put(GEO, &whole[..whole.len() / 2]);
+            }
+            Some(GeoFault::Blank) => disk.put(GEO, geo::blank_database()),
+            Some(GeoFault::Missing) => disk.remove(GEO),
+        }
+        Ok(())
+    }
+
+    /// Gives a node's name the addresses of other nodes, or none.
+    pub fn rename(&self, node: &str, to: &[String]) -> io::Result<()> {
+        let machines = to.iter().map(|name| self.machine(name)).collect::<io::Result<Vec<_>>>()?;
+        let addresses: Vec<_> =
+            machines.iter().flat_map(|machine| machine.host().addresses()).copied().collect();
+        self.simulation.name(&plan::dns_name(node), &addresses);
+        Ok(())
+    }
+
+    /// What all backends have received so far from the one at this position on, in order.
+    pub fn received_from(&self, position: usize) -> Vec<Receipt> {
+        self.journal.receipts_from(position)
     }
 
     /// What all backends have received so far, in order.
@@ -150,8 +240,11 @@ impl Fleet {
     }
 }
 
-/// Makes the host of every node and writes its disk, as an operator would.
-fn hosts(simulation: &Simulation, plan: &FleetPlan) -> io::Result<Vec<(NodePlan, Host)>> {
+/// What an operator puts on a disk: paths with contents.
+type Image = Vec<(String, Vec<u8>)>;
+
+/// Makes the host of every node, and what an operator would put on its disk.
+fn hosts(simulation: &Simulation, plan: &FleetPlan) -> io::Result<Vec<(NodePlan, Host, Image)>> {
     let nodes = plan.nodes();
     for node in &nodes {
         simulation.name(&node.dns_name(), &[node.address]);
@@ -171,20 +264,25 @@ fn hosts(simulation: &Simulation, plan: &FleetPlan) -> io::Result<Vec<(NodePlan,
         let (region, name) = (node.region.name.parse(), node.name.parse());
         let (region, name) = (region.map_err(io::Error::other)?, name.map_err(io::Error::other)?);
         let issued = authority.issue(&region, &name, VALID_DAYS, now).map_err(io::Error::other)?;
-        let disk = host.disk();
-        disk.put(format!("{HOME}/ca.pem"), authority.certificate());
-        disk.put(format!("{HOME}/node.pem"), issued.certificate);
-        disk.put(format!("{HOME}/node.key"), issued.key);
-        disk.put(format!("{HOME}/node.toml"), node.configuration(&seeds, plan.requests_in_flight_max));
-        disk.put(GEO, database.clone());
-        disk.put(format!("{HOME}/fleet.toml"), plan.document());
+        let mut image = vec![
+            (format!("{HOME}/ca.pem"), authority.certificate().into()),
+            (format!("{HOME}/node.pem"), issued.certificate.into()),
+            (format!("{HOME}/node.key"), issued.key.into()),
+            (format!("{HOME}/node.toml"), node.configuration(&seeds, plan.requests_in_flight_max).into()),
+            (format!("{HOME}/fleet.toml"), plan.document().into()),
+            (GEO.to_owned(), database.clone()),
+        ];
         for tenant in &plan.tenants {
             let document = plan.tenant_document(tenant, 1, &tenant.residency);
-            disk.put(format!("{HOME}/tenants/{}.toml", tenant.id), document);
+            image.push((document_path(&tenant.id), document.into()));
         }
-        hosts.push((node, host));
+        hosts.push((node, host, image));
     }
     Ok(hosts)
+}
+
+fn document_path(tenant: &str) -> String {
+    format!("{HOME}/tenants/{tenant}.toml")
 }
 
 fn get(host: &str, path: &str) -> io::Result<Request<Full<Bytes>>> {

@@ -35,7 +35,7 @@ impl Answer {
 }
 
 /// Connects, asks once and reads the whole answer. Errors: no connection, no whole answer, or none within 30 s.
-pub(super) async fn ask(world: &World, to: SocketAddr, request: Request<Full<Bytes>>) -> io::Result<Answer> {
+pub(crate) async fn ask(world: &World, to: SocketAddr, request: Request<Full<Bytes>>) -> io::Result<Answer> {
     let began = Instant::now();
     let (status, headers, body) = timeout(ANSWER_TIME_MAX, exchange(world, to, request)).await??;
     Ok(Answer { status, headers, body, took: began.elapsed() })

@@ -250,14 +250,14 @@ pub(super) fn address(region: u8, role: Role) -> IpAddr {
 }
 
 pub(super) const MESH: &str = "simulated";
-pub(super) const HTTP_PORT: u16 = 80;
+pub(crate) const HTTP_PORT: u16 = 80;
 pub(super) const MESH_PORT: u16 = 7_400;
 pub(super) const ADMIN_PORT: u16 = 9_901;
 pub(super) const BACKEND_PORT: u16 = 8_080;
 /// Where a node finds its configuration, certificates and documents.
 pub(super) const HOME: &str = "/etc/graticule";
 /// Where it keeps what it must remember.
-pub(super) const DATA: &str = "/var/lib/graticule";
+const DATA: &str = "/var/lib/graticule";
 /// Its geo database.
 pub(super) const GEO: &str = "/var/lib/geo/countries.mmdb";
 /// Nodes that every node is told of.
