@@ -8,6 +8,7 @@
 mod chance;
 mod clock;
 mod disk;
+mod entropy;
 pub mod fleet;
 mod host;
 mod link;

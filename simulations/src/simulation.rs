@@ -14,6 +14,7 @@ use tokio::runtime::Builder;
 use tokio::task::LocalSet;
 use tokio::time::timeout;
 
+use crate::entropy;
 use crate::host::Host;
 use crate::link::Link;
 use crate::names::NameTable;
@@ -41,6 +42,7 @@ impl Simulation {
     {
         let thread = thread::Builder::new().name(format!("simulation-{seed}"));
         let running = thread.spawn(move || {
+            entropy::decide(seed);
             let runtime = Builder::new_current_thread().enable_time().start_paused(true).build()?;
             // What is still there in the end is dropped in virtual time too.
             let _entered = runtime.enter();

@@ -54,6 +54,7 @@ fn plan(third: &str) -> FleetPlan {
             third_region,
         ],
         requests_in_flight_max: FleetPlan::REQUESTS_IN_FLIGHT_MAX,
+        jitter: Duration::ZERO,
         tenants: vec![
             tenant("berlin", "allow = [\"set:EU\"]", &["eu-central"]),
             tenant(

@@ -15,6 +15,8 @@ pub struct FleetPlan {
     pub tenants: Vec<TenantPlan>,
     /// How many requests each node can have in flight.
     pub requests_in_flight_max: u32,
+    /// How much longer a packet between two nodes may take than the distance asks for, evenly spread.
+    pub jitter: Duration,
 }
 
 /// A region. Its nodes are named `<region>-1`, `<region>-2` and so on.

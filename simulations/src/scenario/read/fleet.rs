@@ -23,7 +23,8 @@ pub(super) struct Cast {
 
 /// Reads all of them; nothing if there is no region.
 pub(super) fn read(table: &Table<'_>) -> Option<Cast> {
-    let requests_in_flight_max = table.or("fleet", FleetPlan::REQUESTS_IN_FLIGHT_MAX, limits);
+    let common = (FleetPlan::REQUESTS_IN_FLIGHT_MAX, Duration::ZERO);
+    let (requests_in_flight_max, jitter) = table.or("fleet", common, common_to_all);
     let regions = table
         .required("regions", |page, node| Some(named(page, node, |name, node| region(page, name, node))));
     let regions: Vec<_> = regions?.value.into_values().collect();
@@ -32,7 +33,7 @@ pub(super) fn read(table: &Table<'_>) -> Option<Cast> {
         table.page().error(entry.spot, format!("expected 1 to {REGIONS_MAX} regions"));
         return None;
     }
-    let mut fleet = FleetPlan { regions, tenants: Vec::new(), requests_in_flight_max };
+    let mut fleet = FleetPlan { regions, tenants: Vec::new(), requests_in_flight_max, jitter };
     let read =
         |page: &Page, node: &Node| Some(named(page, node, |id, node| tenant(page, (id, node), &fleet)));
     let tenants = table.required("tenants", read)?.value;
@@ -42,11 +43,12 @@ pub(super) fn read(table: &Table<'_>) -> Option<Cast> {
     Some(Cast { fleet, rules })
 }
 
-fn limits(page: &Page, node: &Node) -> Option<u32> {
+fn common_to_all(page: &Page, node: &Node) -> Option<(u32, Duration)> {
     let table = Table::open(page, node, FLEET_KEYS)?;
-    let most =
-        table.or("requests_in_flight_max", FleetPlan::REQUESTS_IN_FLIGHT_MAX.into(), integer(1..=1_000_000));
-    Some(most.unsigned_abs() as u32)
+    let most = i64::from(FleetPlan::REQUESTS_IN_FLIGHT_MAX);
+    let most = table.or("requests_in_flight_max", most, integer(1..=1_000_000));
+    let jitter = table.or("jitter", Duration::ZERO, duration(Duration::ZERO..=Duration::from_secs(1)));
+    Some((most.unsigned_abs() as u32, jitter))
 }
 
 fn region(page: &Page, name: &str, node: &Node) -> Option<RegionPlan> {
@@ -92,7 +94,7 @@ fn tenant(page: &Page, (id, node): (&str, &Node), fleet: &FleetPlan) -> Option<(
     Some((plan, rules))
 }
 
-const FLEET_KEYS: &[Key] = &[key("requests_in_flight_max", "10000")];
+const FLEET_KEYS: &[Key] = &[key("requests_in_flight_max", "10000"), key("jitter", "\"2ms\"")];
 const REGION_KEYS: &[Key] = &[
     key("country", "\"DE\""),
     key("latitude", "50.1"),
