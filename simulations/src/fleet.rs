@@ -17,7 +17,7 @@ use http_body_util::Full;
 use tokio::time::{Instant, sleep};
 
 use crate::scenario::{BackendFault, GeoFault};
-use crate::{Host, Process, Simulation};
+use crate::{Host, Link, Process, Simulation};
 
 mod backend;
 pub(crate) mod client;
@@ -71,10 +71,29 @@ impl Fleet {
         let travellers = RefCell::default();
         let fleet =
             Self { simulation, plan, machines, clients, travellers, handover, journal, _backends: backends };
+        fleet.shape_ways();
         for machine in fleet.machines.values() {
             machine.start().await?;
         }
         Ok(fleet)
+    }
+
+    /// Gives every way between nodes what the plan says of it.
+    fn shape_ways(&self) {
+        if self.plan.jitter.is_zero() {
+            return;
+        }
+        for (from, to) in self.machines().flat_map(|from| self.machines().map(move |to| (from, to))) {
+            if let Some(link) = self.base_link(from.name(), to.name()).filter(|_| from.name() != to.name()) {
+                self.simulation.shape(from.host(), to.host(), |shaped| *shaped = link);
+            }
+        }
+    }
+
+    /// The way from one node to another when nothing is wrong with it.
+    pub fn base_link(&self, from: &str, to: &str) -> Option<Link> {
+        let (from, to) = (self.plan.region_of(from)?, self.plan.region_of(to)?);
+        Some(Link { jitter: self.plan.jitter, ..Link::between(from.coordinates, to.coordinates) })
     }
 
     /// The machine of a node; an error if there is none of that name.

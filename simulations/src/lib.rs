@@ -11,6 +11,7 @@ mod disk;
 mod entropy;
 pub mod fleet;
 mod host;
+pub mod judge;
 mod link;
 mod names;
 mod net;
@@ -18,6 +19,7 @@ mod network;
 pub mod outcome;
 mod places;
 mod process;
+pub mod run;
 pub mod scenario;
 mod simulation;
 #[cfg(test)]

@@ -166,6 +166,11 @@ impl Wire {
         self.schedule.push(due, event);
     }
 
+    /// How many events wait for their time.
+    pub(crate) fn waiting(&self) -> usize {
+        self.schedule.len()
+    }
+
     /// Wakes the task that waits in `slot`, once the state is free.
     pub(crate) fn wake(&mut self, slot: &mut Option<Waker>) {
         self.wakes.extend(slot.take());

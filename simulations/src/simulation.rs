@@ -91,6 +91,16 @@ impl Simulation {
         self.names.set(name, addresses.to_vec());
     }
 
+    /// How many TCP connections there are.
+    pub fn tcp_connections(&self) -> usize {
+        self.network.enter(|state| state.tcp.len())
+    }
+
+    /// How many packets and timers of the network wait for their time.
+    pub fn events_waiting(&self) -> usize {
+        self.network.enter(|state| state.wire.waiting())
+    }
+
     /// Lets TCP connections that are opened from now on have at most so many unread bytes in each direction.
     pub fn set_tcp_window(&self, bytes: usize) {
         self.network.enter(|state| state.tcp.set_window(bytes));
