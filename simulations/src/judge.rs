@@ -19,6 +19,8 @@ pub struct Sample {
     pub sent: Duration,
     /// How long it took to the last byte of its answer, or until it was given up.
     pub took: Duration,
+    /// How long of that the edge took, which may not be the first that the client tried.
+    pub at_edge: Duration,
     /// What came of it.
     pub fate: Fate,
 }

@@ -6,10 +6,12 @@
 //! host is a [`Process`], whose tasks all end together; a [`fleet::Fleet`] is a whole mesh of them.
 
 mod chance;
+pub mod cli;
 mod clock;
 mod disk;
 mod entropy;
 pub mod fleet;
+pub mod generated;
 mod host;
 pub mod judge;
 mod link;
@@ -21,6 +23,7 @@ mod places;
 mod process;
 pub mod run;
 pub mod scenario;
+pub mod shipped;
 mod simulation;
 #[cfg(test)]
 mod testing;

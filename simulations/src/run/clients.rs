@@ -41,11 +41,13 @@ async fn ask(stage: &Stage, position: usize, number: u64) {
     let who = format!("{}/{number}", load.name);
     stage.chronicle.note("ask", &who, edge.clone());
     let (sent, began) = (stage.now(), Instant::now());
-    let (edge, fate) = match asked(stage, load, number).await {
-        Ok((edge, answer)) => (edge, fate(&answer)),
-        Err(_) => (edge.clone(), Fate::NoAnswer),
+    let answered = asked(stage, load, number).await;
+    let took = began.elapsed();
+    let (edge, at_edge, fate) = match answered {
+        Ok((edge, answer)) => (edge, answer.took, fate(&answer)),
+        Err(_) => (edge.clone(), took, Fate::NoAnswer),
     };
-    let sample = Sample { load: position, number, edge, sent, took: began.elapsed(), fate };
+    let sample = Sample { load: position, number, edge, sent, took, at_edge, fate };
     stage.chronicle.note("answer", &who, shown(&sample));
     invariants::answered(stage, &sample);
     stage.samples.borrow_mut().push(sample);

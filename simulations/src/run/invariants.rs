@@ -156,11 +156,11 @@ fn answered_in_time(stage: &Stage, sample: &Sample, load: &Load) {
     let dry = stage.scenario.faults.iter().all(|timed| !delays(&timed.fault));
     let took_max =
         way + stage.scenario.fleet.region(region).map_or(Duration::ZERO, |plan| plan.backend_latency) + SLACK;
-    if quiet && dry && load.body_bytes <= REPLAYED_BYTES_MAX && sample.took > took_max {
+    if quiet && dry && load.body_bytes <= REPLAYED_BYTES_MAX && sample.at_edge > took_max {
         let what = format!(
             "{} took {:?} to {region}, which is {way:?} away: it waited for somebody who was known to be silent",
             name(load, sample),
-            sample.took
+            sample.at_edge
         );
         drop(truth);
         violation(stage, "suspects-are-spared", Some(&sample.edge), what);
