@@ -47,7 +47,7 @@ fn fault(chance: &mut SmallRng) -> String {
         0 | 1 => format!("kind = \"crash\"\nnodes = {nodes}\n"),
         2 => format!("kind = \"crash\"\nnodes = {nodes}\ndisk = \"lost\"\n"),
         3 => format!("kind = \"stall\"\nnodes = {nodes}\n"),
-        4 => format!("kind = \"drain\"\nnodes = {nodes}\n"),
+        4 => format!("kind = \"stall\"\nnodes = {nodes}\n"),
         5 | 6 => format!("kind = \"cut\"\nfrom = {nodes}\nto = {}\n", some_nodes(chance)),
         7 => format!("kind = \"partition\"\ngroups = {}\n", groups(chance)),
         8 => {
@@ -147,7 +147,7 @@ mod tests {
         kinds.sort_unstable();
         kinds.dedup();
         let made =
-            ["backends", "clock", "crash", "cut", "drain", "geo", "link", "names", "partition", "stall"];
+            ["backends", "clock", "crash", "cut", "geo", "link", "names", "partition", "stall"];
         assert_eq!(kinds, made);
     }
 }

@@ -1,8 +1,10 @@
 //! How faults are brought about: each when its time comes, and undone when it is over.
 
 use std::collections::BTreeSet;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 use graticule::task;
@@ -87,12 +89,7 @@ impl Act {
     async fn end(&self, fault: &Fault) -> io::Result<()> {
         let fleet = &self.stage.fleet;
         match fault {
-            Fault::Crash { nodes, .. } => {
-                for node in nodes {
-                    self.start(node).await?;
-                }
-                Ok(())
-            }
+            Fault::Crash { nodes, .. } => self.start_all(nodes).await,
             Fault::Stall { nodes } => self.stall(nodes, false),
             Fault::Drain { nodes } => self.drain(nodes, false),
             Fault::Upgrade { .. } => Ok(()),
@@ -132,12 +129,41 @@ impl Act {
         Ok(())
     }
 
+    /// Starts nodes side by side: none waits for one that cannot start.
+    async fn start_all(&self, nodes: &[String]) -> io::Result<()> {
+        let mut starting: Vec<_> = nodes.iter().map(|node| Box::pin(self.start(node))).collect();
+        let mut result = Ok(());
+        poll_fn(|cx| {
+            starting.retain_mut(|start| match start.as_mut().poll(cx) {
+                Poll::Ready(started) => {
+                    result = std::mem::replace(&mut result, Ok(())).and(started);
+                    false
+                }
+                Poll::Pending => true,
+            });
+            if starting.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+        result
+    }
+
+    /// Starts a node unless another fault holds it down; again and again until it starts, as a supervisor does.
     async fn start(&self, node: &str) -> io::Result<()> {
-        if self.stage.truth.borrow_mut().count_down(node, false) {
-            let started = self.stage.fleet.machine(node)?.start().await;
-            let what =
-                started.map_or_else(|error| format!("cannot start: {error}"), |()| "starts".to_owned());
-            self.stage.chronicle.note("node", node, what);
+        if !self.stage.truth.borrow_mut().count_down(node, false) {
+            return Ok(());
+        }
+        let mut said = None;
+        while self.stage.truth.borrow().runs(node) {
+            let Err(error) = self.stage.fleet.machine(node)?.start().await else {
+                self.stage.chronicle.note("node", node, "starts");
+                return Ok(());
+            };
+            let error = error.to_string();
+            if said.as_ref() != Some(&error) {
+                self.stage.chronicle.note("node", node, format!("cannot start: {error}"));
+            }
+            said = Some(error);
+            sleep(SUPERVISOR_PAUSE).await;
         }
         Ok(())
     }
@@ -201,6 +227,9 @@ impl Act {
         })
     }
 }
+
+/// Before a node that could not start is started again.
+const SUPERVISOR_PAUSE: Duration = Duration::from_secs(1);
 
 /// The pairs of nodes between which a fault of links happens.
 fn ways_of(fault: &Fault) -> BTreeSet<(String, String)> {
