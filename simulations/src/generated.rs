@@ -146,8 +146,7 @@ mod tests {
             .collect();
         kinds.sort_unstable();
         kinds.dedup();
-        let made =
-            ["backends", "clock", "crash", "cut", "geo", "link", "names", "partition", "stall"];
+        let made = ["backends", "clock", "crash", "cut", "geo", "link", "names", "partition", "stall"];
         assert_eq!(kinds, made);
     }
 }
