@@ -57,7 +57,8 @@ impl TenantPlan {
         format!("{}.example", self.id)
     }
 
-    /// Version `version` of its document, with `residency` for its rules, and backends at these addresses.
+    /// Version `version` of its document, with `residency` for its rules, and backends at these addresses. A region
+    /// without any has no pool.
     pub fn document(
         &self,
         version: u64,
@@ -71,6 +72,9 @@ impl TenantPlan {
         );
         for region in &self.pools {
             let backends: Vec<_> = backends(region).iter().map(|at| format!("\"{at}\"")).collect();
+            if backends.is_empty() {
+                continue;
+            }
             // Writing to a string cannot fail.
             let _ = write!(
                 text,
