@@ -44,12 +44,13 @@ fn fill(buffer: &mut [u8]) -> bool {
 #[expect(unsafe_code, reason = "interposing a function of the C library cannot be said otherwise")]
 #[unsafe(no_mangle)]
 extern "C" fn getrandom(buffer: *mut u8, bytes: usize, _flags: u32) -> isize {
-    if buffer.is_null() || bytes > isize::MAX as usize {
+    let Ok(filled) = isize::try_from(bytes) else { return -1 };
+    if buffer.is_null() {
         return -1;
     }
     // SAFETY: callers of getrandom(2) pass a buffer of so many bytes, which is theirs to be written.
     let buffer = unsafe { std::slice::from_raw_parts_mut(buffer, bytes) };
-    if fill(buffer) { bytes as isize } else { -1 }
+    if fill(buffer) { filled } else { -1 }
 }
 
 #[cfg(test)]

@@ -157,7 +157,7 @@ pub fn buckets(scenario: &Scenario, samples: &[Sample], bucket: Duration) -> Vec
         let piece = sample.sent.as_millis() / bucket.as_millis().max(1) * bucket.as_millis();
         let edge = scenario.fleet.region_of(&sample.edge).map_or("", |region| &region.name);
         let key = (
-            piece as i64,
+            i64::try_from(piece).unwrap_or(i64::MAX),
             scenario.loads[sample.load].tenant.clone(),
             edge.to_owned(),
             sample.fate.region().map(str::to_owned),
@@ -208,8 +208,9 @@ fn served_times<'s>(samples: impl Iterator<Item = &'s Sample>) -> Vec<f64> {
 
 /// The smallest that at least this share of all is not above; 0 of none.
 fn nth(sorted: &[f64], quantile: f64) -> f64 {
-    let rank = (quantile * sorted.len() as f64).ceil() as usize;
-    sorted.get(rank.clamp(1, sorted.len().max(1)) - 1).copied().unwrap_or_default()
+    let enough = |rank: &usize| *rank as f64 >= quantile * sorted.len() as f64;
+    let rank = (1..=sorted.len()).find(enough).unwrap_or(sorted.len());
+    sorted.get(rank.saturating_sub(1)).copied().unwrap_or_default()
 }
 
 fn percent(share: f64) -> String {

@@ -162,10 +162,8 @@ impl Pages {
 
 /// The time from `zero` to `at`, which may lie before it.
 fn signed(at: Duration, zero: Duration, unit: fn(&Duration) -> u128) -> i64 {
-    match at.checked_sub(zero) {
-        Some(after) => unit(&after) as i64,
-        None => -(unit(&(zero - at)) as i64),
-    }
+    let number = |time| i64::try_from(unit(&time)).unwrap_or(i64::MAX);
+    if at >= zero { number(at - zero) } else { -number(zero - at) }
 }
 
 /// Lines of one trace.

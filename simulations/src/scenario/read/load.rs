@@ -67,10 +67,9 @@ fn arrivals(table: &Table<'_>) -> Option<Arrivals> {
     let rate = table.required("per_second", rate)?.value;
     let surge = table.optional("surge", |page, node| surge(page, node, rate)).map(|at| at.value);
     let is_constant = table.or("arrivals", false, one_of(ARRIVALS));
-    Some(surge.unwrap_or(match is_constant {
-        true => Arrivals::Constant { per_second: rate },
-        false => Arrivals::Poisson { per_second: rate },
-    }))
+    let even = Arrivals::Constant { per_second: rate };
+    let by_chance = Arrivals::Poisson { per_second: rate };
+    Some(surge.unwrap_or(if is_constant { even } else { by_chance }))
 }
 
 fn surge(page: &Page, node: &Node, per_second: f64) -> Option<Arrivals> {
