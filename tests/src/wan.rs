@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use graticule::demo::wan::Link;
+use graticule::demo::wan::{Link, steady};
 use tokio::sync::oneshot;
 
 /// One way to dial a node.
@@ -54,7 +54,7 @@ impl Drop for Wan {
 }
 
 fn open(road: Road, ports: u16) -> SocketAddr {
-    let link = Link::bind(road.target, ports, road.one_way).expect("ports for a link");
+    let link = Link::bind(road.target, ports, steady(road.one_way)).expect("ports for a link");
     let address = link.base().expect("a link's address");
     link.start();
     address
