@@ -16,7 +16,6 @@ mod plan;
 mod ports;
 mod source;
 mod story;
-mod wan;
 
 pub use backend::{Backend, BodySeen, Received};
 pub use binary::{Ran, graticule, run};

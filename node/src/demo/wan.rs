@@ -4,7 +4,6 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +13,10 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::task;
 
+mod relays;
+
+pub use relays::{Relays, Road};
+
 /// One direction of dialling between two nodes: what arrives at its ports goes on to the target's, and back.
 pub struct Link {
     sockets: Vec<UdpSocket>,
@@ -22,7 +25,7 @@ pub struct Link {
 }
 
 /// How a datagram of so many bytes fares: how long each of its copies takes, none if it gets lost.
-pub type Weather = Rc<dyn Fn(Way, usize) -> [Option<Duration>; 2]>;
+pub type Weather = Arc<dyn Fn(Way, usize) -> [Option<Duration>; 2] + Send + Sync>;
 
 /// Which way a datagram goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +38,7 @@ pub enum Way {
 
 /// Every datagram takes this long.
 pub fn steady(one_way: Duration) -> Weather {
-    Rc::new(move |_, _| [Some(one_way), None])
+    Arc::new(move |_, _| [Some(one_way), None])
 }
 
 impl Link {
@@ -56,7 +59,7 @@ impl Link {
         for (at, socket) in self.sockets.into_iter().enumerate() {
             let mut target = self.target;
             target.set_port(self.target.port() + at as u16);
-            task::spawn_detached("wan link", relay(Arc::new(socket), target, Rc::clone(&self.weather)));
+            task::spawn_detached("wan link", relay(Arc::new(socket), target, Arc::clone(&self.weather)));
         }
     }
 }
@@ -147,7 +150,7 @@ async fn open_flow(
     let upstream = Arc::new(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?);
     let direction = |way| {
         let (queue, arrivals) = mpsc::channel(QUEUE_DATAGRAMS_MAX);
-        (Departures { way, weather: Rc::clone(weather), queue, departed: 0 }, arrivals)
+        (Departures { way, weather: Arc::clone(weather), queue, departed: 0 }, arrivals)
     };
     let ((there, arrivals), (back, back_arrivals)) = (direction(Way::There), direction(Way::Back));
     let listening = task::spawn("wan flow", receive(Arc::clone(&upstream), back));
@@ -201,6 +204,8 @@ const QUEUE_DATAGRAMS_MAX: usize = 16_384;
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
     use super::*;
 
     /// A client that talks to a server through a link: both sockets, and the address to send to.
@@ -220,13 +225,12 @@ mod tests {
     fn weather_decides_how_often_and_in_which_order_datagrams_arrive() {
         run(async {
             let ms = Duration::from_millis;
-            let sent = std::cell::Cell::new(0);
-            let (client, server, base) = linked(Rc::new(move |way, bytes| {
+            let sent = AtomicU32::new(0);
+            let (client, server, base) = linked(Arc::new(move |way, bytes| {
                 assert_eq!((way, bytes), (Way::There, 1));
-                sent.set(sent.get() + 1);
-                match sent.get() {
-                    1 => [Some(ms(60)), None],
-                    2 => [None, None],
+                match sent.fetch_add(1, Ordering::Relaxed) {
+                    0 => [Some(ms(60)), None],
+                    1 => [None, None],
                     _ => [Some(ms(20)), Some(ms(100))],
                 }
             }))
