@@ -54,9 +54,11 @@ pub(crate) struct Links {
     paths: BTreeMap<(HostId, HostId), Path>,
 }
 
+/// One direction with its dice. Every packet draws as often, so a fault changes the fate of those it meets and not the
+/// dice of the later ones.
 #[derive(Debug)]
-struct Path {
-    link: Link,
+pub(crate) struct Path {
+    pub(crate) link: Link,
     chance: SmallRng,
     /// When everything that was sent before has left.
     free_at: Moment,
@@ -84,15 +86,33 @@ impl Links {
     }
 
     /// How a packet of so many bytes fares that leaves now; nothing if it gets lost.
-    ///
-    /// Every packet draws as often, so a fault changes the fate of those it meets and not the dice of the later ones.
     pub(crate) fn cross(
         &mut self,
         hosts: &Hosts,
         (from, to): (HostId, HostId),
         (bytes, now): (usize, Moment),
     ) -> Option<Passage> {
-        let Path { link, chance, free_at } = self.path(hosts, from, to);
+        self.path(hosts, from, to).cross(bytes, now)
+    }
+
+    fn path(&mut self, hosts: &Hosts, from: HostId, to: HostId) -> &mut Path {
+        let seed = self.seed;
+        self.paths.entry((from, to)).or_insert_with(|| {
+            let link = Link::between(hosts.coordinates(from), hosts.coordinates(to));
+            Path::new(link, seed, [from.number(), to.number()])
+        })
+    }
+}
+
+impl Path {
+    /// The direction between two hosts of these numbers.
+    pub(crate) fn new(link: Link, seed: u64, hosts: [u64; 2]) -> Self {
+        Self { link, chance: generator(seed, Purpose::Link, &hosts), free_at: Moment::default() }
+    }
+
+    /// How a packet of so many bytes fares that leaves now; nothing if it gets lost.
+    pub(crate) fn cross(&mut self, bytes: usize, now: Moment) -> Option<Passage> {
+        let Self { link, chance, free_at } = self;
         let lost = chance.random::<f64>() < link.loss;
         let jitter = link.jitter.mul_f64(chance.random());
         let twice = chance.random::<f64>() < link.duplicates;
@@ -112,15 +132,6 @@ impl Links {
         }
         let held = if held { OVERTAKING_TIME } else { Duration::ZERO };
         Some(Passage { late: link.latency + jitter + queued, held, twice })
-    }
-
-    fn path(&mut self, hosts: &Hosts, from: HostId, to: HostId) -> &mut Path {
-        let seed = self.seed;
-        self.paths.entry((from, to)).or_insert_with(|| Path {
-            link: Link::between(hosts.coordinates(from), hosts.coordinates(to)),
-            chance: generator(seed, Purpose::Link, &[from.number(), to.number()]),
-            free_at: Moment::default(),
-        })
     }
 }
 
