@@ -16,21 +16,22 @@ use http::{Request, header};
 use http_body_util::Full;
 use tokio::time::{Instant, sleep};
 
+use crate::chance::{Purpose, generator};
 use crate::scenario::{BackendFault, GeoFault};
 use crate::{Host, Link, Process, Simulation};
 
-mod backend;
+pub(crate) mod backend;
 pub(crate) mod client;
-mod geo;
+pub(crate) mod geo;
 mod machine;
 mod plan;
 
-use backend::Journal;
+use backend::{Journal, Site};
 pub use backend::Receipt;
 pub use client::Answer;
 pub use machine::Machine;
 pub(crate) use plan::HTTP_PORT;
-use plan::{ADMIN_PORT, GEO, HOME, MESH, NodePlan, Role, SEEDS_MAX};
+use plan::{ADMIN_PORT, BACKEND_PORT, GEO, HOME, MESH, NodePlan, Role, SEEDS_MAX};
 pub use plan::{FleetPlan, RegionPlan, TenantPlan};
 
 /// A fleet. Everything of it ends with it.
@@ -60,7 +61,8 @@ impl Fleet {
             clients.insert(region.name.clone(), host(Role::Client, "client")?);
             for backend in 1..=region.backends {
                 let host = host(Role::Backend(backend), &format!("backend-{backend}"))?;
-                backends.push(backend::start(simulation, &host, region, &journal)?);
+                let site = backend_site(simulation, &host);
+                backends.push(backend::start(site, region, &journal)?);
             }
         }
         let mut machines = BTreeMap::new();
@@ -256,6 +258,16 @@ impl Fleet {
             sleep(LOOK_INTERVAL).await;
         }
         Ok(began.elapsed())
+    }
+}
+
+fn backend_site(simulation: &Simulation, host: &Host) -> Site {
+    Site {
+        name: host.name().to_owned(),
+        world: host.world(),
+        address: SocketAddr::from((Ipv4Addr::UNSPECIFIED, BACKEND_PORT)),
+        origin: simulation.network.origin(),
+        chance: generator(simulation.seed, Purpose::Backend, &[host.id.number()]),
     }
 }
 

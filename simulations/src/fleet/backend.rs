@@ -3,13 +3,14 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::future::poll_fn;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use graticule::task;
-use graticule::world::{Listener, Stream};
+use graticule::world::{Listener, Stream, World};
 use graticule_node_core::headers::X_REQUEST_ID;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
@@ -20,16 +21,16 @@ use hyper_util::rt::TokioIo;
 use rand::Rng;
 use rand::rngs::SmallRng;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
-use super::plan::{BACKEND_PORT, CHECK_PATH, RegionPlan};
-use crate::chance::{Purpose, generator};
+use super::plan::{CHECK_PATH, RegionPlan};
+use crate::Process;
 use crate::scenario::{BackendFault, Checks};
-use crate::{Host, Process, Simulation};
 
 /// One request as a backend received it, health checks not among them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
-    /// When its head arrived, since the simulation began.
+    /// When its head arrived, since the fleet's world began.
     pub at: Duration,
     /// The backend's region.
     pub region: String,
@@ -49,7 +50,7 @@ pub struct Receipt {
 
 /// What all backends received, in order, and what they do wrong at the moment.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Journal(Rc<Pages>);
+pub(crate) struct Journal(Rc<Pages>);
 
 #[derive(Debug, Default)]
 struct Pages {
@@ -67,23 +68,23 @@ struct Wrong {
 }
 
 impl Journal {
-    pub(super) fn receipts(&self) -> Vec<Receipt> {
+    pub(crate) fn receipts(&self) -> Vec<Receipt> {
         self.0.receipts.borrow().clone()
     }
 
     /// Those from the one at this position on.
-    pub(super) fn receipts_from(&self, position: usize) -> Vec<Receipt> {
+    pub(crate) fn receipts_from(&self, position: usize) -> Vec<Receipt> {
         self.0.receipts.borrow().get(position..).unwrap_or_default().to_vec()
     }
 
     /// From now on the backends of these regions do this wrong, for requests to `host` or for all of them.
-    pub(super) fn begin(&self, id: u64, regions: &[String], host: Option<String>, how: BackendFault) {
+    pub(crate) fn begin(&self, id: u64, regions: &[String], host: Option<String>, how: BackendFault) {
         self.0.faults.borrow_mut().insert(id, Wrong { regions: regions.to_vec(), host, how });
         self.0.changed.notify_waiters();
     }
 
     /// That is over.
-    pub(super) fn end(&self, id: u64) {
+    pub(crate) fn end(&self, id: u64) {
         self.0.faults.borrow_mut().remove(&id);
         self.0.changed.notify_waiters();
     }
@@ -119,28 +120,31 @@ impl Journal {
     }
 }
 
-/// Starts a backend of a region on its host.
-pub(super) fn start(
-    simulation: &Simulation,
-    host: &Host,
-    region: &RegionPlan,
-    journal: &Journal,
-) -> std::io::Result<Process> {
-    let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, BACKEND_PORT));
-    let listener = host.world().net.listen(address, false)?;
+/// Where a backend is, and what it lives by; in whatever world.
+pub(crate) struct Site {
+    pub(crate) name: String,
+    pub(crate) world: World,
+    pub(crate) address: SocketAddr,
+    /// What its receipts count from.
+    pub(crate) origin: Instant,
+    pub(crate) chance: SmallRng,
+}
+
+/// Starts a backend of a region.
+pub(crate) fn start(site: Site, region: &RegionPlan, journal: &Journal) -> io::Result<Process> {
+    let Site { name, world, address, origin, chance } = site;
+    let listener = world.net.listen(address, false)?;
     let backend = Rc::new(Backend {
-        simulation: simulation.clone(),
+        origin,
         region: region.name.clone(),
         latency: region.backend_latency,
         journal: journal.clone(),
-        chance: RefCell::new(generator(simulation.seed, Purpose::Backend, &[host.id.number()])),
+        chance: RefCell::new(chance),
     });
-    let host = host.clone();
-    Ok(Process::spawn(&host.name().to_owned(), async move {
+    Ok(Process::spawn(&name, async move {
         let mut listening = Some(listener);
         loop {
-            let Some(listener) = listening.take().or_else(|| host.world().net.listen(address, false).ok())
-            else {
+            let Some(listener) = listening.take().or_else(|| world.net.listen(address, false).ok()) else {
                 return tracing::error!("a backend cannot listen again");
             };
             backend.accept(&*listener).await;
@@ -151,7 +155,7 @@ pub(super) fn start(
 }
 
 struct Backend {
-    simulation: Simulation,
+    origin: Instant,
     region: String,
     latency: Duration,
     journal: Journal,
@@ -187,7 +191,7 @@ impl Backend {
     }
 
     async fn answer(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, hyper::Error> {
-        let at = self.simulation.elapsed();
+        let at = self.origin.elapsed();
         let (parts, body) = request.into_parts();
         let text = |name| {
             let values = parts.headers.get_all(name).into_iter();
