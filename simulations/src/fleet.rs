@@ -26,8 +26,8 @@ pub(crate) mod geo;
 mod machine;
 mod plan;
 
-use backend::{Journal, Site};
 pub use backend::Receipt;
+use backend::{Journal, Site};
 pub use client::Answer;
 pub use machine::Machine;
 pub(crate) use plan::HTTP_PORT;

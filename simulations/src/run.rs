@@ -1,4 +1,4 @@
-//! A rehearsal in memory: the fleet is started, load and faults are played, everything is watched, and then judged.
+//! A rehearsal: a fleet is started in some world, load and faults are played, everything is watched, and then judged.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -13,29 +13,32 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::Simulation;
 use crate::fleet::Fleet;
 use crate::judge::{self, Sample};
-use crate::outcome::{NodeFacts, Outcome, World};
+use crate::outcome::{NodeFacts, Outcome};
 use crate::scenario::Scenario;
 
-mod chronicle;
+pub(crate) mod chronicle;
 mod clients;
 mod convergence;
+pub(crate) mod driver;
 mod faults;
 mod growth;
 mod invariants;
-mod log;
+pub(crate) mod log;
+mod memory;
 mod truth;
 mod watch;
 
 use chronicle::Chronicle;
+use driver::Driver;
+use memory::Memory;
 use truth::Truth;
 
 /// Everything of one run that its tasks share.
 struct Stage {
     scenario: Scenario,
     seed: u64,
-    simulation: Simulation,
-    fleet: Fleet,
-    /// When load began, in virtual time.
+    driver: Box<dyn Driver>,
+    /// When load began, in the world's time.
     zero: Instant,
     chronicle: Chronicle,
     truth: RefCell<Truth>,
@@ -83,18 +86,27 @@ async fn rehearse(
     seed: u64,
     tamper: Tamper,
 ) -> io::Result<Outcome> {
-    let chronicle = Chronicle::new(&simulation);
+    let chronicle = Chronicle::new(Instant::now() - simulation.elapsed());
     let _log = log::listen(&chronicle);
     let fleet = Fleet::start(&simulation, &scenario.fleet).await?;
     fleet.until_whole(WHOLE_TIME_MAX).await?;
     sleep(SETTLING).await;
     tamper(&simulation, &fleet);
+    Ok(perform(scenario, seed, Box::new(Memory::new(simulation, fleet)), chronicle).await)
+}
+
+/// Plays a scenario with a fleet that is whole, and judges it.
+pub(crate) async fn perform(
+    scenario: Scenario,
+    seed: u64,
+    driver: Box<dyn Driver>,
+    chronicle: Chronicle,
+) -> Outcome {
     chronicle.begin();
     let truth = RefCell::new(Truth::new(&scenario));
     let zero = Instant::now();
     let (samples, waiting) = (RefCell::default(), Cell::new(0));
-    let stage =
-        Rc::new(Stage { scenario, seed, simulation, fleet, zero, chronicle, truth, samples, waiting });
+    let stage = Rc::new(Stage { scenario, seed, driver, zero, chronicle, truth, samples, waiting });
     let watching = task::spawn("watch", watch::watch(Rc::clone(&stage)));
     let faults = task::spawn("faults", faults::play(Rc::clone(&stage)));
     let agreement = task::spawn("convergence", convergence::check(Rc::clone(&stage)));
@@ -105,7 +117,7 @@ async fn rehearse(
     stage.until_answered().await;
     growth::check(&stage);
     drop((watching, faults, agreement));
-    Ok(stage.outcome())
+    stage.outcome()
 }
 
 impl Stage {
@@ -132,7 +144,7 @@ impl Stage {
             title: scenario.title.clone(),
             about: scenario.about.clone(),
             seed: self.seed,
-            world: World::Memory,
+            world: self.driver.world(),
             passed: false,
             duration_ms: scenario.duration.as_millis() as u64,
             objectives: judge::verdicts(scenario, &samples),
@@ -167,9 +179,9 @@ pub fn nodes(scenario: &Scenario) -> Vec<NodeFacts> {
 }
 
 /// Within which a fleet without faults becomes whole.
-const WHOLE_TIME_MAX: Duration = Duration::from_secs(30);
+pub(crate) const WHOLE_TIME_MAX: Duration = Duration::from_secs(30);
 /// After which preferences of regions are what the distances say.
-const SETTLING: Duration = Duration::from_secs(4);
+pub(crate) const SETTLING: Duration = Duration::from_secs(4);
 /// After the last answer, for what serving nodes still do about requests that their clients gave up.
 const AFTERMATH: Duration = Duration::from_secs(2);
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);

@@ -5,14 +5,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::Simulation;
 use crate::outcome::{FaultFacts, Outcome, TraceLine, TunnelChange, Violation};
 
 /// The record of a run. Cheap to clone; clones are the same record.
 ///
 /// The log of the node writes to it too, from wherever it is, hence the lock; everything is on one thread.
 #[derive(Debug, Clone)]
-pub(super) struct Chronicle {
+pub(crate) struct Chronicle {
     origin: Instant,
     pages: Arc<Mutex<Pages>>,
 }
@@ -37,15 +36,16 @@ struct Line {
 
 /// What never may happen and did.
 #[derive(Debug, Clone)]
-pub(super) struct Finding {
-    pub(super) invariant: &'static str,
-    pub(super) node: Option<String>,
-    pub(super) what: String,
+pub(crate) struct Finding {
+    pub(crate) invariant: &'static str,
+    pub(crate) node: Option<String>,
+    pub(crate) what: String,
 }
 
 impl Chronicle {
-    pub(super) fn new(simulation: &Simulation) -> Self {
-        Self { origin: Instant::now() - simulation.elapsed(), pages: Arc::default() }
+    /// Of a world that began at `origin`.
+    pub(crate) fn new(origin: Instant) -> Self {
+        Self { origin, pages: Arc::default() }
     }
 
     /// Load begins: times count from now on.
@@ -55,7 +55,7 @@ impl Chronicle {
     }
 
     /// Notes an event that happens now.
-    pub(super) fn note(&self, kind: &'static str, who: &str, what: impl Into<String>) {
+    pub(crate) fn note(&self, kind: &'static str, who: &str, what: impl Into<String>) {
         self.note_at(self.now(), kind, who, what);
     }
 
@@ -70,7 +70,7 @@ impl Chronicle {
     }
 
     /// Notes a violation that is found now.
-    pub(super) fn violation(&self, finding: Finding) {
+    pub(crate) fn violation(&self, finding: Finding) {
         let text = format!("{}: {}", finding.invariant, finding.what);
         self.note("violation", finding.node.as_deref().unwrap_or("-"), text);
         let now = self.now();

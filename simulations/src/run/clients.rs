@@ -1,21 +1,20 @@
 //! What do clients do: ask when their time has come, and note what they got.
 
 use std::io;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use graticule::task;
-use graticule::world::{Stream, World};
+use graticule::world::Stream;
 use http::{Request, header};
 use http_body_util::Full;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::Stage;
+use super::driver::Client;
 use super::invariants;
 use crate::chance::{Purpose, generator};
-use crate::fleet::HTTP_PORT;
 use crate::fleet::client::{Answer, ask_over};
 use crate::judge::{Fate, Sample};
 use crate::scenario::Load;
@@ -69,9 +68,10 @@ async fn asked(stage: &Stage, load: &Load, number: u64) -> io::Result<(String, A
         load.edges.iter().cycle().skip(first).take(if load.tries_others { load.edges.len() } else { 1 });
     let mut last = io::Error::other("no edge");
     for edge in edges {
-        match connect(stage, load, edge).await {
+        let client = stage.driver.client(edge, load.country)?;
+        match connect(&client, load).await {
             Ok(stream) => {
-                let answer = ask_over(stream, request(stage, load, number)?).await?;
+                let answer = ask_over(stream, request(stage, load, number, &client)?).await?;
                 return Ok((edge.clone(), answer));
             }
             Err(error) => last = error,
@@ -80,22 +80,20 @@ async fn asked(stage: &Stage, load: &Load, number: u64) -> io::Result<(String, A
     Err(last)
 }
 
-async fn connect(stage: &Stage, load: &Load, edge: &str) -> io::Result<Stream> {
-    let machine = stage.fleet.machine(edge)?;
-    let client = stage.fleet.traveller(machine.region(), load.country)?;
-    let address = machine.host().addresses().first().copied();
-    let address = address.ok_or_else(|| io::Error::other("a node without an address"))?;
-    let World { net, .. } = client.world();
+async fn connect(client: &Client, load: &Load) -> io::Result<Stream> {
     let patience = if load.tries_others { CONNECT_PATIENCE } else { CONNECT_TIME_MAX };
-    timeout(patience, net.connect(SocketAddr::new(address, HTTP_PORT))).await?
+    timeout(patience, client.world.net.connect(client.to)).await?
 }
 
-fn request(stage: &Stage, load: &Load, number: u64) -> io::Result<Request<Full<Bytes>>> {
+fn request(stage: &Stage, load: &Load, number: u64, client: &Client) -> io::Result<Request<Full<Bytes>>> {
     let host = stage.scenario.fleet.tenant(&load.tenant).map(|tenant| tenant.host()).unwrap_or_default();
     let joint = if load.path.contains('?') { '&' } else { '?' };
     let target = format!("{}{joint}{MARK}{}/{number}", load.path, load.name);
     let body = Bytes::from(vec![b'x'; load.body_bytes as usize]);
-    let request = Request::builder().method(load.method.clone()).uri(target).header(header::HOST, host);
+    let mut request = Request::builder().method(load.method.clone()).uri(target).header(header::HOST, host);
+    if let Some(told) = client.told {
+        request = request.header(X_FORWARDED_FOR, told.to_string());
+    }
     request.body(Full::new(body)).map_err(io::Error::other)
 }
 
@@ -121,6 +119,8 @@ pub(super) fn marked(target: &str) -> Option<(&str, u64)> {
 
 /// What every request has in its query, before its load and number: whoever writes down a path writes this down.
 pub(super) const MARK: &str = "rehearsal=";
+/// What the nodes of a live fleet are configured to read clients' addresses from.
+const X_FORWARDED_FOR: &str = "x-forwarded-for";
 /// How long a client that can go elsewhere waits for a connection.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(1);
 /// How long any other client does.

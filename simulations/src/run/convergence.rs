@@ -35,13 +35,14 @@ fn is_well(stage: &Stage, node: &str) -> bool {
 
 /// Peers are usable exactly if they are well.
 fn conditions(stage: &Stage, node: &str, names: &[String]) {
+    let opinions = stage.driver.opinions(node).unwrap_or_default();
     for peer in names.iter().filter(|peer| *peer != node) {
         let ways =
             [(node, &**peer), (&**peer, node)].map(|(from, to)| Part::Way(from.to_owned(), to.to_owned()));
         if ways.iter().any(|way| !stage.truth.borrow().is_unhurt(way)) {
             continue;
         }
-        let condition = stage.fleet.condition(node, peer).ok().flatten().map(word);
+        let condition = opinions.get(peer).copied().map(word);
         let (usable, well) = (condition == Some("usable"), is_well(stage, peer));
         // Of a large region a node keeps tunnels to some nodes only, and may have forgotten one that is gone.
         let chosen = condition.is_some() || (well && names.len() <= ALL_KNOWN_NODES_MAX);
@@ -55,7 +56,7 @@ fn conditions(stage: &Stage, node: &str, names: &[String]) {
 
 /// The view has those who run, and no others.
 async fn view(stage: &Stage, node: &str, alive: &BTreeSet<String>) {
-    let seen = match stage.fleet.view(node).await {
+    let seen = match stage.driver.view(node).await {
         Ok(view) => view,
         Err(error) => return tell(stage, node, format!("{node} does not say whom it sees: {error}")),
     };

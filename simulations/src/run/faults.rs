@@ -60,11 +60,11 @@ impl Act {
     }
 
     async fn begin(&self, fault: &Fault) -> io::Result<()> {
-        let fleet = &self.stage.fleet;
+        let driver = &self.stage.driver;
         match fault {
             Fault::Crash { nodes, disk } => nodes.iter().try_for_each(|node| self.crash(node, *disk)),
             Fault::Stall { nodes } => self.stall(nodes, true),
-            Fault::Drain { nodes } => self.drain(nodes, true),
+            Fault::Drain { nodes } => self.drain(nodes, true).await,
             Fault::Upgrade { .. } => self.upgrade(fault).await,
             Fault::Cut { .. } | Fault::Partition { .. } => {
                 self.ways.begin(self.number, ways_of(fault), Weather::default(), true);
@@ -76,22 +76,22 @@ impl Act {
             }
             Fault::Clock { nodes, drift_ppm } => self.drift(nodes, *drift_ppm),
             Fault::Backends { regions, tenant, how } => {
-                let tenant = tenant.as_ref().and_then(|tenant| fleet.plan().tenant(tenant));
-                fleet.hurt_backends(self.number, regions, tenant.map(|tenant| tenant.host()), *how);
+                let tenant = tenant.as_ref().and_then(|tenant| self.stage.scenario.fleet.tenant(tenant));
+                driver.hurt_backends(self.number, regions, tenant.map(|tenant| tenant.host()), *how);
                 Ok(())
             }
-            Fault::Names { nodes, to } => nodes.iter().try_for_each(|node| fleet.rename(node, to)),
-            Fault::Geo { nodes, how } => nodes.iter().try_for_each(|node| fleet.put_geo(node, Some(*how))),
+            Fault::Names { nodes, to } => nodes.iter().try_for_each(|node| driver.rename(node, to)),
+            Fault::Geo { nodes, how } => nodes.iter().try_for_each(|node| driver.put_geo(node, Some(*how))),
             Fault::Document { nodes, tenant, rules } => self.publish(nodes, tenant, rules, 0),
         }
     }
 
     async fn end(&self, fault: &Fault) -> io::Result<()> {
-        let fleet = &self.stage.fleet;
+        let driver = &self.stage.driver;
         match fault {
             Fault::Crash { nodes, .. } => self.start_all(nodes).await,
             Fault::Stall { nodes } => self.stall(nodes, false),
-            Fault::Drain { nodes } => self.drain(nodes, false),
+            Fault::Drain { nodes } => self.drain(nodes, false).await,
             Fault::Upgrade { .. } => Ok(()),
             Fault::Cut { .. } | Fault::Partition { .. } | Fault::Link { .. } => {
                 self.ways.end(self.number);
@@ -99,13 +99,13 @@ impl Act {
             }
             Fault::Clock { nodes, .. } => self.drift(nodes, 0),
             Fault::Backends { .. } => {
-                fleet.mend_backends(self.number);
+                driver.mend_backends(self.number);
                 Ok(())
             }
             Fault::Names { nodes, .. } => {
-                nodes.iter().try_for_each(|node| fleet.rename(node, std::slice::from_ref(node)))
+                nodes.iter().try_for_each(|node| driver.rename(node, std::slice::from_ref(node)))
             }
-            Fault::Geo { nodes, .. } => nodes.iter().try_for_each(|node| fleet.put_geo(node, None)),
+            Fault::Geo { nodes, .. } => nodes.iter().try_for_each(|node| driver.put_geo(node, None)),
             Fault::Document { nodes, tenant, .. } => match self.stage.scenario.rules.get(tenant) {
                 Some(rules) => self.publish(nodes, tenant, rules, 1),
                 None => Ok(()),
@@ -114,13 +114,12 @@ impl Act {
     }
 
     fn crash(&self, node: &str, disk: DiskFate) -> io::Result<()> {
-        let machine = self.stage.fleet.machine(node)?;
         if self.stage.truth.borrow_mut().count_down(node, true) {
-            machine.crash();
+            self.stage.driver.crash(node)?;
             self.stage.chronicle.note("node", node, "dies");
         }
         if disk == DiskFate::Lost {
-            machine.lose_disk();
+            self.stage.driver.lose_disk(node)?;
             let mut truth = self.stage.truth.borrow_mut();
             for (tenant, rules) in &self.stage.scenario.rules {
                 truth.set_rules(node, tenant, rules.clone(), self.stage.now());
@@ -154,7 +153,7 @@ impl Act {
         }
         let mut said = None;
         while self.stage.truth.borrow().runs(node) {
-            let Err(error) = self.stage.fleet.machine(node)?.start().await else {
+            let Err(error) = self.stage.driver.start(node).await else {
                 self.stage.chronicle.note("node", node, "starts");
                 return Ok(());
             };
@@ -170,24 +169,20 @@ impl Act {
 
     fn stall(&self, nodes: &[String], stalled: bool) -> io::Result<()> {
         nodes.iter().try_for_each(|node| {
-            self.stage.fleet.machine(node)?.stall(stalled);
+            self.stage.driver.stall(node, stalled)?;
             self.stage.chronicle.note("node", node, if stalled { "stands still" } else { "goes on" });
             Ok(())
         })
     }
 
-    fn drain(&self, nodes: &[String], begins: bool) -> io::Result<()> {
-        nodes.iter().try_for_each(|node| {
-            let machine = self.stage.fleet.machine(node)?;
+    async fn drain(&self, nodes: &[String], begins: bool) -> io::Result<()> {
+        for node in nodes {
             let since = begins.then(|| self.stage.now());
             self.stage.truth.borrow_mut().set_draining(node, since);
             self.stage.chronicle.note("node", node, if begins { "is leaving" } else { "stays" });
-            // A node that died meanwhile drains nothing.
-            if let Ok(shared) = machine.shared() {
-                let _ = if begins { shared.drain.begin() } else { shared.drain.end() };
-            }
-            Ok(())
-        })
+            self.stage.driver.drain(node, begins).await?;
+        }
+        Ok(())
     }
 
     async fn upgrade(&self, fault: &Fault) -> io::Result<()> {
@@ -195,10 +190,10 @@ impl Act {
         for node in nodes {
             let part = [Part::Node(node.clone())];
             self.stage.truth.borrow_mut().hurt(&part, self.stage.now());
-            self.drain(std::slice::from_ref(node), true)?;
+            self.drain(std::slice::from_ref(node), true).await?;
             sleep(*drained).await;
             if self.stage.truth.borrow_mut().count_down(node, true) {
-                self.stage.fleet.machine(node)?.stop();
+                self.stage.driver.stop(node).await?;
                 self.stage.chronicle.note("node", node, "stops");
             }
             sleep(*stopped).await;
@@ -211,17 +206,14 @@ impl Act {
     }
 
     fn drift(&self, nodes: &[String], drift_ppm: i32) -> io::Result<()> {
-        nodes.iter().try_for_each(|node| {
-            self.stage.fleet.machine(node)?.host().drift(drift_ppm);
-            Ok(())
-        })
+        nodes.iter().try_for_each(|node| self.stage.driver.drift(node, drift_ppm))
     }
 
     /// Puts rules on nodes' disks, under a version that is newer than all before.
     fn publish(&self, nodes: &[String], tenant: &str, rules: &Rules, after: u64) -> io::Result<()> {
         let version = 2 + 2 * self.number + after;
         nodes.iter().try_for_each(|node| {
-            self.stage.fleet.put_document(node, tenant, version, &rules.document())?;
+            self.stage.driver.put_document(node, tenant, version, &rules.document())?;
             self.stage.truth.borrow_mut().set_rules(node, tenant, rules.clone(), self.stage.now());
             Ok(())
         })

@@ -149,13 +149,17 @@ fn alternative(stage: &Stage, sample: &Sample, load: &Load) -> Option<String> {
 fn answered_in_time(stage: &Stage, sample: &Sample, load: &Load) {
     let Some(region) = sample.fate.region().filter(|_| sample.fate.is_served()) else { return };
     let Some((way, promised)) = way(stage, &sample.edge, region) else { return };
+    let delay = stage.driver.delay_max();
     let truth = stage.truth.borrow();
     let (begun, ended) = truth.last_changes();
     let settled = |at: Option<Duration>, pause| at.is_none_or(|at| at + pause < sample.sent);
-    let quiet = settled(ended, SETTLED) && settled(begun, promised.max(SUSPECTED_WITHIN_MIN) + MOMENT);
+    let quiet =
+        settled(ended, SETTLED) && settled(begun, promised.max(SUSPECTED_WITHIN_MIN) + MOMENT + delay);
     let dry = stage.scenario.faults.iter().all(|timed| !delays(&timed.fault));
-    let took_max =
-        way + stage.scenario.fleet.region(region).map_or(Duration::ZERO, |plan| plan.backend_latency) + SLACK;
+    let took_max = way
+        + stage.scenario.fleet.region(region).map_or(Duration::ZERO, |plan| plan.backend_latency)
+        + SLACK
+        + delay;
     if quiet && dry && load.body_bytes <= REPLAYED_BYTES_MAX && sample.at_edge > took_max {
         let what = format!(
             "{} took {:?} to {region}, which is {way:?} away: it waited for somebody who was known to be silent",

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
-use graticule_node_core::mesh::{Condition, MeshState};
+use graticule_node_core::mesh::Condition;
 use tokio::time::sleep;
 
+use super::driver::Opinions;
 use super::{Stage, invariants};
 
 /// Looks for as long as the run goes on.
@@ -16,14 +16,9 @@ pub(super) async fn watch(stage: Rc<Stage>) {
     let mut minds = BTreeMap::new();
     loop {
         seen += receive(&stage, seen);
-        for machine in stage.fleet.machines() {
-            // A node that does not run thinks nothing.
-            let mesh = machine.snapshot().ok().map(|snapshot| Arc::clone(&snapshot.mesh));
-            minds.entry(machine.name().to_owned()).or_insert_with(Mind::default).note(
-                &stage,
-                machine.name(),
-                mesh,
-            );
+        for node in stage.scenario.fleet.node_names() {
+            let opinions = stage.driver.opinions(&node);
+            minds.entry(node.clone()).or_insert_with(Mind::default).note(&stage, &node, opinions);
         }
         sleep(LOOK_INTERVAL).await;
     }
@@ -31,7 +26,7 @@ pub(super) async fn watch(stage: Rc<Stage>) {
 
 /// Notes and checks what backends have received since the last look.
 fn receive(stage: &Stage, seen: usize) -> usize {
-    let new = stage.fleet.received_from(seen);
+    let new = stage.driver.received_from(seen);
     for receipt in &new {
         let what = format!(
             "{} {} for {} via {}",
@@ -48,37 +43,30 @@ fn receive(stage: &Stage, seen: usize) -> usize {
 
 /// What one node thought of the others when it was looked at last.
 #[derive(Default)]
-struct Mind {
-    mesh: Option<Arc<MeshState>>,
-    conditions: BTreeMap<String, &'static str>,
-}
+struct Mind(Option<Rc<Opinions>>);
 
 impl Mind {
-    fn note(&mut self, stage: &Stage, node: &str, mesh: Option<Arc<MeshState>>) {
-        let same = match (&self.mesh, &mesh) {
-            (Some(known), Some(mesh)) => Arc::ptr_eq(known, mesh),
+    fn note(&mut self, stage: &Stage, node: &str, opinions: Option<Rc<Opinions>>) {
+        let same = match (&self.0, &opinions) {
+            (Some(known), Some(opinions)) => Rc::ptr_eq(known, opinions),
             (None, None) => true,
             _ => false,
         };
         if same {
             return;
         }
-        let conditions = mesh.as_deref().map(conditions).unwrap_or_default();
-        for (peer, condition) in &conditions {
-            if self.conditions.get(peer) != Some(condition) {
-                stage.chronicle.tunnel(node, peer, condition);
+        // A node that does not run thinks nothing.
+        let (before, now) = (self.0.take().unwrap_or_default(), opinions.clone().unwrap_or_default());
+        for (peer, condition) in now.iter() {
+            if before.get(peer) != Some(condition) {
+                stage.chronicle.tunnel(node, peer, word(*condition));
             }
         }
-        for peer in self.conditions.keys().filter(|peer| !conditions.contains_key(*peer)) {
+        for peer in before.keys().filter(|peer| !now.contains_key(*peer)) {
             stage.chronicle.tunnel(node, peer, "unknown");
         }
-        (self.mesh, self.conditions) = (mesh, conditions);
+        self.0 = opinions;
     }
-}
-
-fn conditions(mesh: &MeshState) -> BTreeMap<String, &'static str> {
-    let peers = mesh.regions.iter().flat_map(|region| &region.peers);
-    peers.map(|peer| (peer.node.to_string(), word(peer.condition))).collect()
 }
 
 pub(super) fn word(condition: Condition) -> &'static str {

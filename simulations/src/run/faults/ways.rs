@@ -44,11 +44,10 @@ impl Ways {
 
     fn reshape(&self, pairs: &Pairs) {
         for (from, to) in pairs {
-            let fleet = &self.stage.fleet;
-            let (Ok(one), Ok(other)) = (fleet.machine(from), fleet.machine(to)) else { continue };
-            if let Some(base) = fleet.base_link(from, to) {
-                let link = self.with_faults(base, (from, to));
-                self.stage.simulation.shape(one.host(), other.host(), |shaped| *shaped = link);
+            let driver = &self.stage.driver;
+            if let Some(base) = driver.base_link(from, to) {
+                // The scenario names only nodes that there are.
+                let _ = driver.shape(from, to, self.with_faults(base, (from, to)));
             }
         }
     }
