@@ -8,6 +8,7 @@ use clap_complete::Shell;
 mod check;
 mod fuzz;
 mod list;
+mod live;
 mod output;
 mod run;
 mod seeds;
@@ -28,6 +29,10 @@ struct Arguments {
 enum Command {
     /// Run a scenario in memory; exit 1 if an objective was missed or something happened that never may
     Run(run::RunOptions),
+    /// Run a scenario with real processes on this machine; exit 1 as `run` does
+    Live(live::LiveOptions),
+    #[command(hide = true)]
+    Child(live::ChildOptions),
     /// Run generated faults over a fleet of nine nodes; exit 1 as `run` does
     Fuzz(fuzz::FuzzOptions),
     /// Show the scenarios that come with this program
@@ -49,6 +54,8 @@ pub fn main() -> ExitCode {
 fn dispatch(command: Command) -> Result<(), Failure> {
     match command {
         Command::Run(options) => run::run(&options),
+        Command::Live(options) => live::run(&options),
+        Command::Child(options) => live::become_child(&options),
         Command::Fuzz(options) => fuzz::run(&options),
         Command::List(options) => list::run(&options),
         Command::Check(options) => check::run(&options),

@@ -30,9 +30,9 @@ pub use backend::Receipt;
 use backend::{Journal, Site};
 pub use client::Answer;
 pub use machine::Machine;
-pub(crate) use plan::HTTP_PORT;
-use plan::{ADMIN_PORT, BACKEND_PORT, GEO, HOME, MESH, NodePlan, Role, SEEDS_MAX};
+use plan::{ADMIN_PORT, BACKEND_PORT, GEO, HOME, NodePlan, Role, SEEDS_MAX};
 pub use plan::{FleetPlan, RegionPlan, TenantPlan};
+pub(crate) use plan::{HTTP_PORT, MESH};
 
 /// A fleet. Everything of it ends with it.
 #[derive(Debug)]
@@ -94,8 +94,7 @@ impl Fleet {
 
     /// The way from one node to another when nothing is wrong with it.
     pub fn base_link(&self, from: &str, to: &str) -> Option<Link> {
-        let (from, to) = (self.plan.region_of(from)?, self.plan.region_of(to)?);
-        Some(Link { jitter: self.plan.jitter, ..Link::between(from.coordinates, to.coordinates) })
+        self.plan.base_link(from, to)
     }
 
     /// The machine of a node; an error if there is none of that name.
@@ -165,15 +164,9 @@ impl Fleet {
     /// Replaces a node's geo database; with nothing, puts the right one there again.
     pub fn put_geo(&self, node: &str, how: Option<GeoFault>) -> io::Result<()> {
         let disk = self.machine(node)?.host().disk();
-        match how {
-            None => disk.put(GEO, geo::database()),
-            Some(GeoFault::Garbage) => disk.put(GEO, "no database"),
-            Some(GeoFault::Truncated) => {
-                let whole = geo::database();
-                disk.put(GEO, &whole[..whole.len() / 2]);
-            }
-            Some(GeoFault::Blank) => disk.put(GEO, geo::blank_database()),
-            Some(GeoFault::Missing) => disk.remove(GEO),
+        match geo::found(how) {
+            Some(database) => disk.put(GEO, database),
+            None => disk.remove(GEO),
         }
         Ok(())
     }

@@ -15,6 +15,7 @@ pub mod generated;
 mod host;
 pub mod judge;
 mod link;
+pub mod live;
 mod names;
 mod net;
 mod network;

@@ -179,7 +179,7 @@ pub fn nodes(scenario: &Scenario) -> Vec<NodeFacts> {
 }
 
 /// Within which a fleet without faults becomes whole.
-pub(crate) const WHOLE_TIME_MAX: Duration = Duration::from_secs(30);
+const WHOLE_TIME_MAX: Duration = Duration::from_secs(30);
 /// After which preferences of regions are what the distances say.
 pub(crate) const SETTLING: Duration = Duration::from_secs(4);
 /// After the last answer, for what serving nodes still do about requests that their clients gave up.

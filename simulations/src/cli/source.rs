@@ -28,6 +28,11 @@ pub(super) fn scenario(written: &str) -> Result<Scenario, Failure> {
     scenario.ok_or(Failure::Found)
 }
 
+/// What the file of a scenario is called in messages.
+pub(super) fn file(written: &str) -> String {
+    if Path::new(written).is_file() { written.to_owned() } else { format!("{written}.toml") }
+}
+
 /// A file's name without its ending.
 pub(super) fn stem(path: &Path) -> String {
     path.file_stem().unwrap_or_default().to_string_lossy().into_owned()

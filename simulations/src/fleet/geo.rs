@@ -6,22 +6,39 @@ use graticule_geo::Country;
 use ipnet::Ipv4Net;
 use mmdb_writer::{Value, Writer};
 
+use crate::scenario::GeoFault;
+
 /// An address of a client of the region with this number, which is in `country`, or in none.
 ///
 /// Country `n` has the network 20.n.0.0/16 or, from 256 on, those after it: none of them is special.
-pub(super) fn address(country: Option<Country>, region: u8) -> IpAddr {
+pub(crate) fn address(country: Option<Country>, region: u8) -> IpAddr {
     let [_, _, high, low] = country.map_or(COUNTRIES, |country| country.index() as u32).to_be_bytes();
     Ipv4Addr::new(NETWORKS + high, low, region, 1).into()
 }
 
 /// The database of every node: every network above with its country.
-pub(super) fn database() -> Vec<u8> {
+pub(crate) fn database() -> Vec<u8> {
     database_of(Country::assigned())
 }
 
 /// A database that knows none of the clients: one of penguins. (One without any country is no database for a node.)
-pub(super) fn blank_database() -> Vec<u8> {
+pub(crate) fn blank_database() -> Vec<u8> {
     database_of(Country::assigned().filter(|country| country.as_str() == "AQ"))
+}
+
+/// What a node finds where its database was; no file without.
+pub(crate) fn found(how: Option<GeoFault>) -> Option<Vec<u8>> {
+    match how {
+        None => Some(database()),
+        Some(GeoFault::Garbage) => Some(b"no database".to_vec()),
+        Some(GeoFault::Truncated) => {
+            let mut half = database();
+            half.truncate(half.len() / 2);
+            Some(half)
+        }
+        Some(GeoFault::Blank) => Some(blank_database()),
+        Some(GeoFault::Missing) => None,
+    }
 }
 
 fn database_of(countries: impl Iterator<Item = Country>) -> Vec<u8> {

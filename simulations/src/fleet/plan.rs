@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use graticule_geo::{Coordinates, Country, STARTER_SETS};
 
+use crate::Link;
+
 /// What a fleet is made of.
 #[derive(Debug, Clone)]
 pub struct FleetPlan {
@@ -133,6 +135,12 @@ impl FleetPlan {
         self.regions.iter().flat_map(RegionPlan::node_names)
     }
 
+    /// The way from one node to another when nothing is wrong with it.
+    pub fn base_link(&self, from: &str, to: &str) -> Option<Link> {
+        let (from, to) = (self.region_of(from)?, self.region_of(to)?);
+        Some(Link { jitter: self.jitter, ..Link::between(from.coordinates, to.coordinates) })
+    }
+
     /// A tenant by its id.
     pub fn tenant(&self, id: &str) -> Option<&TenantPlan> {
         self.tenants.iter().find(|tenant| tenant.id == id)
@@ -255,7 +263,7 @@ pub(super) fn address(region: u8, role: Role) -> IpAddr {
     Ipv4Addr::new(10, 0, region, host).into()
 }
 
-pub(super) const MESH: &str = "simulated";
+pub(crate) const MESH: &str = "simulated";
 pub(crate) const HTTP_PORT: u16 = 80;
 pub(super) const MESH_PORT: u16 = 7_400;
 pub(super) const ADMIN_PORT: u16 = 9_901;

@@ -42,25 +42,34 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Layer<S> for Ear {
             span.extensions().get::<ProcessName>().map(|name| name.0.clone()).filter(|name| !name.is_empty())
         });
         let process = process.unwrap_or_else(|| "-".to_owned());
-        if text.message.contains("panicked") || text.fields.contains("panicked") {
-            self.chronicle.violation(Finding {
-                invariant: "no-task-died",
-                node: Some(process.clone()),
-                what: format!("{}{}", text.message, text.fields),
-            });
-        }
-        if text.message.contains(MARK) || text.fields.contains(MARK) {
-            let what = format!("a request is in the log: {}{}", text.message, text.fields);
-            self.chronicle.violation(Finding {
-                invariant: "recorded-in-place",
-                node: Some(process.clone()),
-                what,
-            });
-        }
-        if *event.metadata().level() <= Level::WARN {
-            let line = format!("{} {}{}", event.metadata().level(), text.message, text.fields);
-            self.chronicle.note("log", &process, line);
-        }
+        let heard = Heard { level: *event.metadata().level(), message: &text.message, fields: &text.fields };
+        hear(&self.chronicle, &process, &heard);
+    }
+}
+
+/// Something that a node logged.
+pub(crate) struct Heard<'t> {
+    pub(crate) level: Level,
+    pub(crate) message: &'t str,
+    /// Its other fields, each after a space.
+    pub(crate) fields: &'t str,
+}
+
+/// Notes what `node` logged, if it must be known or must not be.
+pub(crate) fn hear(chronicle: &Chronicle, node: &str, heard: &Heard<'_>) {
+    let Heard { level, message, fields } = heard;
+    let says = |what: &str| message.contains(what) || fields.contains(what);
+    let violation = |invariant, what| {
+        chronicle.violation(Finding { invariant, node: Some(node.to_owned()), what });
+    };
+    if says("panicked") {
+        violation("no-task-died", format!("{message}{fields}"));
+    }
+    if says(MARK) {
+        violation("recorded-in-place", format!("a request is in the log: {message}{fields}"));
+    }
+    if *level <= Level::WARN {
+        chronicle.note("log", node, format!("{level} {message}{fields}"));
     }
 }
 

@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
+use graticule_node_core::document::reading::Spot;
+
 use super::Rules;
 
 /// A fault with its time.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TimedFault {
+    /// Where its kind is written.
+    pub spot: Spot,
     /// When it begins.
     pub at: Duration,
     /// How long it lasts; to the end without.

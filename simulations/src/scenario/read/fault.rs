@@ -41,7 +41,8 @@ pub(super) fn read(page: &Page, node: &Node, cast: &Cast) -> Option<TimedFault> 
     };
     foreign_keys(page, node, name, &[&COMMON, keys]);
     let fault = read(&table, cast)?;
-    Some(TimedFault { at: at?.value, lasts: lasts.map(|at| at.value), again, fault })
+    let spot = kind.spot;
+    Some(TimedFault { spot, at: at?.value, lasts: lasts.map(|at| at.value), again, fault })
 }
 
 type Read = fn(&Table<'_>, &Cast) -> Option<Fault>;
