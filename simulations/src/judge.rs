@@ -115,8 +115,9 @@ fn measure(objective: &Objective, samples: &[&Sample]) -> Measured {
             let value = share_of(&|sample| sample.fate.is_served());
             Measured { met: value >= *least, value, text: percent(value) }
         }
-        Demand::Recovery { within } => {
-            let failed = samples.iter().filter(|sample| !sample.fate.is_served());
+        Demand::Recovery { within, slower_than } => {
+            let is_slow = |sample: &Sample| slower_than.is_some_and(|most| sample.took > most);
+            let failed = samples.iter().filter(|sample| !sample.fate.is_served() || is_slow(sample));
             let last =
                 failed.map(|sample| sample.sent.saturating_sub(objective.from)).max().unwrap_or_default();
             Measured { met: last <= *within, value: millis(last), text: format!("{} ms", millis(last)) }

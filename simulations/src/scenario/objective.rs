@@ -27,10 +27,12 @@ pub enum Demand {
         /// The share, 0 to 1.
         least: f64,
     },
-    /// The last one that failed was sent no later than so long after the beginning of the time.
+    /// The last one that failed, or was slow, was sent no later than so long after the beginning of the time.
     Recovery {
         /// How long.
         within: Duration,
+        /// An answer that took longer is slow; none is without.
+        slower_than: Option<Duration>,
     },
     /// Of all, at most this share is refused, and for none but these reasons.
     Refusals {

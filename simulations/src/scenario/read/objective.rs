@@ -27,7 +27,7 @@ pub(super) fn read(page: &Page, node: &Node, scene: &Scene<'_>) -> Option<Object
     foreign_keys(page, node, name, &[&COMMON, keys]);
     let demand = match *name {
         "availability" => table.required("least", share).map(|at| Demand::Availability { least: at.value }),
-        "recovery" => table.required("within", some_time).map(|at| Demand::Recovery { within: at.value }),
+        "recovery" => recovery(&table),
         "refusals" => refusals(&table),
         "latency" => latency(&table),
         _ => served(&table, scene.cast),
@@ -40,6 +40,11 @@ pub(super) fn read(page: &Page, node: &Node, scene: &Scene<'_>) -> Option<Object
     let demand = demand?;
     let text = words(&demand, tenant.as_deref(), load.as_deref(), (from, until, scene.whole));
     Some(Objective { text, tenant, load, from, until, demand })
+}
+
+fn recovery(table: &Table<'_>) -> Option<Demand> {
+    let slower_than = table.optional("slower_than", some_time).map(|at| at.value);
+    Some(Demand::Recovery { within: table.required("within", some_time)?.value, slower_than })
 }
 
 fn refusals(table: &Table<'_>) -> Option<Demand> {
@@ -85,7 +90,10 @@ fn words(
     let percent = |share: f64| format!("{} %", (share * 1e6).round() / 1e4);
     let what = match demand {
         Demand::Availability { least } => format!("availability at least {}", percent(*least)),
-        Demand::Recovery { within } => format!("recovery within {within:?}"),
+        Demand::Recovery { within, slower_than: None } => format!("recovery within {within:?}"),
+        Demand::Recovery { within, slower_than: Some(slow) } => {
+            format!("recovery to answers within {slow:?} within {within:?}")
+        }
         Demand::Refusals { only, most } => {
             let reasons = if only.is_empty() { "none".to_owned() } else { only.join(", ") };
             format!("refusals at most {}, of {reasons}", percent(*most))
@@ -107,7 +115,7 @@ fn words(
 /// Every kind with the keys it has besides whose requests it is about.
 const KINDS: [(&str, &[&str]); 5] = [
     ("availability", &["least"]),
-    ("recovery", &["within"]),
+    ("recovery", &["within", "slower_than"]),
     ("refusals", &["only", "most"]),
     ("latency", &["quantile", "most"]),
     ("served", &["by", "least"]),
@@ -122,6 +130,7 @@ const KEYS: &[Key] = &[
     key("until", "\"60s\""),
     key("least", "0.999"),
     key("within", "\"1s\""),
+    key("slower_than", "\"200ms\""),
     key("only", "[\"no-compliant-region\"]"),
     key("most", "0.01"),
     key("quantile", "0.99"),
