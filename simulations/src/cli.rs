@@ -33,6 +33,8 @@ enum Command {
     Live(live::LiveOptions),
     #[command(hide = true)]
     Child(live::ChildOptions),
+    #[command(hide = true)]
+    Tidy(live::TidyOptions),
     /// Run generated faults over a fleet of nine nodes; exit 1 as `run` does
     Fuzz(fuzz::FuzzOptions),
     /// Show the scenarios that come with this program
@@ -56,6 +58,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Run(options) => run::run(&options),
         Command::Live(options) => live::run(&options),
         Command::Child(options) => live::become_child(&options),
+        Command::Tidy(options) => live::tidy(&options),
         Command::Fuzz(options) => fuzz::run(&options),
         Command::List(options) => list::run(&options),
         Command::Check(options) => check::run(&options),

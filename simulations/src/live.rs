@@ -22,6 +22,7 @@ pub mod child;
 mod driver;
 mod files;
 mod fleet;
+pub mod janitor;
 mod logs;
 mod network;
 mod observer;

@@ -9,7 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::output::{Failure, print_error, print_json};
 use super::{show, source};
-use crate::live::{self, Programs, child};
+use crate::live::{self, Programs, child, janitor};
 use crate::outcome::Outcome;
 use crate::scenario::Scenario;
 
@@ -45,6 +45,13 @@ pub(super) struct ChildOptions {
     arguments: Vec<OsString>,
 }
 
+/// Remove a rehearsal's directory when the process that wrote it has ended, which closes standard input.
+#[derive(Debug, clap::Args)]
+pub(super) struct TidyOptions {
+    /// The directory
+    directory: PathBuf,
+}
+
 pub(super) fn run(options: &LiveOptions) -> Result<(), Failure> {
     let scenario = source::scenario(&options.scenario)?;
     let found = live::impossible(&source::file(&options.scenario), &scenario);
@@ -70,6 +77,12 @@ pub(super) fn become_child(options: &ChildOptions) -> Result<(), Failure> {
     Err(Failure::doing(format!("cannot start {}", Path::new(&options.program).display()), error))
 }
 
+/// Waits for the end of who started this, and removes its directory.
+pub(super) fn tidy(options: &TidyOptions) -> Result<(), Failure> {
+    let removed = janitor::wait_and_remove(&options.directory);
+    removed.map_err(|error| Failure::doing(format!("cannot remove {}", options.directory.display()), error))
+}
+
 fn programs(options: &LiveOptions) -> Result<Programs, Failure> {
     let own = std::env::current_exe();
     let own = own.map_err(|error| Failure::doing("cannot find this program's file", error))?;
@@ -87,8 +100,11 @@ fn rehearse(scenario: &Scenario, seed: u64, programs: Programs) -> Result<Outcom
     let runtime = task::local_runtime().map_err(|error| Failure::doing("cannot start a runtime", error))?;
     runtime.block_on(async {
         let signals = |kind| signal(kind).map_err(|error| Failure::doing("cannot wait for signals", error));
-        let (mut terminate, mut interrupt) =
-            (signals(SignalKind::terminate())?, signals(SignalKind::interrupt())?);
+        let (mut terminate, mut interrupt, mut hang_up) = (
+            signals(SignalKind::terminate())?,
+            signals(SignalKind::interrupt())?,
+            signals(SignalKind::hangup())?,
+        );
         let stopped =
             || Failure::Failed("stopped by a signal; everything that it started has ended".to_owned());
         tokio::select! {
@@ -97,6 +113,7 @@ fn rehearse(scenario: &Scenario, seed: u64, programs: Programs) -> Result<Outcom
             }
             _ = terminate.recv() => Err(stopped()),
             _ = interrupt.recv() => Err(stopped()),
+            _ = hang_up.recv() => Err(stopped()),
         }
     })
 }

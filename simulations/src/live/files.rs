@@ -11,12 +11,15 @@ use graticule::identity::ca::Authority;
 use graticule::world::World;
 use tempfile::TempDir;
 
+use super::Programs;
+use super::janitor::{Janitor, PREFIX};
 use crate::fleet::{FleetPlan, MESH, RegionPlan, geo};
 use crate::scenario::GeoFault;
 
-/// The directory of a live fleet; removed with it.
+/// The directory of a live fleet; removed with it, also if the program is killed.
 pub(super) struct Files {
     directory: TempDir,
+    _janitor: Janitor,
     authority: Authority,
 }
 
@@ -35,11 +38,12 @@ pub(super) type Roads = Vec<(String, SocketAddr)>;
 
 impl Files {
     /// An empty directory, and an authority for the mesh.
-    pub(super) fn new() -> io::Result<Self> {
-        let directory = tempfile::Builder::new().prefix("graticule-live-").tempdir()?;
+    pub(super) fn new(programs: &Programs) -> io::Result<Self> {
+        let directory = tempfile::Builder::new().prefix(PREFIX).tempdir()?;
+        let _janitor = Janitor::call(&programs.own, directory.path())?;
         let mesh = MESH.parse().map_err(io::Error::other)?;
         let authority = Authority::create(&mesh, VALID_DAYS, World::system().clock.wall());
-        Ok(Self { directory, authority: authority.map_err(io::Error::other)? })
+        Ok(Self { directory, _janitor, authority: authority.map_err(io::Error::other)? })
     }
 
     /// Writes everything that a node reads but its tenants' documents; the path of its configuration.

@@ -55,7 +55,7 @@ impl LiveFleet {
         (seed, origin): (u64, Instant),
         programs: Programs,
     ) -> io::Result<Self> {
-        let files = Files::new()?;
+        let files = Files::new(&programs)?;
         let places = places(plan)?;
         let (network, roads) = LiveNetwork::start(&places, plan, seed).await?;
         let journal = Journal::default();
@@ -103,7 +103,11 @@ impl LiveFleet {
     pub(super) async fn start(&self, name: &str) -> io::Result<()> {
         let node = self.node(name)?;
         self.launch(node)?;
-        self.until_answers(node).await
+        let started = self.until_answers(node).await;
+        if started.is_err() {
+            node.process.take();
+        }
+        started
     }
 
     fn launch(&self, node: &LiveNode) -> io::Result<()> {
@@ -117,6 +121,12 @@ impl LiveFleet {
         let began = Instant::now();
         loop {
             self.runs(node)?;
+            if node.process.borrow().is_none() {
+                return Err(io::Error::other(format!(
+                    "node {} was killed while it started",
+                    node.place.name
+                )));
+            }
             if ask(node.place.admin, &api::client::health()).await.is_ok() {
                 return Ok(());
             }

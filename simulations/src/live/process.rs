@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -27,7 +28,8 @@ impl NodeProcess {
         for (name, _) in std::env::vars_os().filter(|(name, _)| is_setting(name)) {
             command.env_remove(name);
         }
-        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log).spawn().map(Self)
+        // Ctrl-C is for this program, which then ends the nodes.
+        command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log).spawn().map(Self)
     }
 
     /// Its number.
