@@ -23,6 +23,7 @@ mod driver;
 mod files;
 mod fleet;
 pub mod janitor;
+mod lag;
 mod logs;
 mod network;
 mod observer;
@@ -43,11 +44,20 @@ pub struct Programs {
     pub own: PathBuf,
 }
 
+/// What a live run gave.
+#[derive(Debug)]
+pub struct Rehearsed {
+    /// The outcome.
+    pub outcome: Outcome,
+    /// How late the machine was, if so late that nodes may have taken each other for dead.
+    pub late: Option<Duration>,
+}
+
 /// Runs a scenario with real processes. Everything that was started ends with the future, however it ends.
 ///
 /// To be called on a thread with a local runtime that lives as long as the process. Errors: something cannot be
 /// started, or the fleet did not become whole; with the last of what nodes logged.
-pub async fn run(scenario: &Scenario, seed: u64, programs: Programs) -> io::Result<Outcome> {
+pub async fn run(scenario: &Scenario, seed: u64, programs: Programs) -> io::Result<Rehearsed> {
     let origin = Instant::now();
     let chronicle = Chronicle::new(origin);
     let fleet = Rc::new(LiveFleet::prepare(&scenario.fleet, (seed, origin), programs).await?);
@@ -57,9 +67,12 @@ pub async fn run(scenario: &Scenario, seed: u64, programs: Programs) -> io::Resu
     let _observing = fleet.node_names().map(|node| observer::spawn(&fleet, node)).collect::<Vec<_>>();
     until_whole(&fleet).await?;
     sleep(SETTLING).await;
+    let latest = lag::Latest::default();
+    let _lag = task::spawn("lag", lag::watch(Rc::clone(&latest), chronicle.clone()));
     let live = Live::new(Rc::clone(&fleet), chronicle.clone());
     let outcome = perform(scenario.clone(), seed, Box::new(live), chronicle).await;
-    Ok(outcome)
+    let late = Some(latest.get()).filter(|late| *late >= lag::TOLD_FROM);
+    Ok(Rehearsed { outcome, late })
 }
 
 async fn until_whole(fleet: &LiveFleet) -> io::Result<()> {

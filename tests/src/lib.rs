@@ -18,7 +18,7 @@ mod source;
 mod story;
 
 pub use backend::{Backend, BodySeen, Received};
-pub use binary::{Ran, graticule, run};
+pub use binary::{Ran, graticule, graticule_sim, run};
 pub use certificates::{Authority, Certificate};
 pub use client::{Answer, Ask, Broken, Connection, ask};
 pub use clock::{now, wall};

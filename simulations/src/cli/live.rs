@@ -9,8 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::output::{Failure, print_error, print_json};
 use super::{show, source};
-use crate::live::{self, Programs, child, janitor};
-use crate::outcome::Outcome;
+use crate::live::{self, Programs, Rehearsed, child, janitor};
 use crate::scenario::Scenario;
 
 /// Run a scenario with real processes on this machine.
@@ -60,7 +59,14 @@ pub(super) fn run(options: &LiveOptions) -> Result<(), Failure> {
         return Err(Failure::Found);
     }
     let programs = programs(options)?;
-    let outcome = rehearse(&scenario, options.seed.unwrap_or(scenario.seed), programs)?;
+    let seed = options.seed.unwrap_or(scenario.seed);
+    let Rehearsed { outcome, late } = rehearse(&scenario, seed, programs)?;
+    if let Some(late) = late {
+        let late = late.as_millis();
+        print_error(format_args!(
+            "graticule-sim: this machine was up to {late} ms late; what was missed may be its doing"
+        ));
+    }
     if options.json {
         print_json(&outcome)?;
     } else if options.trace {
@@ -96,7 +102,7 @@ fn programs(options: &LiveOptions) -> Result<Programs, Failure> {
 
 /// Runs it on this thread, which lives as long as the process, until it is over or a signal comes. Either way nothing
 /// that it started is left.
-fn rehearse(scenario: &Scenario, seed: u64, programs: Programs) -> Result<Outcome, Failure> {
+fn rehearse(scenario: &Scenario, seed: u64, programs: Programs) -> Result<Rehearsed, Failure> {
     let runtime = task::local_runtime().map_err(|error| Failure::doing("cannot start a runtime", error))?;
     runtime.block_on(async {
         let signals = |kind| signal(kind).map_err(|error| Failure::doing("cannot wait for signals", error));

@@ -41,6 +41,8 @@ pub(super) struct LiveFleet {
 pub(super) struct LiveNode {
     pub(super) place: Place,
     pub(super) process: RefCell<Option<NodeProcess>>,
+    /// Whether that has answered.
+    pub(super) has_started: Cell<bool>,
     /// What it thought of others when it was asked last.
     pub(super) opinions: RefCell<Option<Rc<Opinions>>>,
     /// What it kept in memory when the fleet was whole, in bytes.
@@ -113,6 +115,7 @@ impl LiveFleet {
     fn launch(&self, node: &LiveNode) -> io::Result<()> {
         let log = self.files.log(&node.place.name);
         let process = NodeProcess::start(&self.programs, &node.configuration, &log)?;
+        node.has_started.set(false);
         node.process.replace(Some(process));
         Ok(())
     }
@@ -128,6 +131,7 @@ impl LiveFleet {
                 )));
             }
             if ask(node.place.admin, &api::client::health()).await.is_ok() {
+                node.has_started.set(true);
                 return Ok(());
             }
             if began.elapsed() >= START_TIME_MAX {
@@ -207,7 +211,8 @@ impl LiveFleet {
 impl LiveNode {
     fn new(place: Place, configuration: PathBuf) -> Self {
         let (process, opinions) = (RefCell::default(), RefCell::default());
-        Self { place, process, opinions, resident_at_first: Cell::default(), configuration }
+        let (has_started, resident_at_first) = (Cell::new(false), Cell::default());
+        Self { place, process, has_started, opinions, resident_at_first, configuration }
     }
 
     /// How its process ended, if nobody ended it.

@@ -43,7 +43,8 @@ pub(super) async fn read(logs: Rc<RefCell<Logs>>, fleet: Rc<LiveFleet>, chronicl
             let name = &node.place.name;
             // A log that cannot be read now is read later, from where it was.
             let _ = reader.read(&fleet.files.log(name), |line| heard(&chronicle, name, line));
-            let ended = node.ended_by_itself().ok().flatten();
+            // One that cannot start says so to whoever starts it.
+            let ended = node.ended_by_itself().ok().flatten().filter(|_| node.has_started.get());
             if let Some(how) = ended.as_ref().filter(|_| !reader.told_of_end) {
                 let what = format!("the process of {name} ended by itself: {how}");
                 chronicle.violation(Finding { invariant: "no-task-died", node: Some(name.clone()), what });
