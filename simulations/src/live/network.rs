@@ -83,3 +83,62 @@ impl Ways {
         self.paths.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use graticule::demo::ports;
+    use graticule::task;
+    use graticule_geo::Coordinates;
+    use tokio::net::UdpSocket;
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::fleet::RegionPlan;
+
+    const SOON: Duration = Duration::from_millis(300);
+
+    async fn arrives(socket: &UdpSocket) -> Option<std::net::SocketAddr> {
+        let mut buffer = [0; 16];
+        timeout(SOON, socket.recv_from(&mut buffer)).await.ok().map(|received| received.unwrap().1)
+    }
+
+    #[test]
+    fn a_way_is_cut_in_one_direction_and_both_dials_follow_it() {
+        task::local_runtime().unwrap().block_on(async {
+            let here = Coordinates::new(50.0, 8.0).unwrap();
+            let region = RegionPlan { nodes: 2, ..RegionPlan::new("r", "DE".parse().unwrap(), here) };
+            let (regions, tenants) = (vec![region.clone()], Vec::new());
+            let jitter = Duration::ZERO;
+            let plan = FleetPlan { regions, tenants, requests_in_flight_max: 1, jitter };
+            let mut places = Vec::new();
+            for name in region.node_names() {
+                let mesh = ([127, 0, 0, 1], ports::lasting(MESH_PORTS).unwrap()).into();
+                places.push(Place { name, region: region.clone(), http: mesh, admin: mesh, mesh });
+            }
+            let (network, roads) = LiveNetwork::start(&places, &plan, 1).await.unwrap();
+            let (one, other) = (
+                UdpSocket::bind(places[0].mesh).await.unwrap(),
+                UdpSocket::bind(places[1].mesh).await.unwrap(),
+            );
+            let (there, back) = (roads[0][0].1, roads[1][0].1);
+            one.send_to(b"dial", there).await.unwrap();
+            let flow = arrives(&other).await.unwrap();
+            let cut = Link { cut: true, ..plan.base_link("r-1", "r-2").unwrap() };
+
+            network.shape(1, 0, cut);
+            other.send_to(b"answer", flow).await.unwrap();
+            other.send_to(b"dial", back).await.unwrap();
+            assert_eq!(
+                arrives(&one).await,
+                None,
+                "neither answers nor dials get from the second to the first"
+            );
+            one.send_to(b"again", there).await.unwrap();
+            assert_eq!(arrives(&other).await, Some(flow), "the other direction is not touched");
+
+            network.shape(1, 0, Link { cut: false, ..cut });
+            other.send_to(b"answer", flow).await.unwrap();
+            assert_eq!(arrives(&one).await, Some(there));
+        });
+    }
+}
