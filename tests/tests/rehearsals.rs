@@ -1,5 +1,7 @@
 //! Rehearsals with real processes: what they say, what they refuse, and that they leave nothing behind.
 
+#![expect(clippy::unwrap_used, reason = "what cannot be is a failure of the test")]
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

@@ -40,10 +40,11 @@ impl Files {
     /// An empty directory, and an authority for the mesh.
     pub(super) fn new(programs: &Programs) -> io::Result<Self> {
         let directory = tempfile::Builder::new().prefix(PREFIX).tempdir()?;
-        let _janitor = Janitor::call(&programs.own, directory.path())?;
+        let janitor = Janitor::call(&programs.own, directory.path())?;
         let mesh = MESH.parse().map_err(io::Error::other)?;
         let authority = Authority::create(&mesh, VALID_DAYS, World::system().clock.wall());
-        Ok(Self { directory, _janitor, authority: authority.map_err(io::Error::other)? })
+        let authority = authority.map_err(io::Error::other)?;
+        Ok(Self { directory, _janitor: janitor, authority })
     }
 
     /// Writes everything that a node reads but its tenants' documents; the path of its configuration.

@@ -1,6 +1,7 @@
 //! What do the nodes of a live fleet log: read as it is written, and heard as the logs of nodes in memory are.
 
 use std::cell::RefCell;
+use std::fmt::Write;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
@@ -77,8 +78,12 @@ fn heard(chronicle: &Chronicle, node: &str, line: &[u8]) {
     let level = level.parse().unwrap_or(Level::ERROR);
     let shown = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let message = fields.remove("message").as_ref().map(shown).unwrap_or_default();
-    let fields: String = fields.iter().map(|(name, value)| format!(" {name}={}", shown(value))).collect();
-    hear(chronicle, node, &Heard { level, message: &message, fields: &fields });
+    let mut rest = String::new();
+    for (name, value) in &fields {
+        // Writing to a string cannot fail.
+        let _ = write!(rest, " {name}={}", shown(value));
+    }
+    hear(chronicle, node, &Heard { level, message: &message, fields: &rest });
 }
 
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
@@ -87,7 +92,7 @@ const READ_BYTES_MAX: u64 = 1 << 20;
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
+    use std::io::Write as _;
 
     use super::*;
 

@@ -23,9 +23,12 @@ use crate::{Link, Simulation};
 pub(super) struct Memory {
     simulation: Simulation,
     fleet: Fleet,
-    /// What nodes thought when they were asked last, and what that was read from.
-    opinions: RefCell<BTreeMap<String, (Arc<MeshState>, Rc<Opinions>)>>,
+    /// What nodes thought when they were asked last, by their names.
+    opinions: RefCell<BTreeMap<String, Read>>,
 }
+
+/// What a node thinks, and what that was read from.
+type Read = (Arc<MeshState>, Rc<Opinions>);
 
 impl Memory {
     pub(super) fn new(simulation: Simulation, fleet: Fleet) -> Self {
