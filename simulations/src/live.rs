@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep};
 use crate::outcome::Outcome;
 use crate::run::chronicle::Chronicle;
 use crate::run::{SETTLING, perform};
-use crate::scenario::Scenario;
+use crate::scenario::{Fault, Scenario};
 
 pub mod child;
 mod driver;
@@ -64,6 +64,9 @@ pub async fn run(scenario: &Scenario, seed: u64, programs: Programs) -> io::Resu
     let logs = Rc::new(RefCell::new(logs::Logs::default()));
     let _reading = task::spawn("logs", logs::read(Rc::clone(&logs), Rc::clone(&fleet), chronicle.clone()));
     fleet.start_all().await?;
+    if scenario.faults.iter().any(|timed| needs_leaving(&timed.fault)) {
+        fleet.can_leave().await?;
+    }
     let _observing = fleet.node_names().map(|node| observer::spawn(&fleet, node)).collect::<Vec<_>>();
     until_whole(&fleet).await?;
     sleep(SETTLING).await;
@@ -73,6 +76,10 @@ pub async fn run(scenario: &Scenario, seed: u64, programs: Programs) -> io::Resu
     let outcome = perform(scenario.clone(), seed, Box::new(live), chronicle).await;
     let late = Some(latest.get()).filter(|late| *late >= lag::TOLD_FROM);
     Ok(Rehearsed { outcome, late })
+}
+
+fn needs_leaving(fault: &Fault) -> bool {
+    matches!(fault, Fault::Drain { .. } | Fault::Upgrade { .. })
 }
 
 async fn until_whole(fleet: &LiveFleet) -> io::Result<()> {

@@ -10,7 +10,7 @@ use graticule_geo::Country;
 use graticule_node_api::{self as api, client};
 use http::Method;
 
-use super::fleet::LiveFleet;
+use super::fleet::{DRAIN, LiveFleet, UNDRAIN};
 use super::observer::{ask, send};
 use crate::fleet::{Receipt, geo};
 use crate::run::chronicle::Chronicle;
@@ -115,7 +115,7 @@ impl Driver for Live {
         if live.process.borrow().is_none() {
             return Ok(());
         }
-        let path = if begins { "/v1/drain" } else { "/v1/undrain" };
+        let path = if begins { DRAIN } else { UNDRAIN };
         let (status, body) = send(live.place.admin, Method::POST, path).await?;
         if status >= 300 {
             let body = String::from_utf8_lossy(&body).into_owned();

@@ -12,12 +12,13 @@ use graticule::demo::ports;
 use graticule::world::World;
 use graticule_node_api as api;
 use graticule_node_core::mesh::Condition;
+use http::{Method, StatusCode};
 use tokio::time::{Instant, sleep};
 
 use super::Programs;
 use super::files::{Files, MESH_PORTS, Place};
 use super::network::LiveNetwork;
-use super::observer::ask;
+use super::observer::{ask, send};
 use super::process::NodeProcess;
 use crate::Process;
 use crate::chance::{Purpose, generator};
@@ -153,6 +154,19 @@ impl LiveFleet {
         }
     }
 
+    /// An error if the node's program is one that cannot be told to leave.
+    pub(super) async fn can_leave(&self) -> io::Result<()> {
+        let Some(node) = self.nodes.first() else { return Ok(()) };
+        // Asked with another method, a path that is there answers that it wants to be asked otherwise.
+        let (status, _) = send(node.place.admin, Method::GET, DRAIN).await?;
+        if status != StatusCode::NOT_FOUND.as_u16() {
+            return Ok(());
+        }
+        let program = self.programs.node.display();
+        let message = format!("the scenario drains nodes, and {program} cannot: it has no POST {DRAIN}");
+        Err(io::Error::new(io::ErrorKind::Unsupported, message))
+    }
+
     /// An error if any node's process has ended by itself.
     pub(super) fn all_run(&self) -> io::Result<()> {
         self.nodes.iter().try_for_each(|node| self.runs(node))
@@ -256,6 +270,10 @@ fn absent(what: &str, name: &str) -> io::Error {
     io::Error::new(io::ErrorKind::NotFound, format!("the fleet has no {what} `{name}`"))
 }
 
+/// What lets a node leave.
+pub(super) const DRAIN: &str = "/v1/drain";
+/// What lets it stay after all.
+pub(super) const UNDRAIN: &str = "/v1/undrain";
 const START_TIME_MAX: Duration = Duration::from_secs(30);
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 const LOG_LINES_SHOWN: usize = 12;
