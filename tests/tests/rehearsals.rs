@@ -205,7 +205,7 @@ fn trace(outcome: &Value) -> Vec<String> {
 fn findings(outcome: &Value) -> String {
     let missed = outcome["objectives"].as_array().unwrap().iter().filter(|verdict| verdict["met"] == false);
     let found = missed.chain(outcome["violations"].as_array().unwrap());
-    found.map(|found| format!("{found:#}\n")).collect()
+    found.map(|found| format!("{found:#}")).collect::<Vec<_>>().join("\n")
 }
 
 /// Frankfurt serves, Dublin only receives; Frankfurt dies and comes back.
