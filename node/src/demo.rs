@@ -16,6 +16,7 @@ mod backend;
 mod files;
 mod fleet;
 mod plan;
+pub mod ports;
 mod process;
 mod samples;
 mod show;

@@ -36,6 +36,12 @@ pub(crate) enum Purpose {
     Link = 2,
     /// When a host's boot clock started.
     Clock = 3,
+    /// When requests of a load come.
+    Load = 4,
+    /// Which requests backends fail.
+    Backend = 5,
+    /// Which faults are made up.
+    Fault = 6,
 }
 
 /// A generator that depends on the seed and `path` alone.

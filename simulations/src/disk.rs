@@ -40,6 +40,14 @@ impl MemoryDisk {
         self.files().by_path.remove(path.as_ref());
     }
 
+    /// Removes a directory with all that is in it, if there is one.
+    pub fn remove_directory(&self, directory: impl AsRef<Path>) {
+        let directory = directory.as_ref();
+        let mut files = self.files();
+        files.by_path.retain(|path, _| !path.starts_with(directory));
+        files.directories.retain(|path| !path.starts_with(directory));
+    }
+
     fn files(&self) -> MutexGuard<'_, Files> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -166,6 +174,10 @@ mod tests {
         disk.replace(Path::new("/d/a"), b"").unwrap();
         assert_eq!(kind(disk.replace(Path::new("/d/e"), b"")), io::ErrorKind::IsADirectory);
         disk.remove("/d/a");
+        disk.put("/d/e/f", "");
+        disk.remove_directory("/d/e");
+        assert_eq!(kind(disk.read(Path::new("/d/e/f"), 9)), io::ErrorKind::NotFound);
+        assert_eq!(kind(disk.list(Path::new("/d/e"))), io::ErrorKind::NotFound);
         assert_eq!(kind(disk.stamp(Path::new("/d/a"))), io::ErrorKind::NotFound);
     }
 

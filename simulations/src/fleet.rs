@@ -1,5 +1,6 @@
 //! A fleet in a simulation: the nodes of several regions with their backends and clients, each on a host of its own.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -7,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use graticule::identity::ca::Authority;
+use graticule_geo::Country;
 use graticule_gossip::Handover;
 use graticule_node_api as api;
 use graticule_node_core::mesh::Condition;
@@ -14,25 +16,33 @@ use http::{Request, header};
 use http_body_util::Full;
 use tokio::time::{Instant, sleep};
 
-use crate::{Host, Process, Simulation};
+use crate::chance::{Purpose, generator};
+use crate::scenario::{BackendFault, GeoFault};
+use crate::{Host, Link, Process, Simulation};
 
-mod backend;
-mod client;
+pub(crate) mod backend;
+pub(crate) mod client;
+pub(crate) mod geo;
 mod machine;
 mod plan;
 
-use backend::Journal;
 pub use backend::Receipt;
+use backend::{Journal, Site};
 pub use client::Answer;
 pub use machine::Machine;
-use plan::{ADMIN_PORT, HOME, HTTP_PORT, MESH, NodePlan, Role};
+use plan::{ADMIN_PORT, BACKEND_PORT, GEO, HOME, NodePlan, Role, SEEDS_MAX};
 pub use plan::{FleetPlan, RegionPlan, TenantPlan};
+pub(crate) use plan::{HTTP_PORT, MESH};
 
 /// A fleet. Everything of it ends with it.
 #[derive(Debug)]
 pub struct Fleet {
+    simulation: Simulation,
+    plan: FleetPlan,
     machines: BTreeMap<String, Machine>,
     clients: BTreeMap<String, Host>,
+    travellers: RefCell<BTreeMap<(String, Option<Country>), Host>>,
+    handover: Handover,
     journal: Journal,
     _backends: Vec<Process>,
 }
@@ -49,18 +59,42 @@ impl Fleet {
                 simulation.host(&name, region.coordinates, &[plan::address(number, role)])
             };
             clients.insert(region.name.clone(), host(Role::Client, "client")?);
-            let backend = host(Role::Backend, "backend")?;
-            backends.push(backend::start(simulation, &backend, &region.name, &journal)?);
+            for backend in 1..=region.backends {
+                let host = host(Role::Backend(backend), &format!("backend-{backend}"))?;
+                let site = backend_site(simulation, &host);
+                backends.push(backend::start(site, region, &journal)?);
+            }
         }
         let mut machines = BTreeMap::new();
-        for (node, host) in hosts(simulation, plan)? {
-            machines.insert(node.name.clone(), Machine::new(host, &node.region.name, &handover));
+        for (node, host, image) in hosts(simulation, plan)? {
+            machines.insert(node.name, Machine::new(host, &node.region.name, image, &handover));
         }
-        let fleet = Self { machines, clients, journal, _backends: backends };
+        let (simulation, plan) = (simulation.clone(), plan.clone());
+        let travellers = RefCell::default();
+        let fleet =
+            Self { simulation, plan, machines, clients, travellers, handover, journal, _backends: backends };
+        fleet.shape_ways();
         for machine in fleet.machines.values() {
             machine.start().await?;
         }
         Ok(fleet)
+    }
+
+    /// Gives every way between nodes what the plan says of it.
+    fn shape_ways(&self) {
+        if self.plan.jitter.is_zero() {
+            return;
+        }
+        for (from, to) in self.machines().flat_map(|from| self.machines().map(move |to| (from, to))) {
+            if let Some(link) = self.base_link(from.name(), to.name()).filter(|_| from.name() != to.name()) {
+                self.simulation.shape(from.host(), to.host(), |shaped| *shaped = link);
+            }
+        }
+    }
+
+    /// The way from one node to another when nothing is wrong with it.
+    pub fn base_link(&self, from: &str, to: &str) -> Option<Link> {
+        self.plan.base_link(from, to)
     }
 
     /// The machine of a node; an error if there is none of that name.
@@ -76,6 +110,79 @@ impl Fleet {
     /// The host that the clients of a region are on; an error if there is no such region.
     pub fn client(&self, region: &str) -> io::Result<&Host> {
         self.clients.get(region).ok_or_else(|| absent("region", region))
+    }
+
+    /// What it is made of.
+    pub fn plan(&self) -> &FleetPlan {
+        &self.plan
+    }
+
+    /// The simulation it is in.
+    pub fn simulation(&self) -> &Simulation {
+        &self.simulation
+    }
+
+    /// Gossip that is under way or got lost: see [`Handover::held`].
+    pub fn gossip_held(&self) -> usize {
+        self.handover.held()
+    }
+
+    /// A host of clients near a region whose addresses are in `country`, or in none.
+    pub fn traveller(&self, region: &str, country: Option<Country>) -> io::Result<Host> {
+        let key = (region.to_owned(), country);
+        if let Some(host) = self.travellers.borrow().get(&key) {
+            return Ok(host.clone());
+        }
+        let mut regions = (1..).zip(&self.plan.regions);
+        let (number, plan) =
+            regions.find(|(_, plan)| plan.name == region).ok_or_else(|| absent("region", region))?;
+        let name = format!("{region}-client-{}", country.as_ref().map_or("nowhere", Country::as_str));
+        let host = self.simulation.host(&name, plan.coordinates, &[geo::address(country, number)])?;
+        self.travellers.borrow_mut().insert(key, host.clone());
+        Ok(host)
+    }
+
+    /// Lets the backends of some regions do something wrong until [`Fleet::mend_backends`] with the same number: for
+    /// requests to `host`, or for all.
+    pub fn hurt_backends(&self, id: u64, regions: &[String], host: Option<String>, how: BackendFault) {
+        self.journal.begin(id, regions, host, how);
+    }
+
+    /// Ends what [`Fleet::hurt_backends`] began.
+    pub fn mend_backends(&self, id: u64) {
+        self.journal.end(id);
+    }
+
+    /// Replaces a tenant's document on a node's disk.
+    pub fn put_document(&self, node: &str, tenant: &str, version: u64, residency: &str) -> io::Result<()> {
+        let tenant = self.plan.tenant(tenant).ok_or_else(|| absent("tenant", tenant))?;
+        let document = self.plan.tenant_document(tenant, version, residency);
+        self.machine(node)?.host().disk().put(document_path(&tenant.id), document);
+        Ok(())
+    }
+
+    /// Replaces a node's geo database; with nothing, puts the right one there again.
+    pub fn put_geo(&self, node: &str, how: Option<GeoFault>) -> io::Result<()> {
+        let disk = self.machine(node)?.host().disk();
+        match geo::found(how) {
+            Some(database) => disk.put(GEO, database),
+            None => disk.remove(GEO),
+        }
+        Ok(())
+    }
+
+    /// Gives a node's name the addresses of other nodes, or none.
+    pub fn rename(&self, node: &str, to: &[String]) -> io::Result<()> {
+        let machines = to.iter().map(|name| self.machine(name)).collect::<io::Result<Vec<_>>>()?;
+        let addresses: Vec<_> =
+            machines.iter().flat_map(|machine| machine.host().addresses()).copied().collect();
+        self.simulation.name(&plan::dns_name(node), &addresses);
+        Ok(())
+    }
+
+    /// What all backends have received so far from the one at this position on, in order.
+    pub fn received_from(&self, position: usize) -> Vec<Receipt> {
+        self.journal.receipts_from(position)
     }
 
     /// What all backends have received so far, in order.
@@ -147,10 +254,27 @@ impl Fleet {
     }
 }
 
-/// Makes the host of every node and writes its disk, as an operator would.
-fn hosts(simulation: &Simulation, plan: &FleetPlan) -> io::Result<Vec<(NodePlan, Host)>> {
+fn backend_site(simulation: &Simulation, host: &Host) -> Site {
+    Site {
+        name: host.name().to_owned(),
+        world: host.world(),
+        address: SocketAddr::from((Ipv4Addr::UNSPECIFIED, BACKEND_PORT)),
+        origin: simulation.network.origin(),
+        chance: generator(simulation.seed, Purpose::Backend, &[host.id.number()]),
+    }
+}
+
+/// What an operator puts on a disk: paths with contents.
+type Image = Vec<(String, Vec<u8>)>;
+
+/// Makes the host of every node, and what an operator would put on its disk.
+fn hosts(simulation: &Simulation, plan: &FleetPlan) -> io::Result<Vec<(NodePlan, Host, Image)>> {
     let nodes = plan.nodes();
-    let seeds: Vec<_> = nodes.iter().map(|node| node.address).collect();
+    for node in &nodes {
+        simulation.name(&node.dns_name(), &[node.address]);
+    }
+    let seeds: Vec<_> = nodes.iter().take(SEEDS_MAX).map(NodePlan::dns_name).collect();
+    let database = geo::database();
     let mesh = MESH.parse().map_err(io::Error::other)?;
     let mut authority = None;
     let mut hosts = Vec::new();
@@ -164,18 +288,25 @@ fn hosts(simulation: &Simulation, plan: &FleetPlan) -> io::Result<Vec<(NodePlan,
         let (region, name) = (node.region.name.parse(), node.name.parse());
         let (region, name) = (region.map_err(io::Error::other)?, name.map_err(io::Error::other)?);
         let issued = authority.issue(&region, &name, VALID_DAYS, now).map_err(io::Error::other)?;
-        let disk = host.disk();
-        disk.put(format!("{HOME}/ca.pem"), authority.certificate());
-        disk.put(format!("{HOME}/node.pem"), issued.certificate);
-        disk.put(format!("{HOME}/node.key"), issued.key);
-        disk.put(format!("{HOME}/node.toml"), node.configuration(&seeds));
-        disk.put(format!("{HOME}/fleet.toml"), plan.document());
+        let mut image = vec![
+            (format!("{HOME}/ca.pem"), authority.certificate().into()),
+            (format!("{HOME}/node.pem"), issued.certificate.into()),
+            (format!("{HOME}/node.key"), issued.key.into()),
+            (format!("{HOME}/node.toml"), node.configuration(&seeds, plan.requests_in_flight_max).into()),
+            (format!("{HOME}/fleet.toml"), plan.document().into()),
+            (GEO.to_owned(), database.clone()),
+        ];
         for tenant in &plan.tenants {
-            disk.put(format!("{HOME}/tenants/{}.toml", tenant.id), tenant.document(&plan.regions));
+            let document = plan.tenant_document(tenant, 1, &tenant.residency);
+            image.push((document_path(&tenant.id), document.into()));
         }
-        hosts.push((node, host));
+        hosts.push((node, host, image));
     }
     Ok(hosts)
+}
+
+fn document_path(tenant: &str) -> String {
+    format!("{HOME}/tenants/{tenant}.toml")
 }
 
 fn get(host: &str, path: &str) -> io::Result<Request<Full<Bytes>>> {

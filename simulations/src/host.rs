@@ -90,6 +90,11 @@ impl Host {
         self.network.enter(|state| state.wire.hosts.is_up(self.id))
     }
 
+    /// Lets its clocks run so much too fast from now on, in millionths; too slow if it is negative.
+    pub fn drift(&self, drift_ppm: i32) {
+        self.clock.drift(drift_ppm);
+    }
+
     /// Lets the node on this host have used more processor time. By itself it uses none.
     pub fn add_cpu_time(&self, used: Duration) {
         self.clock.add_cpu_time(used);

@@ -6,15 +6,25 @@
 //! host is a [`Process`], whose tasks all end together; a [`fleet::Fleet`] is a whole mesh of them.
 
 mod chance;
+pub mod cli;
 mod clock;
 mod disk;
+mod entropy;
 pub mod fleet;
+pub mod generated;
 mod host;
+pub mod judge;
 mod link;
+pub mod live;
 mod names;
 mod net;
 mod network;
+pub mod outcome;
+mod places;
 mod process;
+pub mod run;
+pub mod scenario;
+pub mod shipped;
 mod simulation;
 #[cfg(test)]
 mod testing;

@@ -1,9 +1,11 @@
-//! How does a packet fare between two hosts: latency by geography, jitter, loss and cuts, in each direction alone.
+//! How does a packet fare between two hosts: latency by geography, jitter, loss, duplicates, disorder, bandwidth and
+//! cuts, in each direction alone.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use graticule_geo::Coordinates;
+use graticule_node_core::Moment;
 use rand::Rng;
 use rand::rngs::SmallRng;
 
@@ -19,6 +21,12 @@ pub struct Link {
     pub jitter: Duration,
     /// The share of packets that get lost, 0 to 1.
     pub loss: f64,
+    /// The share of datagrams that arrive twice, 0 to 1.
+    pub duplicates: f64,
+    /// The share of datagrams that wait until others have overtaken them, 0 to 1.
+    pub reordered: f64,
+    /// Bytes that get through in a second; any number without. What would have to wait too long for the others gets lost.
+    pub bytes_per_second: Option<u64>,
     /// Whether every packet gets lost.
     pub cut: bool,
 }
@@ -27,7 +35,15 @@ impl Link {
     /// A faultless link along the great circle at two thirds of the speed of light.
     pub fn between(from: Coordinates, to: Coordinates) -> Self {
         let latency = Duration::from_secs_f64(from.distance(to).0 / FIBRE_KM_PER_SECOND).max(LATENCY_MIN);
-        Self { latency, jitter: Duration::ZERO, loss: 0.0, cut: false }
+        Self {
+            latency,
+            jitter: Duration::ZERO,
+            loss: 0.0,
+            duplicates: 0.0,
+            reordered: 0.0,
+            bytes_per_second: None,
+            cut: false,
+        }
     }
 }
 
@@ -38,10 +54,25 @@ pub(crate) struct Links {
     paths: BTreeMap<(HostId, HostId), Path>,
 }
 
+/// One direction with its dice. Every packet draws as often, so a fault changes the fate of those it meets and not the
+/// dice of the later ones.
 #[derive(Debug)]
-struct Path {
-    link: Link,
+pub(crate) struct Path {
+    pub(crate) link: Link,
     chance: SmallRng,
+    /// When everything that was sent before has left.
+    free_at: Moment,
+}
+
+/// How one packet fares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Passage {
+    /// How long it takes.
+    pub(crate) late: Duration,
+    /// How much longer a datagram waits for others to overtake it.
+    pub(crate) held: Duration,
+    /// Whether a datagram arrives twice.
+    pub(crate) twice: bool,
 }
 
 impl Links {
@@ -54,22 +85,53 @@ impl Links {
         &mut self.path(hosts, from, to).link
     }
 
-    /// How long one packet takes; nothing if it gets lost.
-    ///
-    /// Every packet draws twice, so a fault changes the fate of those it meets and not the dice of the later ones.
-    pub(crate) fn cross(&mut self, hosts: &Hosts, from: HostId, to: HostId) -> Option<Duration> {
-        let Path { link, chance } = self.path(hosts, from, to);
-        let lost = chance.random::<f64>() < link.loss;
-        let late = link.jitter.mul_f64(chance.random());
-        (!lost && !link.cut).then_some(link.latency + late)
+    /// How a packet of so many bytes fares that leaves now; nothing if it gets lost.
+    pub(crate) fn cross(
+        &mut self,
+        hosts: &Hosts,
+        (from, to): (HostId, HostId),
+        (bytes, now): (usize, Moment),
+    ) -> Option<Passage> {
+        self.path(hosts, from, to).cross(bytes, now)
     }
 
     fn path(&mut self, hosts: &Hosts, from: HostId, to: HostId) -> &mut Path {
         let seed = self.seed;
-        self.paths.entry((from, to)).or_insert_with(|| Path {
-            link: Link::between(hosts.coordinates(from), hosts.coordinates(to)),
-            chance: generator(seed, Purpose::Link, &[from.number(), to.number()]),
+        self.paths.entry((from, to)).or_insert_with(|| {
+            let link = Link::between(hosts.coordinates(from), hosts.coordinates(to));
+            Path::new(link, seed, [from.number(), to.number()])
         })
+    }
+}
+
+impl Path {
+    /// The direction between two hosts of these numbers.
+    pub(crate) fn new(link: Link, seed: u64, hosts: [u64; 2]) -> Self {
+        Self { link, chance: generator(seed, Purpose::Link, &hosts), free_at: Moment::default() }
+    }
+
+    /// How a packet of so many bytes fares that leaves now; nothing if it gets lost.
+    pub(crate) fn cross(&mut self, bytes: usize, now: Moment) -> Option<Passage> {
+        let Self { link, chance, free_at } = self;
+        let lost = chance.random::<f64>() < link.loss;
+        let jitter = link.jitter.mul_f64(chance.random());
+        let twice = chance.random::<f64>() < link.duplicates;
+        let held = chance.random::<f64>() < link.reordered;
+        if lost || link.cut {
+            return None;
+        }
+        let mut queued = Duration::ZERO;
+        if let Some(rate) = link.bytes_per_second {
+            let begins = (*free_at).max(now);
+            let leaves = begins + Duration::from_secs_f64(bytes as f64 / rate.max(1) as f64);
+            queued = leaves.since(now);
+            if queued > QUEUE_TIME_MAX {
+                return None;
+            }
+            *free_at = leaves;
+        }
+        let held = if held { OVERTAKING_TIME } else { Duration::ZERO };
+        Some(Passage { late: link.latency + jitter + queued, held, twice })
     }
 }
 
@@ -77,6 +139,10 @@ impl Links {
 const FIBRE_KM_PER_SECOND: f64 = 299_792.458 * 2.0 / 3.0;
 /// Between neighbours, and within a host: time must pass, or a loop over the network would never end.
 const LATENCY_MIN: Duration = Duration::from_micros(50);
+/// The longest that a packet waits before a narrow link: as much as its router stores.
+const QUEUE_TIME_MAX: Duration = Duration::from_millis(250);
+/// How long a datagram is held back for others to overtake it.
+const OVERTAKING_TIME: Duration = Duration::from_millis(20);
 
 #[cfg(test)]
 mod tests {
@@ -99,25 +165,45 @@ mod tests {
         assert!(link.latency > Duration::ZERO && link.latency < Duration::from_millis(1));
     }
 
-    #[test]
-    fn loss_and_jitter_keep_to_their_numbers() {
+    /// How each of many packets of 1,000 bytes fares that leave at once.
+    fn passages(change: impl FnOnce(&mut Link), packets: usize) -> Vec<Option<Passage>> {
         let mut hosts = Hosts::default();
         let from = hosts.add("a", point(0.0, 0.0), &[]).unwrap();
         let to = hosts.add("b", point(0.0, 0.0), &[]).unwrap();
         let mut links = Links::new(1);
-        let shape = Link {
-            latency: Duration::from_millis(5),
-            jitter: Duration::from_millis(10),
-            loss: 0.2,
-            cut: false,
-        };
-        *links.link(&hosts, from, to) = shape;
-        let crossings: Vec<_> = (0..10_000).filter_map(|_| links.cross(&hosts, from, to)).collect();
-        assert!((7_800..8_200).contains(&crossings.len()), "{} of 10,000 arrived", crossings.len());
-        let in_range = Duration::from_millis(5)..=Duration::from_millis(15);
-        assert!(crossings.iter().all(|late| in_range.contains(late)));
-        let mean = crossings.iter().sum::<Duration>() / crossings.len() as u32;
+        let link = links.link(&hosts, from, to);
+        link.latency = 5 * MS;
+        change(link);
+        (0..packets).map(|_| links.cross(&hosts, (from, to), (1_000, Moment::default()))).collect()
+    }
+
+    const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn loss_and_jitter_keep_to_their_numbers() {
+        let passages = passages(|link| (link.jitter, link.loss) = (10 * MS, 0.2), 10_000);
+        let late: Vec<_> = passages.into_iter().flatten().map(|passage| passage.late).collect();
+        assert!((7_800..8_200).contains(&late.len()), "{} of 10,000 arrived", late.len());
+        assert!(late.iter().all(|late| (5 * MS..=15 * MS).contains(late)));
+        let mean = late.iter().sum::<Duration>() / late.len() as u32;
         assert!((9_800..10_200).contains(&mean.as_micros()), "{mean:?}");
+    }
+
+    #[test]
+    fn duplicates_and_disorder_keep_to_their_numbers() {
+        let passages = passages(|link| (link.duplicates, link.reordered) = (0.1, 0.3), 10_000);
+        let passages: Vec<_> = passages.into_iter().flatten().collect();
+        let twice = passages.iter().filter(|passage| passage.twice).count();
+        let held = passages.iter().filter(|passage| !passage.held.is_zero()).count();
+        assert!((900..1_100).contains(&twice) && (2_800..3_200).contains(&held), "{twice} and {held}");
+    }
+
+    #[test]
+    fn a_narrow_link_makes_packets_wait_for_each_other_and_drops_what_is_too_much() {
+        // 1,000 bytes at 100,000 bytes/s take 10 ms: after a quarter of a second the store is full.
+        let passages = passages(|link| link.bytes_per_second = Some(100_000), 40);
+        let late: Vec<_> = passages.into_iter().flatten().map(|passage| passage.late.as_millis()).collect();
+        assert_eq!(late, (1..=25).map(|nth| 5 + 10 * nth).collect::<Vec<_>>());
     }
 
     #[test]
@@ -127,7 +213,8 @@ mod tests {
         let to = hosts.add("b", point(0.0, 1.0), &[]).unwrap();
         let mut links = Links::new(1);
         links.link(&hosts, from, to).cut = true;
-        assert_eq!(links.cross(&hosts, from, to), None);
-        assert!(links.cross(&hosts, to, from).is_some());
+        let now = (1, Moment::default());
+        assert_eq!(links.cross(&hosts, (from, to), now), None);
+        assert!(links.cross(&hosts, (to, from), now).is_some());
     }
 }

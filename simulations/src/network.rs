@@ -11,7 +11,7 @@ use graticule_node_core::Moment;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use crate::link::Links;
+use crate::link::{Links, Passage};
 use crate::net::tcp::{Parcel, Retransmission, Tcp};
 use crate::net::udp::{Datagram, Udp};
 
@@ -150,9 +150,9 @@ impl State {
 }
 
 impl Wire {
-    /// When a packet that leaves now arrives; nothing if it gets lost.
-    pub(crate) fn cross(&mut self, from: HostId, to: HostId) -> Option<Moment> {
-        self.links.cross(&self.hosts, from, to).map(|late| self.now + late)
+    /// How a packet of so many bytes fares that leaves now; nothing if it gets lost.
+    pub(crate) fn cross(&mut self, from: HostId, to: HostId, bytes: usize) -> Option<Passage> {
+        self.links.cross(&self.hosts, (from, to), (bytes, self.now))
     }
 
     /// How long a packet and its answer take at best.
@@ -164,6 +164,11 @@ impl Wire {
     /// Lets `event` happen at `due`.
     pub(crate) fn post(&mut self, due: Moment, event: Event) {
         self.schedule.push(due, event);
+    }
+
+    /// How many events wait for their time.
+    pub(crate) fn waiting(&self) -> usize {
+        self.schedule.len()
     }
 
     /// Wakes the task that waits in `slot`, once the state is free.

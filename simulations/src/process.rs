@@ -1,6 +1,10 @@
 //! What runs on a host until somebody ends it: a process, whose tasks all end together.
 
-use std::future::Future;
+use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
 
 use graticule::task::{self, Task};
 use tokio::task::LocalSet;
@@ -11,21 +15,54 @@ use tracing::Instrument;
 ///
 /// What it drops may still say farewell, as QUIC does; take its host down first for silence.
 #[derive(Debug)]
-pub struct Process(#[expect(dead_code, reason = "held to keep it running")] Task);
+pub struct Process {
+    gate: Rc<Gate>,
+    _task: Task,
+}
+
+/// Whether a process stands still.
+#[derive(Debug, Default)]
+struct Gate {
+    stalled: Cell<bool>,
+    waiting: RefCell<Option<Waker>>,
+}
 
 impl Process {
     /// Runs `main` and all that it spawns on this thread. Log lines carry `name`.
     pub fn spawn(name: &str, main: impl Future<Output = ()> + 'static) -> Self {
         let tasks = LocalSet::new();
         tasks.spawn_local(main);
-        Self(task::spawn("process", tasks.instrument(tracing::error_span!("process", name))))
+        let gate = Rc::new(Gate::default());
+        let running = tasks.instrument(tracing::error_span!("process", name));
+        Self { gate: Rc::clone(&gate), _task: task::spawn("process", gate.pass(running)) }
+    }
+
+    /// Lets the process stand still, as SIGSTOP does, or go on. Its machine goes on: what it is sent piles up.
+    pub fn stall(&self, stalled: bool) {
+        self.gate.stalled.set(stalled);
+        if let Some(waker) = self.gate.waiting.take().filter(|_| !stalled) {
+            waker.wake();
+        }
+    }
+}
+
+impl Gate {
+    /// Polls `running` unless the process stands still.
+    async fn pass(self: Rc<Self>, running: impl Future<Output = ()>) {
+        let mut running = pin!(running);
+        poll_fn(|cx| {
+            if self.stalled.get() {
+                self.waiting.replace(Some(cx.waker().clone()));
+                return Poll::Pending;
+            }
+            running.as_mut().poll(cx)
+        })
+        .await;
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
-    use std::rc::Rc;
     use std::time::Duration;
 
     use tokio::time::sleep;
@@ -52,6 +89,28 @@ mod tests {
             sleep(Duration::from_secs(1)).await;
             assert_eq!(ticks.get(), 10);
             assert_eq!(Rc::strong_count(&ticks), 1, "the task was dropped");
+        })
+        .unwrap();
+    }
+
+    #[test]
+    fn a_stalled_process_does_nothing_and_then_goes_on() {
+        Simulation::run(1, |_| async {
+            let ticks = Rc::new(Cell::new(0));
+            let counted = Rc::clone(&ticks);
+            let process = Process::spawn("ticker", async move {
+                loop {
+                    sleep(Duration::from_millis(10)).await;
+                    counted.set(counted.get() + 1);
+                }
+            });
+            sleep(Duration::from_millis(105)).await;
+            process.stall(true);
+            sleep(Duration::from_secs(1)).await;
+            assert_eq!(ticks.get(), 10);
+            process.stall(false);
+            sleep(Duration::from_millis(105)).await;
+            assert_eq!(ticks.get(), 10 + 1 + 10, "what was due while it stood still is due at once");
         })
         .unwrap();
     }

@@ -14,6 +14,7 @@ use tokio::runtime::Builder;
 use tokio::task::LocalSet;
 use tokio::time::timeout;
 
+use crate::entropy;
 use crate::host::Host;
 use crate::link::Link;
 use crate::names::NameTable;
@@ -41,6 +42,7 @@ impl Simulation {
     {
         let thread = thread::Builder::new().name(format!("simulation-{seed}"));
         let running = thread.spawn(move || {
+            entropy::decide(seed);
             let runtime = Builder::new_current_thread().enable_time().start_paused(true).build()?;
             // What is still there in the end is dropped in virtual time too.
             let _entered = runtime.enter();
@@ -87,6 +89,16 @@ impl Simulation {
     /// Gives a name its addresses, for every host. With none, the name does not exist.
     pub fn name(&self, name: &str, addresses: &[IpAddr]) {
         self.names.set(name, addresses.to_vec());
+    }
+
+    /// How many TCP connections there are.
+    pub fn tcp_connections(&self) -> usize {
+        self.network.enter(|state| state.tcp.len())
+    }
+
+    /// How many packets and timers of the network wait for their time.
+    pub fn events_waiting(&self) -> usize {
+        self.network.enter(|state| state.wire.waiting())
     }
 
     /// Lets TCP connections that are opened from now on have at most so many unread bytes in each direction.

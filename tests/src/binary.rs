@@ -1,4 +1,4 @@
-//! The command `graticule` as this workspace built it.
+//! The commands of this workspace as it built them.
 
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
@@ -20,11 +20,20 @@ pub struct Ran {
     pub stderr: String,
 }
 
-/// The binary beside this test in the target directory.
+/// `graticule`, beside this test in the target directory.
 pub fn graticule() -> PathBuf {
+    built("graticule")
+}
+
+/// `graticule-sim`, beside it.
+pub fn graticule_sim() -> PathBuf {
+    built("graticule-sim")
+}
+
+fn built(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("the path of this test");
     let profile = test.parent().and_then(|deps| deps.parent()).expect("a target directory");
-    let binary = profile.join(format!("graticule{}", std::env::consts::EXE_SUFFIX));
+    let binary = profile.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
     assert!(
         binary.is_file(),
         "{} is missing: run `cargo build --workspace --bins` first, or all tests with `cargo test --workspace`",

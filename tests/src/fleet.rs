@@ -5,11 +5,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use graticule::demo::wan::{Relays, Road, steady};
 use graticule_node_api::{Why, WhyQuery, client};
 use tempfile::TempDir;
 
 use crate::node::{MESH_PORTS, Neighbours};
-use crate::wan::{Road, Wan};
 use crate::{Authority, Backend, Certificate, Node, Plan, Ran, Received, Region, eventually, run};
 
 /// A fleet of processes; all end with it.
@@ -21,7 +21,7 @@ pub struct Fleet {
     pub backends: Vec<Backend>,
     plan: Plan,
     authority: Authority,
-    wan: Option<Wan>,
+    wan: Option<Relays>,
     directory: TempDir,
 }
 
@@ -91,8 +91,8 @@ impl Fleet {
 
     async fn configure_nodes(&mut self) {
         let roads: Vec<(usize, usize, Road)> = self.roads();
-        let plain = roads.iter().map(|(_, _, road)| *road).collect();
-        let (wan, addresses) = Wan::start(plain, MESH_PORTS).await;
+        let plain = roads.iter().map(|(_, _, road)| road.clone()).collect();
+        let (wan, addresses) = Relays::start(plain).await.expect("ports for the network");
         self.wan = Some(wan);
         let by_road: Vec<_> = roads.iter().zip(&addresses).collect();
         for (at, node) in self.nodes.iter().enumerate() {
@@ -112,8 +112,8 @@ impl Fleet {
         for (from, to) in pairs.filter(|_| self.plan.over_wan) {
             let (here, there) = (self.region_of(from), self.region_of(to));
             if here != there {
-                let one_way = here.round_trip(there) / 2;
-                roads.push((from, to, Road { target: self.nodes[to].mesh, one_way }));
+                let weather = steady(here.round_trip(there) / 2);
+                roads.push((from, to, Road { target: self.nodes[to].mesh, ports: MESH_PORTS, weather }));
             }
         }
         roads

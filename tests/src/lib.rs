@@ -16,10 +16,9 @@ mod plan;
 mod ports;
 mod source;
 mod story;
-mod wan;
 
 pub use backend::{Backend, BodySeen, Received};
-pub use binary::{Ran, graticule, run};
+pub use binary::{Ran, graticule, graticule_sim, run};
 pub use certificates::{Authority, Certificate};
 pub use client::{Answer, Ask, Broken, Connection, ask};
 pub use clock::{now, wall};

@@ -30,6 +30,19 @@ pub use fleet::FleetDocument;
 pub use keep::{Reloaded, load_keeping};
 pub use tenant::TenantDocument;
 
+/// How a document is read: text, tree, tables, values and diagnostics at their places. For other files of this form,
+/// such as scenarios, so that all of them report errors alike.
+pub mod reading {
+    pub use super::page::{At, Page, Spot, listed, shortened};
+    pub use super::table::{Key, Table, entries, key, name, tables};
+    pub use super::text::Text;
+    pub use super::tree::{Entry, Node, Value, parse};
+    pub use super::value::{
+        boolean, country, distinct, duration, expecting, integer, list, mismatch, number, one_of, parsed,
+        text,
+    };
+}
+
 /// The text of one document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {

@@ -12,7 +12,7 @@ use super::DemoOptions;
 use super::files::Files;
 use super::plan::{self, Node, REGIONS};
 use super::process::{self, Backend, Process};
-use super::wan::Link;
+use super::wan::{Link, steady};
 use crate::cli::Failure;
 use crate::cli::client::call;
 
@@ -105,7 +105,7 @@ fn roads(nodes: &[Node], options: &DemoOptions) -> Result<Roads, Failure> {
         for to in elsewhere.filter(|_| !options.no_wan_delay) {
             let round_trip = rtt_by_distance(from.region.coordinates, to.region.coordinates);
             let failed = |error| Failure::doing("cannot make the demo's network", error);
-            let link = Link::bind(to.mesh, plan::MESH_PORTS, round_trip / 2).map_err(failed)?;
+            let link = Link::bind(to.mesh, plan::MESH_PORTS, steady(round_trip / 2)).map_err(failed)?;
             road.push((to.name.clone(), link.base().map_err(failed)?));
             link.start();
         }

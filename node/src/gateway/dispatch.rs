@@ -212,6 +212,8 @@ impl Pending {
         let Some(body) = self.upload.take_back().filter(|_| repeatable) else { return Attempt::Over(reason) };
         self.upload = Upload::new(body, self.facts.method.is_idempotent());
         match failure {
+            // Its nodes share the pool that was too slow: asking another would wait as long again.
+            Failure::Sent(Reason::BackendTimeout) => self.tried.insert(region),
             // Another node of the region may be well.
             Failure::Unsent(_)
             | Failure::Sent(_)

@@ -161,8 +161,20 @@ pub(super) fn only<P: Protocol>(mut decoder: Decoder<P>, bytes: Bytes) -> Result
     Ok(frame)
 }
 
+/// The rest of a stream. In order, because its kind was read in order: a switch to `read_to_end`, which reads as bytes
+/// come, counts those twice that came twice, and then never sees the end.
 async fn read_all(stream: &mut RecvStream, bytes_max: usize) -> Result<Bytes, BodyError> {
-    Ok(timeout(READ_TIMEOUT, stream.read_to_end(bytes_max)).await??.into())
+    let reading = async {
+        let mut whole = BytesMut::new();
+        while let Some(chunk) = stream.read_chunk(READ_BYTES_MAX, true).await? {
+            if whole.len() + chunk.bytes.len() > bytes_max {
+                return Err(BodyError::from(format!("more than {bytes_max} bytes")));
+            }
+            whole.extend_from_slice(&chunk.bytes);
+        }
+        Ok(whole.freeze())
+    };
+    timeout(READ_TIMEOUT, reading).await?
 }
 
 /// An answer to an admin call of another node.
@@ -171,5 +183,7 @@ const REMOTE_ADMIN_TIMEOUT: Duration = Duration::from_secs(3);
 /// A probe or an admin call.
 const CALL_BYTES_MAX: usize = 4 * 1024;
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
+/// Taken from a stream at a time.
+const READ_BYTES_MAX: usize = 64 * 1024;
 /// From the first byte of a peer's call to the last of its answer.
 const CALL_TIMEOUT: Duration = Duration::from_secs(15);

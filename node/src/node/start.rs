@@ -104,7 +104,8 @@ fn first_snapshot(
     })
 }
 
-/// Rises with every start; kept in the data directory.
+/// Rises with every start; kept in the data directory. The first one is the time, so that it is higher than those of an
+/// earlier node of the same name whose disk is gone.
 pub(super) fn next_generation(world: &World, data: &Path) -> Result<Generation, StartError> {
     let failed = |error| StartError::Data(data.to_owned(), error);
     world.disk.create_directory(data).map_err(failed)?;
@@ -115,12 +116,17 @@ pub(super) fn next_generation(world: &World, data: &Path) -> Result<Generation, 
                 "the file `generation` is no number; restore it from a backup or remove it",
             ))
         })?,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => 0,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => since_epoch_ms(world),
         Err(error) => return Err(failed(error)),
     };
     let next = last.saturating_add(1);
     world.disk.replace(&path, next.to_string().as_bytes()).map_err(failed)?;
     Ok(Generation(next))
+}
+
+fn since_epoch_ms(world: &World) -> u64 {
+    let since = world.clock.wall().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or_default()
 }
 
 fn parse_generation(bytes: &[u8]) -> Option<u64> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use graticule::task;
-use graticule::world::World;
+use graticule::world::{Stream, World};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1;
@@ -37,16 +37,22 @@ impl Answer {
 /// Connects, asks once and reads the whole answer. Errors: no connection, no whole answer, or none within 30 s.
 pub(super) async fn ask(world: &World, to: SocketAddr, request: Request<Full<Bytes>>) -> io::Result<Answer> {
     let began = Instant::now();
-    let (status, headers, body) = timeout(ANSWER_TIME_MAX, exchange(world, to, request)).await??;
+    let asking = async { exchange(world.net.connect(to).await?, request).await };
+    let (status, headers, body) = timeout(ANSWER_TIME_MAX, asking).await??;
+    Ok(Answer { status, headers, body, took: began.elapsed() })
+}
+
+/// Asks once over a connection and reads the whole answer. Errors: no whole answer, or none within 30 s.
+pub(crate) async fn ask_over(stream: Stream, request: Request<Full<Bytes>>) -> io::Result<Answer> {
+    let began = Instant::now();
+    let (status, headers, body) = timeout(ANSWER_TIME_MAX, exchange(stream, request)).await??;
     Ok(Answer { status, headers, body, took: began.elapsed() })
 }
 
 async fn exchange(
-    world: &World,
-    to: SocketAddr,
+    stream: Stream,
     request: Request<Full<Bytes>>,
 ) -> io::Result<(StatusCode, HeaderMap, Bytes)> {
-    let stream = world.net.connect(to).await?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
     // A connection that breaks is the request's error, too.
     let _connection = task::spawn("client connection", async move { drop(connection.await) });

@@ -22,18 +22,30 @@ pub struct Machine {
     host: Host,
     region: String,
     handover: Handover,
+    /// What an operator put on its disk.
+    image: Vec<(String, Vec<u8>)>,
     running: RefCell<Option<Running>>,
 }
 
 #[derive(Debug)]
 struct Running {
     shared: Arc<Shared>,
-    _process: Process,
+    process: Process,
 }
 
 impl Machine {
-    pub(super) fn new(host: Host, region: &str, handover: &Handover) -> Self {
-        Self { host, region: region.to_owned(), handover: handover.clone(), running: RefCell::default() }
+    pub(super) fn new(host: Host, region: &str, image: Vec<(String, Vec<u8>)>, handover: &Handover) -> Self {
+        let (region, handover) = (region.to_owned(), handover.clone());
+        let machine = Self { host, region, handover, image, running: RefCell::default() };
+        machine.lay_out_disk();
+        machine
+    }
+
+    /// Puts everything on the disk that an operator had put there.
+    fn lay_out_disk(&self) {
+        for (path, contents) in &self.image {
+            self.host.disk().put(path, contents.clone());
+        }
     }
 
     /// The node's name.
@@ -56,11 +68,16 @@ impl Machine {
         self.running.borrow().is_some()
     }
 
-    /// What its node decides by at the moment; an error if none runs.
-    pub fn snapshot(&self) -> io::Result<Arc<Snapshot>> {
+    /// What the parts of its node share; an error if none runs.
+    pub fn shared(&self) -> io::Result<Arc<Shared>> {
         let running = self.running.borrow();
         let running = running.as_ref().ok_or_else(|| io::Error::other(format!("{} is down", self.name())))?;
-        Ok(running.shared.snapshot())
+        Ok(Arc::clone(&running.shared))
+    }
+
+    /// What its node decides by at the moment; an error if none runs.
+    pub fn snapshot(&self) -> io::Result<Arc<Snapshot>> {
+        Ok(self.shared()?.snapshot())
     }
 
     /// Starts the machine, if it is down, and its node as its disk describes it. Returns when the node listens; an
@@ -70,7 +87,7 @@ impl Machine {
         let (ready, is_ready) = oneshot::channel();
         let process = Process::spawn(self.name(), run(self.host.clone(), self.handover.clone(), ready));
         let shared = is_ready.await.map_err(io::Error::other)??;
-        self.running.replace(Some(Running { shared, _process: process }));
+        self.running.replace(Some(Running { shared, process }));
         Ok(())
     }
 
@@ -78,6 +95,25 @@ impl Machine {
     pub fn crash(&self) {
         self.host.crash();
         self.running.take();
+    }
+
+    /// Ends the node as its process ends by itself, with a farewell, and takes the machine down.
+    pub fn stop(&self) {
+        self.running.take();
+        self.host.crash();
+    }
+
+    /// Lets the node's process stand still, or go on.
+    pub fn stall(&self, stalled: bool) {
+        if let Some(running) = &*self.running.borrow() {
+            running.process.stall(stalled);
+        }
+    }
+
+    /// Forgets everything that the node wrote; what an operator had put there is there again.
+    pub fn lose_disk(&self) {
+        self.host.disk().remove_directory("/");
+        self.lay_out_disk();
     }
 }
 

@@ -1,30 +1,43 @@
 //! What a fleet is made of, and the documents that say so.
 
 use std::fmt::Write;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
-use graticule_geo::{Coordinates, STARTER_SETS};
+use graticule_geo::{Coordinates, Country, STARTER_SETS};
 
-/// What a fleet is made of: its nodes are named `<region>-1`, `<region>-2` and so on.
+use crate::Link;
+
+/// What a fleet is made of.
 #[derive(Debug, Clone)]
 pub struct FleetPlan {
     /// The regions.
     pub regions: Vec<RegionPlan>,
-    /// How many nodes each region has, 1 to 200.
-    pub nodes_per_region: u8,
     /// Whose requests are served.
     pub tenants: Vec<TenantPlan>,
+    /// How many requests each node can have in flight.
+    pub requests_in_flight_max: u32,
+    /// How much longer a packet between two nodes may take than the distance asks for, evenly spread.
+    pub jitter: Duration,
 }
 
-/// A region.
+/// A region. Its nodes are named `<region>-1`, `<region>-2` and so on.
 #[derive(Debug, Clone)]
 pub struct RegionPlan {
     /// Its name.
     pub name: String,
     /// The country whose law holds there.
-    pub country: String,
+    pub country: Country,
     /// Where all its hosts are.
     pub coordinates: Coordinates,
+    /// What else rules can call it.
+    pub labels: Vec<String>,
+    /// How many nodes it has, 1 to [`RegionPlan::NODES_MAX`].
+    pub nodes: u8,
+    /// How many backends it has, 1 to [`RegionPlan::BACKENDS_MAX`].
+    pub backends: u8,
+    /// How long its backends take for an answer.
+    pub backend_latency: Duration,
 }
 
 /// A tenant.
@@ -36,6 +49,8 @@ pub struct TenantPlan {
     pub residency: String,
     /// The regions it has a pool in.
     pub pools: Vec<String>,
+    /// How long a backend may take to begin its answer; the product's default without.
+    pub response_timeout: Option<Duration>,
 }
 
 impl TenantPlan {
@@ -44,49 +59,128 @@ impl TenantPlan {
         format!("{}.example", self.id)
     }
 
-    /// Its document. Backends are known by their region's number.
-    pub(super) fn document(&self, regions: &[RegionPlan]) -> String {
+    /// Version `version` of its document, with `residency` for its rules, and backends at these addresses. A region
+    /// without any has no pool.
+    pub fn document(
+        &self,
+        version: u64,
+        residency: &str,
+        backends: impl Fn(&str) -> Vec<SocketAddr>,
+    ) -> String {
         let mut text = format!(
-            "version = 1\nid = \"{}\"\n\n[[match]]\nhost = \"{}\"\n\n[residency]\n{}\n",
+            "version = {version}\nid = \"{}\"\n\n[[match]]\nhost = \"{}\"\n\n[residency]\n{residency}\n",
             self.id,
             self.host(),
-            self.residency
         );
-        for (number, region) in (1..).zip(regions) {
-            if self.pools.contains(&region.name) {
-                // Writing to a string cannot fail.
-                let _ = write!(
-                    text,
-                    "\n[pools.{}]\nbackends = [\"{}:{BACKEND_PORT}\"]\ncheck = {{ path = \"{CHECK_PATH}\" }}\n",
-                    region.name,
-                    address(number, Role::Backend)
-                );
+        for region in &self.pools {
+            let backends: Vec<_> = backends(region).iter().map(|at| format!("\"{at}\"")).collect();
+            if backends.is_empty() {
+                continue;
+            }
+            // Writing to a string cannot fail.
+            let _ = write!(
+                text,
+                "\n[pools.{region}]\nbackends = [{}]\ncheck = {{ path = \"{CHECK_PATH}\" }}\n",
+                backends.join(", ")
+            );
+            if let Some(timeout) = self.response_timeout {
+                let _ = writeln!(text, "response_timeout = \"{}ms\"", timeout.as_millis());
             }
         }
         text
     }
 }
 
+impl RegionPlan {
+    /// How many nodes a region can have.
+    pub const NODES_MAX: u8 = 200;
+    /// How many backends a region can have.
+    pub const BACKENDS_MAX: u8 = 40;
+
+    /// A region with one node and one backend.
+    pub fn new(name: &str, country: Country, coordinates: Coordinates) -> Self {
+        Self {
+            name: name.to_owned(),
+            country,
+            coordinates,
+            labels: Vec::new(),
+            nodes: 1,
+            backends: 1,
+            backend_latency: Duration::ZERO,
+        }
+    }
+
+    /// The names of its nodes.
+    pub fn node_names(&self) -> impl Iterator<Item = String> {
+        (1..=self.nodes).map(|number| format!("{}-{number}", self.name))
+    }
+}
+
 impl FleetPlan {
+    /// How many requests each node can have in flight, unless it is said: the product's default.
+    pub const REQUESTS_IN_FLIGHT_MAX: u32 = 10_000;
+
+    /// A region by its name.
+    pub fn region(&self, name: &str) -> Option<&RegionPlan> {
+        self.regions.iter().find(|region| region.name == name)
+    }
+
+    /// The region of a node.
+    pub fn region_of(&self, node: &str) -> Option<&RegionPlan> {
+        self.regions.iter().find(|region| region.node_names().any(|name| name == node))
+    }
+
+    /// The names of all nodes, by region.
+    pub fn node_names(&self) -> impl Iterator<Item = String> {
+        self.regions.iter().flat_map(RegionPlan::node_names)
+    }
+
+    /// The way from one node to another when nothing is wrong with it.
+    pub fn base_link(&self, from: &str, to: &str) -> Option<Link> {
+        let (from, to) = (self.region_of(from)?, self.region_of(to)?);
+        Some(Link { jitter: self.jitter, ..Link::between(from.coordinates, to.coordinates) })
+    }
+
+    /// A tenant by its id.
+    pub fn tenant(&self, id: &str) -> Option<&TenantPlan> {
+        self.tenants.iter().find(|tenant| tenant.id == id)
+    }
+
     /// The fleet document.
-    pub(super) fn document(&self) -> String {
+    pub fn document(&self) -> String {
         let mut text = format!("version = 1\nmesh = \"{MESH}\"\n");
         for region in &self.regions {
             let (latitude, longitude) = (region.coordinates.latitude(), region.coordinates.longitude());
+            let labels: Vec<_> = region.labels.iter().map(|label| format!("\"{label}\"")).collect();
             let _ = write!(
                 text,
-                "\n[regions.{}]\ncountry = \"{}\"\nlatitude = {latitude}\nlongitude = {longitude}\n",
-                region.name, region.country
+                "\n[regions.{}]\ncountry = \"{}\"\nlatitude = {latitude}\nlongitude = {longitude}\nlabels = [{}]\n",
+                region.name,
+                region.country,
+                labels.join(", ")
             );
         }
         text + "\n" + STARTER_SETS
+    }
+
+    /// A tenant's document in a simulated fleet.
+    pub(super) fn tenant_document(&self, tenant: &TenantPlan, version: u64, residency: &str) -> String {
+        let backends = |name: &str| {
+            let found = (1..).zip(&self.regions).find(|(_, region)| region.name == name);
+            let addresses = found.map(|(number, region)| {
+                (1..=region.backends).map(move |backend| address(number, Role::Backend(backend)))
+            });
+            let addresses = addresses.into_iter().flatten();
+            addresses.map(|address| SocketAddr::new(address, BACKEND_PORT)).collect()
+        };
+        tenant.document(version, residency, backends)
     }
 
     /// Every node with the number of its region.
     pub(super) fn nodes(&self) -> Vec<NodePlan> {
         let regions = (1..).zip(&self.regions);
         let nodes = regions.flat_map(|(region, plan)| {
-            (1..=self.nodes_per_region).map(move |node| NodePlan {
+            (1..=plan.nodes).map(move |node| NodePlan {
                 name: format!("{}-{node}", plan.name),
                 region: plan.clone(),
                 address: address(region, Role::Node(node)),
@@ -105,14 +199,26 @@ pub(super) struct NodePlan {
 }
 
 impl NodePlan {
-    /// Its node.toml.
-    pub(super) fn configuration(&self, seeds: &[IpAddr]) -> String {
+    /// What it is called in the name service.
+    pub(super) fn dns_name(&self) -> String {
+        dns_name(&self.name)
+    }
+
+    /// Its node.toml, with these names for seeds.
+    pub(super) fn configuration(&self, seeds: &[String], requests_in_flight_max: u32) -> String {
         let seeds: Vec<_> = seeds.iter().map(|seed| format!("\"{seed}:{MESH_PORT}\"")).collect();
         format!(
             r#"name = "{name}"
 data = "{DATA}"
 documents = "{HOME}"
 workers = 1
+
+[limits]
+requests_in_flight_max = {requests_in_flight_max}
+
+[geo]
+databases = ["{GEO}"]
+embedded = false
 
 [ingress]
 http = "0.0.0.0:{HTTP_PORT}"
@@ -134,11 +240,16 @@ listen = "127.0.0.1:{ADMIN_PORT}"
     }
 }
 
+/// What a node is called in the name service.
+pub(super) fn dns_name(node: &str) -> String {
+    format!("{node}.nodes.example")
+}
+
 /// What a host of a region is for.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Role {
     Node(u8),
-    Backend,
+    Backend(u8),
     Client,
 }
 
@@ -146,19 +257,24 @@ pub(super) enum Role {
 pub(super) fn address(region: u8, role: Role) -> IpAddr {
     let host = match role {
         Role::Node(number) => number,
-        Role::Backend => 251,
+        Role::Backend(number) => RegionPlan::NODES_MAX + number,
         Role::Client => 252,
     };
     Ipv4Addr::new(10, 0, region, host).into()
 }
 
-pub(super) const MESH: &str = "simulated";
-pub(super) const HTTP_PORT: u16 = 80;
+pub(crate) const MESH: &str = "simulated";
+pub(crate) const HTTP_PORT: u16 = 80;
 pub(super) const MESH_PORT: u16 = 7_400;
 pub(super) const ADMIN_PORT: u16 = 9_901;
 pub(super) const BACKEND_PORT: u16 = 8_080;
 /// Where a node finds its configuration, certificates and documents.
 pub(super) const HOME: &str = "/etc/graticule";
+/// Where it keeps what it must remember.
 const DATA: &str = "/var/lib/graticule";
+/// Its geo database.
+pub(super) const GEO: &str = "/var/lib/geo/countries.mmdb";
+/// Nodes that every node is told of.
+pub(super) const SEEDS_MAX: usize = 60;
 /// What health checks ask for.
 pub(super) const CHECK_PATH: &str = "/healthz";

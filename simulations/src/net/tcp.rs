@@ -83,6 +83,11 @@ impl Tcp {
         self.window_bytes = bytes.max(1);
     }
 
+    /// How many connections there are.
+    pub(crate) fn len(&self) -> usize {
+        self.connections.len()
+    }
+
     /// Begins to open a connection.
     fn connect(&mut self, wire: &mut Wire, life: Life, to: SocketAddr) -> io::Result<EndId> {
         if !wire.hosts.is_alive(life) {

@@ -31,7 +31,7 @@ pub(crate) struct Udp {
 }
 
 /// A datagram on its way.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Datagram {
     sender: HostId,
     receiver: HostId,
@@ -175,16 +175,20 @@ fn send(wire: &mut Wire, sender: HostId, local: SocketAddr, transmit: &Transmit<
     }
 }
 
-/// Puts one datagram on the wire.
+/// Puts one datagram on the wire, which may deliver it twice.
 fn depart(wire: &mut Wire, datagram: Datagram) {
     let bytes = datagram.payload.len();
-    let arrives =
-        wire.cross(datagram.sender, datagram.receiver).filter(|_| bytes <= payload_bytes_max(&datagram));
-    let arrives = arrives.filter(|_| wire.hosts.depart(datagram.sender, bytes));
-    wire.record(datagram.from, datagram.to, bytes, arrives);
-    if let Some(arrives) = arrives {
-        wire.post(arrives, Event::Datagram(datagram));
+    let passage = wire.cross(datagram.sender, datagram.receiver, bytes);
+    let passage = passage.filter(|_| bytes <= payload_bytes_max(&datagram));
+    let Some(passage) = passage.filter(|_| wire.hosts.depart(datagram.sender, bytes)) else {
+        return wire.record(datagram.from, datagram.to, bytes, None);
+    };
+    let arrives = wire.now + passage.late + passage.held;
+    wire.record(datagram.from, datagram.to, bytes, Some(arrives));
+    if passage.twice && wire.hosts.depart(datagram.sender, bytes) {
+        wire.post(wire.now + passage.late, Event::Datagram(datagram.clone()));
     }
+    wire.post(arrives, Event::Datagram(datagram));
 }
 
 /// The largest payload that the path takes in one packet.

@@ -24,6 +24,11 @@ impl<E> Schedule<E> {
         self.events.insert((due, self.made), event);
     }
 
+    /// How many events wait.
+    pub(crate) fn len(&self) -> usize {
+        self.events.len()
+    }
+
     /// When the next event is due.
     pub(crate) fn next_due(&self) -> Option<Moment> {
         self.events.keys().next().map(|(due, _)| *due)

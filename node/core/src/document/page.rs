@@ -10,7 +10,7 @@ use super::{Diagnostic, Severity};
 
 /// A place in what was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Spot {
+pub enum Spot {
     /// The document as a whole.
     Document,
     /// A character of its text: line and column from 1.
@@ -26,16 +26,16 @@ pub(crate) enum Spot {
 
 /// A value with the place where it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct At<T> {
+pub struct At<T> {
     /// What it is.
-    pub(crate) value: T,
+    pub value: T,
     /// Where it was written.
-    pub(crate) spot: Spot,
+    pub spot: Spot,
 }
 
 /// One document while it is checked.
 #[derive(Debug)]
-pub(crate) struct Page {
+pub struct Page {
     file: Arc<str>,
     overrides: Vec<String>,
     found: RefCell<Found>,
@@ -50,39 +50,39 @@ struct Found {
 
 impl Page {
     /// A page for the document that is shown as `file`.
-    pub(crate) fn new(file: &str) -> Self {
+    pub fn new(file: &str) -> Self {
         Self::overridden(file, Vec::new())
     }
 
     /// A page for a document parts of which are overridden by variables or flags of these names.
-    pub(crate) fn overridden(file: &str, overrides: Vec<String>) -> Self {
+    pub fn overridden(file: &str, overrides: Vec<String>) -> Self {
         Self { file: Arc::from(file), overrides, found: RefCell::default() }
     }
 
     /// The document's name.
-    pub(crate) fn file(&self) -> &Arc<str> {
+    pub fn file(&self) -> &Arc<str> {
         &self.file
     }
 
     /// Whether anything keeps the document from being used.
-    pub(crate) fn has_errors(&self) -> bool {
+    pub fn has_errors(&self) -> bool {
         self.found.borrow().errors > 0
     }
 
     /// Whether the text could be read only in parts.
-    pub(crate) fn is_broken(&self) -> bool {
+    pub fn is_broken(&self) -> bool {
         !self.found.borrow().broken_lines.is_empty()
     }
 
     /// Everything found, in the order of the text.
-    pub(crate) fn into_diagnostics(self) -> Vec<Diagnostic> {
+    pub fn into_diagnostics(self) -> Vec<Diagnostic> {
         let mut diagnostics = self.found.into_inner().diagnostics;
         diagnostics.sort_by_key(|diagnostic| (diagnostic.line, diagnostic.column));
         diagnostics
     }
 
     /// Reports text that is no TOML: once for each line, and nothing else is reported about that line.
-    pub(crate) fn syntax_error(&self, spot: Spot, message: &str) {
+    pub fn syntax_error(&self, spot: Spot, message: &str) {
         let line = if let Spot::Text { line, .. } = spot { line } else { 0 };
         if !self.found.borrow().broken_lines.contains(&line) {
             self.report(Severity::Error, spot, message, None);
@@ -91,29 +91,29 @@ impl Page {
     }
 
     /// Reports an error.
-    pub(crate) fn error(&self, spot: Spot, message: impl Into<String>) {
+    pub fn error(&self, spot: Spot, message: impl Into<String>) {
         self.report(Severity::Error, spot, &message.into(), None);
     }
 
     /// Reports an error, and what to do.
-    pub(crate) fn error_with(&self, spot: Spot, message: impl Into<String>, help: impl Into<String>) {
+    pub fn error_with(&self, spot: Spot, message: impl Into<String>, help: impl Into<String>) {
         self.report(Severity::Error, spot, &message.into(), Some(help.into()));
     }
 
     /// Reports something that is hardly meant, and what to do.
-    pub(crate) fn warn(&self, spot: Spot, message: impl Into<String>, help: impl Into<String>) {
+    pub fn warn(&self, spot: Spot, message: impl Into<String>, help: impl Into<String>) {
         self.report(Severity::Warning, spot, &message.into(), Some(help.into()));
     }
 
     /// Reports a key that is not there, unless the text could be read only in parts: then it may be there.
-    pub(crate) fn missing(&self, spot: Spot, key: &str, example: &str) {
+    pub fn missing(&self, spot: Spot, key: &str, example: &str) {
         if !self.is_broken() {
             self.error_with(spot, format!("missing key `{key}`"), format!("add `{key} = {example}`"));
         }
     }
 
     /// Reports a name that means nothing here, with the nearest of those that do.
-    pub(crate) fn unknown<'n>(
+    pub fn unknown<'n>(
         &self,
         spot: Spot,
         what: &str,
@@ -166,7 +166,7 @@ impl Page {
 
 impl<T> At<T> {
     /// The same place with another value.
-    pub(crate) fn map<U>(self, change: impl FnOnce(T) -> U) -> At<U> {
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> At<U> {
         At { value: change(self.value), spot: self.spot }
     }
 }
@@ -181,7 +181,7 @@ impl fmt::Display for Spot {
 }
 
 /// Names for people: the first few, quoted.
-pub(crate) fn listed<'n>(names: impl Iterator<Item = &'n str>) -> String {
+pub fn listed<'n>(names: impl Iterator<Item = &'n str>) -> String {
     let mut shown: Vec<String> = names.take(NAMES_SHOWN_MAX + 1).map(|name| format!("`{name}`")).collect();
     match shown.len() {
         0 => "none".to_owned(),
@@ -194,7 +194,7 @@ pub(crate) fn listed<'n>(names: impl Iterator<Item = &'n str>) -> String {
 }
 
 /// A text for people: the first characters of it.
-pub(crate) fn shortened(text: &str) -> String {
+pub fn shortened(text: &str) -> String {
     let shown: String = text.chars().take(TEXT_SHOWN_CHARS_MAX).collect();
     if text.chars().nth(TEXT_SHOWN_CHARS_MAX).is_some() { format!("{shown}...") } else { shown }
 }

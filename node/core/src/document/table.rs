@@ -8,29 +8,30 @@ use super::tree::{Entry, Node, Value};
 
 /// A key that a table may have.
 #[derive(Debug)]
-pub(crate) struct Key {
-    pub(crate) name: &'static str,
+pub struct Key {
+    /// What it is called.
+    pub name: &'static str,
     example: &'static str,
 }
 
 /// A key, with a value to show to somebody who forgot it.
-pub(crate) const fn key(name: &'static str, example: &'static str) -> Key {
+pub const fn key(name: &'static str, example: &'static str) -> Key {
     Key { name, example }
 }
 
 /// A table that is being read. Everything that is wrong is reported to its page.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Table<'d> {
+pub struct Table<'d> {
     page: &'d Page,
     /// Where it begins.
-    pub(crate) spot: Spot,
+    pub spot: Spot,
     entries: &'d [Entry],
     keys: &'static [Key],
 }
 
 impl<'d> Table<'d> {
     /// Reads `node` as a table of `keys`; reports every other key.
-    pub(crate) fn open(page: &'d Page, node: &'d Node, keys: &'static [Key]) -> Option<Self> {
+    pub fn open(page: &'d Page, node: &'d Node, keys: &'static [Key]) -> Option<Self> {
         let entries = entries(page, node)?;
         let names = keys.iter().map(|key| key.name);
         for entry in entries {
@@ -42,19 +43,19 @@ impl<'d> Table<'d> {
     }
 
     /// The page that its errors go to.
-    pub(crate) fn page(&self) -> &'d Page {
+    pub fn page(&self) -> &'d Page {
         self.page
     }
 
     /// What was written for `name`.
-    pub(crate) fn entry(&self, name: &str) -> Option<&'d Entry> {
+    pub fn entry(&self, name: &str) -> Option<&'d Entry> {
         debug_assert!(self.keys.iter().any(|key| key.name == name), "`{name}` is no key of this table");
         let found = self.entries.binary_search_by(|entry| entry.key.as_str().cmp(name)).ok();
         found.and_then(|at| self.entries.get(at))
     }
 
     /// The value of a key that may be missing; `None` also if it is wrong.
-    pub(crate) fn optional<T>(
+    pub fn optional<T>(
         &self,
         name: &str,
         form: impl FnOnce(&'d Page, &'d Node) -> Option<T>,
@@ -64,7 +65,7 @@ impl<'d> Table<'d> {
     }
 
     /// The value of a key that must be there; `None` also if it is wrong.
-    pub(crate) fn required<T>(
+    pub fn required<T>(
         &self,
         name: &str,
         form: impl FnOnce(&'d Page, &'d Node) -> Option<T>,
@@ -77,18 +78,13 @@ impl<'d> Table<'d> {
     }
 
     /// The value of a key, or `default` if it is missing (or wrong, which is reported).
-    pub(crate) fn or<T>(
-        &self,
-        name: &str,
-        default: T,
-        form: impl FnOnce(&'d Page, &'d Node) -> Option<T>,
-    ) -> T {
+    pub fn or<T>(&self, name: &str, default: T, form: impl FnOnce(&'d Page, &'d Node) -> Option<T>) -> T {
         self.optional(name, form).map_or(default, |at| at.value)
     }
 }
 
 /// The entries of a table whose keys are names of the operator's own; reports a value that is no table.
-pub(crate) fn entries<'d>(page: &Page, node: &'d Node) -> Option<&'d [Entry]> {
+pub fn entries<'d>(page: &Page, node: &'d Node) -> Option<&'d [Entry]> {
     let entries = node.as_table();
     if entries.is_none() {
         page.error(node.spot, format!("expected a table, found {}", node.kind()));
@@ -97,12 +93,12 @@ pub(crate) fn entries<'d>(page: &Page, node: &'d Node) -> Option<&'d [Entry]> {
 }
 
 /// A key that is a name of the operator's own.
-pub(crate) fn name<T: FromStr<Err: Display>>(page: &Page, entry: &Entry) -> Option<T> {
+pub fn name<T: FromStr<Err: Display>>(page: &Page, entry: &Entry) -> Option<T> {
     entry.key.parse().map_err(|error: T::Err| page.error(entry.spot, error.to_string())).ok()
 }
 
 /// The tables of an array of tables `[[..]]`, at most `max`; reports what is none.
-pub(crate) fn tables<'d>(page: &Page, node: &'d Node, max: usize) -> Option<Vec<&'d Node>> {
+pub fn tables<'d>(page: &Page, node: &'d Node, max: usize) -> Option<Vec<&'d Node>> {
     let Value::List(items) = &node.value else {
         page.error(node.spot, format!("expected a list of tables, found {}", node.kind()));
         return None;

@@ -7,7 +7,7 @@ use super::page::{Page, Spot};
 
 /// A document's text, and where its lines begin.
 #[derive(Debug)]
-pub(crate) struct Text<'s> {
+pub struct Text<'s> {
     whole: &'s str,
     line_starts: Vec<usize>,
     /// How many characters there are before each block of [`BLOCK_BYTES`].
@@ -16,7 +16,7 @@ pub(crate) struct Text<'s> {
 
 impl<'s> Text<'s> {
     /// The text of `source`; reports if it could not be read, is too large or not UTF-8.
-    pub(crate) fn of(source: &'s Source, page: &Page) -> Option<Self> {
+    pub fn of(source: &'s Source, page: &Page) -> Option<Self> {
         if let Some(why) = &source.unread {
             page.error(Spot::Document, format!("cannot be read: {why}"));
             return None;
@@ -42,7 +42,7 @@ impl<'s> Text<'s> {
     }
 
     /// The text without a byte order mark.
-    pub(crate) fn new(text: &'s str) -> Self {
+    pub fn new(text: &'s str) -> Self {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let after_newlines =
             text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
@@ -54,12 +54,12 @@ impl<'s> Text<'s> {
     }
 
     /// The text itself.
-    pub(crate) fn as_str(&self) -> &'s str {
+    pub fn as_str(&self) -> &'s str {
         self.whole
     }
 
     /// Line and column of the character at `offset` bytes; offsets behind the end mean the end.
-    pub(crate) fn spot(&self, offset: usize) -> Spot {
+    pub fn spot(&self, offset: usize) -> Spot {
         let line = self.line_starts.partition_point(|start| *start <= offset).saturating_sub(1);
         let start = self.line_starts.get(line).copied().unwrap_or_default();
         let column = self.chars_to(offset).saturating_sub(self.chars_to(start));

@@ -11,16 +11,16 @@ use super::text::Text;
 
 /// A value and where it was written.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Node {
+pub struct Node {
     /// Where.
-    pub(crate) spot: Spot,
+    pub spot: Spot,
     /// What.
-    pub(crate) value: Value,
+    pub value: Value,
 }
 
 /// A value as written.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Value {
+pub enum Value {
     /// A string.
     Text(String),
     /// An integer; `None` if it does not fit.
@@ -41,17 +41,17 @@ pub(crate) enum Value {
 
 /// A key with its value.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Entry {
+pub struct Entry {
     /// The key.
-    pub(crate) key: String,
+    pub key: String,
     /// Where the key was written.
-    pub(crate) spot: Spot,
+    pub spot: Spot,
     /// Its value.
-    pub(crate) node: Node,
+    pub node: Node,
 }
 
 /// The tree of `text`. Reports every syntax error, and returns what can be understood in spite of them.
-pub(crate) fn parse(text: &Text<'_>, page: &Page) -> Option<Node> {
+pub fn parse(text: &Text<'_>, page: &Page) -> Option<Node> {
     if let Some(offset) = overlong_key(text.as_str()) {
         page.error(text.spot(offset), format!("keys have at most {KEY_PARTS_MAX} parts"));
         return None;
@@ -113,12 +113,12 @@ impl Reader<'_> {
 
 impl Node {
     /// A table without entries.
-    pub(crate) fn empty_table(spot: Spot) -> Self {
+    pub fn empty_table(spot: Spot) -> Self {
         Self { spot, value: Value::Table(Vec::new()) }
     }
 
     /// What kind of value it is, for people.
-    pub(crate) fn kind(&self) -> &'static str {
+    pub fn kind(&self) -> &'static str {
         match self.value {
             Value::Text(_) | Value::Loose(_) => "a string",
             Value::Integer(_) => "an integer",
@@ -131,7 +131,7 @@ impl Node {
     }
 
     /// The string, if it is one.
-    pub(crate) fn as_text(&self) -> Option<&str> {
+    pub fn as_text(&self) -> Option<&str> {
         match &self.value {
             Value::Text(text) | Value::Loose(text) => Some(text),
             _ => None,
@@ -139,7 +139,7 @@ impl Node {
     }
 
     /// The integer, if it is one and fits.
-    pub(crate) fn as_integer(&self) -> Option<i64> {
+    pub fn as_integer(&self) -> Option<i64> {
         match &self.value {
             Value::Integer(value) => *value,
             Value::Loose(text) => text.trim().parse().ok(),
@@ -148,7 +148,7 @@ impl Node {
     }
 
     /// The number, with or without a fraction.
-    pub(crate) fn as_number(&self) -> Option<f64> {
+    pub fn as_number(&self) -> Option<f64> {
         match &self.value {
             Value::Float(value) => Some(*value),
             Value::Integer(value) => value.map(|value| value as f64),
@@ -158,7 +158,7 @@ impl Node {
     }
 
     /// The boolean, if it is one.
-    pub(crate) fn as_boolean(&self) -> Option<bool> {
+    pub fn as_boolean(&self) -> Option<bool> {
         match &self.value {
             Value::Boolean(value) => Some(*value),
             Value::Loose(text) => text.trim().parse().ok(),
@@ -167,7 +167,7 @@ impl Node {
     }
 
     /// The items, if it is a list; a variable's text is one with commas.
-    pub(crate) fn as_list(&self) -> Option<Cow<'_, [Self]>> {
+    pub fn as_list(&self) -> Option<Cow<'_, [Self]>> {
         match &self.value {
             Value::List(items) => Some(Cow::Borrowed(items)),
             Value::Loose(text) => {
@@ -180,7 +180,7 @@ impl Node {
     }
 
     /// The entries, if it is a table.
-    pub(crate) fn as_table(&self) -> Option<&[Entry]> {
+    pub fn as_table(&self) -> Option<&[Entry]> {
         match &self.value {
             Value::Table(entries) => Some(entries),
             _ => None,

@@ -12,18 +12,18 @@ use super::page::{At, Page, Spot, listed, shortened};
 use super::tree::{Node, Value};
 
 /// A string of at most [`TEXT_BYTES_MAX`].
-pub(crate) fn text(page: &Page, node: &Node) -> Option<String> {
+pub fn text(page: &Page, node: &Node) -> Option<String> {
     borrowed_text(page, node).map(str::to_owned)
 }
 
 /// A string that means something, such as a name or an address.
-pub(crate) fn parsed<T: FromStr<Err: Display>>(page: &Page, node: &Node) -> Option<T> {
+pub fn parsed<T: FromStr<Err: Display>>(page: &Page, node: &Node) -> Option<T> {
     let text = borrowed_text(page, node)?;
     text.parse().map_err(|error: T::Err| page.error(node.spot, error.to_string())).ok()
 }
 
 /// A string that means something, for types whose own error does not say what is `expected`.
-pub(crate) fn expecting<T: FromStr>(expected: &str) -> impl Fn(&Page, &Node) -> Option<T> {
+pub fn expecting<T: FromStr>(expected: &str) -> impl Fn(&Page, &Node) -> Option<T> {
     move |page, node| {
         let text = borrowed_text(page, node)?;
         let parsed = text.parse().ok();
@@ -35,7 +35,7 @@ pub(crate) fn expecting<T: FromStr>(expected: &str) -> impl Fn(&Page, &Node) -> 
 }
 
 /// A country code.
-pub(crate) fn country(page: &Page, node: &Node) -> Option<Country> {
+pub fn country(page: &Page, node: &Node) -> Option<Country> {
     let text = borrowed_text(page, node)?;
     if let Some(code) = meant_country(text) {
         let message = format!("`{}` is no country code of ISO 3166-1", shortened(text));
@@ -64,7 +64,7 @@ pub(crate) fn meant_country(text: &str) -> Option<String> {
 }
 
 /// An integer in a range.
-pub(crate) fn integer(range: RangeInclusive<i64>) -> impl Fn(&Page, &Node) -> Option<i64> {
+pub fn integer(range: RangeInclusive<i64>) -> impl Fn(&Page, &Node) -> Option<i64> {
     move |page, node| {
         let value = node.as_integer().filter(|value| range.contains(value));
         if value.is_none() {
@@ -76,7 +76,7 @@ pub(crate) fn integer(range: RangeInclusive<i64>) -> impl Fn(&Page, &Node) -> Op
 }
 
 /// A number in a range, with or without a fraction.
-pub(crate) fn number(range: RangeInclusive<f64>) -> impl Fn(&Page, &Node) -> Option<f64> {
+pub fn number(range: RangeInclusive<f64>) -> impl Fn(&Page, &Node) -> Option<f64> {
     move |page, node| {
         let value = node.as_number().filter(|value| range.contains(value));
         if value.is_none() {
@@ -87,7 +87,7 @@ pub(crate) fn number(range: RangeInclusive<f64>) -> impl Fn(&Page, &Node) -> Opt
 }
 
 /// `true` or `false`.
-pub(crate) fn boolean(page: &Page, node: &Node) -> Option<bool> {
+pub fn boolean(page: &Page, node: &Node) -> Option<bool> {
     let value = node.as_boolean();
     if value.is_none() {
         mismatch(page, node, "true or false");
@@ -96,7 +96,7 @@ pub(crate) fn boolean(page: &Page, node: &Node) -> Option<bool> {
 }
 
 /// One of some words, each with its meaning.
-pub(crate) fn one_of<T: Copy>(words: &'static [(&'static str, T)]) -> impl Fn(&Page, &Node) -> Option<T> {
+pub fn one_of<T: Copy>(words: &'static [(&'static str, T)]) -> impl Fn(&Page, &Node) -> Option<T> {
     move |page, node| {
         let written = borrowed_text(page, node)?;
         let found = words.iter().find(|(word, _)| *word == written).map(|(_, meaning)| *meaning);
@@ -109,7 +109,7 @@ pub(crate) fn one_of<T: Copy>(words: &'static [(&'static str, T)]) -> impl Fn(&P
 }
 
 /// A duration such as `"250ms"`, in a range.
-pub(crate) fn duration(range: RangeInclusive<Duration>) -> impl Fn(&Page, &Node) -> Option<Duration> {
+pub fn duration(range: RangeInclusive<Duration>) -> impl Fn(&Page, &Node) -> Option<Duration> {
     move |page, node| {
         let value = node.as_text().and_then(parse_duration).filter(|value| range.contains(value));
         if value.is_none() {
@@ -125,7 +125,7 @@ pub(crate) fn duration(range: RangeInclusive<Duration>) -> impl Fn(&Page, &Node)
 }
 
 /// A list of at most `max` items; items that are wrong are reported and left out.
-pub(crate) fn list<T>(
+pub fn list<T>(
     max: usize,
     item: impl Fn(&Page, &Node) -> Option<T>,
 ) -> impl Fn(&Page, &Node) -> Option<Vec<At<T>>> {
@@ -143,7 +143,7 @@ pub(crate) fn list<T>(
 }
 
 /// The items without their places; reports every one that was there before, as `shown`.
-pub(crate) fn distinct<T: Ord>(page: &Page, items: Vec<At<T>>, shown: impl Fn(&T) -> &str) -> BTreeSet<T> {
+pub fn distinct<T: Ord>(page: &Page, items: Vec<At<T>>, shown: impl Fn(&T) -> &str) -> BTreeSet<T> {
     let mut seen = BTreeSet::new();
     for item in items {
         if seen.contains(&item.value) {
@@ -155,7 +155,7 @@ pub(crate) fn distinct<T: Ord>(page: &Page, items: Vec<At<T>>, shown: impl Fn(&T
 }
 
 /// Reports that `node` is not what was `expected`.
-pub(crate) fn mismatch(page: &Page, node: &Node, expected: &str) {
+pub fn mismatch(page: &Page, node: &Node, expected: &str) {
     let found = match &node.value {
         Value::Text(text) | Value::Loose(text) => format!("\"{}\"", shortened(text)),
         Value::Integer(Some(value)) => value.to_string(),

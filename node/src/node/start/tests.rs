@@ -183,8 +183,8 @@ fn every_start_has_a_higher_generation() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("new/data");
     let world = World::system();
-    assert_eq!(next_generation(&world, &data).unwrap(), Generation(1));
-    assert_eq!(next_generation(&world, &data).unwrap(), Generation(2));
+    let first = next_generation(&world, &data).unwrap();
+    assert_eq!(next_generation(&world, &data).unwrap(), Generation(first.0 + 1));
     std::fs::write(data.join("generation"), " 41\n").unwrap();
     assert_eq!(next_generation(&world, &data).unwrap(), Generation(42));
     for broken in ["", "x", "-1", "99999999999999999999999999999999999"] {
@@ -200,6 +200,18 @@ fn every_start_has_a_higher_generation() {
     let file = directory.path().join("file");
     std::fs::write(&file, "").unwrap();
     assert!(next_generation(&world, &file).is_err());
+}
+
+#[test]
+fn a_node_that_has_lost_its_disk_is_newer_than_before() {
+    let directory = tempfile::tempdir().unwrap();
+    let (lost, new) = (directory.path().join("lost"), directory.path().join("new"));
+    let world = World::system();
+    let before = next_generation(&world, &lost).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(2));
+    assert!(next_generation(&world, &new).unwrap() > before);
+    // 1 January 2026.
+    assert!(before.0 > 1_767_225_600_000, "{before:?} is no time in milliseconds");
 }
 
 #[test]

@@ -236,8 +236,10 @@ impl Connection {
         if self.end(side).lane.must_hold(parcel.sequence) {
             return self.hold(wire, parcel);
         }
-        match wire.cross(self.end(side).host, self.end(side.other()).host) {
-            Some(arrives) => {
+        let bytes = SEGMENT_HEADER_BYTES + parcel.segment.bytes();
+        match wire.cross(self.end(side).host, self.end(side.other()).host, bytes) {
+            Some(passage) => {
+                let arrives = wire.now + passage.late;
                 let arrives = self.end_mut(side).lane.in_order(arrives);
                 wire.post(arrives, Event::Parcel(parcel));
             }
@@ -263,6 +265,8 @@ fn gather(slices: &[IoSlice<'_>], bytes_max: usize) -> Bytes {
     gathered.freeze()
 }
 
+/// IPv4 and TCP headers.
+const SEGMENT_HEADER_BYTES: usize = 40;
 /// Bytes that travel, and get lost, together.
 const SEGMENT_BYTES_MAX: usize = 64 * 1024;
 /// Before something is sent again for the first time, beside a round trip; as on Linux.

@@ -26,6 +26,16 @@ pub(crate) enum Segment {
     Reset,
 }
 
+impl Segment {
+    /// How many bytes of the stream it carries.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Data(bytes) => bytes.len(),
+            _ => 0,
+        }
+    }
+}
+
 /// A segment on its way.
 #[derive(Debug)]
 pub(crate) struct Parcel {

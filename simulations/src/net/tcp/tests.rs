@@ -388,7 +388,9 @@ proptest! {
         chunks in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 0..12),
         read_sizes in prop::collection::vec(1usize..400, 1..6),
     ) {
-        let link = Link { latency: 5 * MS, jitter: MS * jitter_ms as u32, loss, cut: false };
+        let here = graticule_geo::Coordinates::new(0.0, 0.0).unwrap();
+        let (latency, jitter) = (5 * MS, MS * jitter_ms as u32);
+        let link = Link { latency, jitter, loss, ..Link::between(here, here) };
         let expected = chunks.concat();
         let arrived = Simulation::run(seed, move |simulation| {
             carried(simulation, (window, link), chunks, read_sizes)

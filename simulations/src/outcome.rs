@@ -1,0 +1,200 @@
+//! What a run gave: the verdict, what was violated, and what happened when; everything that a report shows.
+//!
+//! Times are milliseconds since load began; what came before has negative times. Order is by time, so that the same
+//! seed gives the same bytes.
+
+use serde::{Deserialize, Serialize};
+
+/// What a run gave.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// The scenario's name.
+    pub scenario: String,
+    /// What it is about, in one line.
+    pub title: String,
+    /// What it shows.
+    pub about: String,
+    /// The seed; a live run has one too, for its arrivals.
+    pub seed: u64,
+    /// Where it ran.
+    pub world: World,
+    /// Whether every objective was met and nothing violated.
+    pub passed: bool,
+    /// How long load and faults went on.
+    pub duration_ms: u64,
+    /// Every objective, in the scenario's order.
+    pub objectives: Vec<Verdict>,
+    /// What never may happen and did.
+    pub violations: Vec<Violation>,
+    /// The fleet.
+    pub nodes: Vec<NodeFacts>,
+    /// Faults as they happened.
+    pub faults: Vec<FaultFacts>,
+    /// How long each piece of [`Outcome::requests`] is.
+    pub bucket_ms: u64,
+    /// Requests by the time they were sent, where, whose, and what became of them.
+    pub requests: Vec<Bucket>,
+    /// How long answered requests took, for each load.
+    pub latencies: Vec<Latency>,
+    /// What nodes thought of each other, at every change.
+    pub tunnels: Vec<TunnelChange>,
+    /// What happened, one line for each event.
+    pub trace: Vec<TraceLine>,
+}
+
+/// Where a scenario ran.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum World {
+    /// In memory, in virtual time.
+    Memory,
+    /// With real processes on this machine.
+    Live,
+}
+
+/// Whether an objective was met.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// The objective as people read it.
+    pub objective: String,
+    /// Its kind, as in the scenario's file.
+    pub kind: String,
+    /// The tenant it is about.
+    pub tenant: Option<String>,
+    /// Whether it was met.
+    pub met: bool,
+    /// What was measured, as people read it.
+    pub measured: String,
+    /// The same as a number: a share, or milliseconds.
+    pub value: f64,
+    /// How many requests it was measured on.
+    pub requests: u64,
+}
+
+/// What never may happen and did.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Violation {
+    /// When.
+    pub at_ms: i64,
+    /// Which invariant, as docs/simulations.md names it.
+    pub invariant: String,
+    /// The node that did it, if it was one.
+    pub node: Option<String>,
+    /// What happened, and what should have.
+    pub what: String,
+}
+
+/// One node of the fleet.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NodeFacts {
+    /// Its name.
+    pub name: String,
+    /// Its region.
+    pub region: String,
+    /// The country whose law holds there.
+    pub country: String,
+    /// Degrees north.
+    pub latitude: f64,
+    /// Degrees east.
+    pub longitude: f64,
+}
+
+/// A fault as it happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FaultFacts {
+    /// When it began.
+    pub at_ms: i64,
+    /// When it ended; it had not when the run ended without.
+    pub ended_ms: Option<i64>,
+    /// Its kind, as in the scenario's file.
+    pub kind: String,
+    /// What it was, as people read it.
+    pub text: String,
+    /// The nodes it met.
+    pub nodes: Vec<String>,
+}
+
+/// Requests of one kind with the same fate, of one piece of time.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Bucket {
+    /// When the piece begins.
+    pub at_ms: i64,
+    /// Whose.
+    pub tenant: String,
+    /// The region of the edge they were sent to.
+    pub edge: String,
+    /// The region that answered; none if no backend did.
+    pub served_by: Option<String>,
+    /// `served`, `backend-error`, a reason of docs/refusals.md, or `no-answer`.
+    pub fate: String,
+    /// How many.
+    pub count: u64,
+    /// The longest of them took so long.
+    pub slowest_ms: u64,
+}
+
+/// How long answered requests of a load took.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Latency {
+    /// The load.
+    pub load: String,
+    /// Whose.
+    pub tenant: String,
+    /// How many requests were sent.
+    pub requests: u64,
+    /// How many were answered by a backend with a status below 500.
+    pub answered: u64,
+    /// Half of these took at most so long.
+    pub p50_ms: f64,
+    /// Nine of ten.
+    pub p90_ms: f64,
+    /// 99 of 100.
+    pub p99_ms: f64,
+    /// The slowest.
+    pub max_ms: f64,
+}
+
+/// A node changes its mind about another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TunnelChange {
+    /// When.
+    pub at_ms: i64,
+    /// Who.
+    pub from: String,
+    /// About whom.
+    pub to: String,
+    /// `usable`, `suspect`, `draining`, `unreachable`, or `unknown`.
+    pub condition: String,
+}
+
+/// One event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TraceLine {
+    /// When, in microseconds since load began.
+    pub at_us: i64,
+    /// What kind of event: one of [`TRACE_LEGEND`].
+    pub kind: String,
+    /// On which node or client.
+    pub who: String,
+    /// What.
+    pub what: String,
+}
+
+/// What the kinds of [`TraceLine`] mean.
+pub const TRACE_LEGEND: [(&str, &str); 8] = [
+    ("fault", "something goes wrong, or right again"),
+    ("node", "a node starts, stops or cannot start"),
+    ("ask", "a client sends a request: load, number, edge"),
+    ("serve", "a backend receives a request: tenant, path, the nodes it came through"),
+    ("answer", "a client has its answer: load, number, status, region or reason, how long it took"),
+    ("tunnel", "a node changes its mind about another"),
+    ("log", "a node logs a warning or an error"),
+    ("violation", "something that never may happen"),
+];
+
+impl Outcome {
+    /// Whether every objective was met and nothing violated, to be put into [`Outcome::passed`].
+    pub fn verdict(&self) -> bool {
+        self.violations.is_empty() && self.objectives.iter().all(|objective| objective.met)
+    }
+}

@@ -1,0 +1,172 @@
+//! What happened in a run, in order: the trace, violations, faults and what nodes thought of each other.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::outcome::{FaultFacts, Outcome, TraceLine, TunnelChange, Violation};
+
+/// The record of a run. Cheap to clone; clones are the same record.
+///
+/// The log of the node writes to it too, from wherever it is, hence the lock; everything is on one thread.
+#[derive(Debug, Clone)]
+pub(crate) struct Chronicle {
+    origin: Instant,
+    pages: Arc<Mutex<Pages>>,
+}
+
+#[derive(Debug, Default)]
+struct Pages {
+    /// When load began.
+    zero: Duration,
+    lines: Vec<(Duration, Line)>,
+    missed: u64,
+    violations: Vec<(Duration, Finding)>,
+    tunnels: Vec<(Duration, TunnelChange)>,
+    faults: Vec<FaultFacts>,
+}
+
+#[derive(Debug)]
+struct Line {
+    kind: &'static str,
+    who: String,
+    what: String,
+}
+
+/// What never may happen and did.
+#[derive(Debug, Clone)]
+pub(crate) struct Finding {
+    pub(crate) invariant: &'static str,
+    pub(crate) node: Option<String>,
+    pub(crate) what: String,
+}
+
+impl Chronicle {
+    /// Of a world that began at `origin`.
+    pub(crate) fn new(origin: Instant) -> Self {
+        Self { origin, pages: Arc::default() }
+    }
+
+    /// Load begins: times count from now on.
+    pub(super) fn begin(&self) {
+        let now = self.now();
+        self.pages().zero = now;
+    }
+
+    /// Notes an event that happens now.
+    pub(crate) fn note(&self, kind: &'static str, who: &str, what: impl Into<String>) {
+        self.note_at(self.now(), kind, who, what);
+    }
+
+    /// Notes an event that happened at a moment since the simulation began.
+    pub(super) fn note_at(&self, at: Duration, kind: &'static str, who: &str, what: impl Into<String>) {
+        let mut pages = self.pages();
+        if pages.lines.len() >= LINES_MAX {
+            pages.missed += 1;
+            return;
+        }
+        pages.lines.push((at, Line { kind, who: who.to_owned(), what: what.into() }));
+    }
+
+    /// Notes a violation that is found now.
+    pub(crate) fn violation(&self, finding: Finding) {
+        let text = format!("{}: {}", finding.invariant, finding.what);
+        self.note("violation", finding.node.as_deref().unwrap_or("-"), text);
+        let now = self.now();
+        let mut pages = self.pages();
+        if pages.violations.len() < VIOLATIONS_MAX {
+            pages.violations.push((now, finding));
+        }
+    }
+
+    /// Notes that a node has changed its mind about another.
+    pub(super) fn tunnel(&self, from: &str, to: &str, condition: &str) {
+        self.note("tunnel", from, format!("holds {to} for {condition}"));
+        let now = self.now();
+        let (from, to, condition) = (from.to_owned(), to.to_owned(), condition.to_owned());
+        self.pages().tunnels.push((now, TunnelChange { at_ms: 0, from, to, condition }));
+    }
+
+    /// Notes that a fault begins, and returns its number.
+    pub(super) fn fault(&self, kind: &str, text: String, nodes: Vec<String>) -> usize {
+        self.note("fault", "-", format!("begins: {text}"));
+        let now = self.now();
+        let mut pages = self.pages();
+        let at_ms = pages.millis(now);
+        pages.faults.push(FaultFacts { at_ms, ended_ms: None, kind: kind.to_owned(), text, nodes });
+        pages.faults.len() - 1
+    }
+
+    /// Notes that the fault of this number is over.
+    pub(super) fn fault_over(&self, number: usize) {
+        let now = self.now();
+        let mut pages = self.pages();
+        let ended = pages.millis(now);
+        let Some(fault) = pages.faults.get_mut(number) else { return };
+        fault.ended_ms = Some(ended);
+        let text = format!("ends: {}", fault.text);
+        drop(pages);
+        self.note("fault", "-", text);
+    }
+
+    /// Puts everything into an outcome, in the order of time.
+    pub(super) fn tell(&self, outcome: &mut Outcome) {
+        let mut pages = self.pages();
+        let mut lines = std::mem::take(&mut pages.lines);
+        lines.sort_by_key(|(at, _)| *at);
+        let line = |(at, Line { kind, who, what })| {
+            let at_us = signed(at, pages.zero, Duration::as_micros);
+            TraceLine { at_us, kind: kind.to_owned(), who, what }
+        };
+        outcome.trace = lines.into_iter().map(line).collect();
+        if pages.missed > 0 {
+            let what = format!("{} more events, which nobody wrote down", pages.missed);
+            outcome.trace.push(TraceLine {
+                at_us: i64::MAX,
+                kind: "log".to_owned(),
+                who: "-".to_owned(),
+                what,
+            });
+        }
+        let violation = |(at, Finding { invariant, node, what }): &(Duration, Finding)| Violation {
+            at_ms: pages.millis(*at),
+            invariant: (*invariant).to_owned(),
+            node: node.clone(),
+            what: what.clone(),
+        };
+        outcome.violations = pages.violations.iter().map(violation).collect();
+        let tunnel = |(at, change): &(Duration, TunnelChange)| TunnelChange {
+            at_ms: pages.millis(*at),
+            ..change.clone()
+        };
+        outcome.tunnels = pages.tunnels.iter().map(tunnel).collect();
+        outcome.faults.clone_from(&pages.faults);
+    }
+
+    fn now(&self) -> Duration {
+        self.origin.elapsed()
+    }
+
+    fn pages(&self) -> MutexGuard<'_, Pages> {
+        self.pages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Pages {
+    /// Since load began.
+    fn millis(&self, at: Duration) -> i64 {
+        signed(at, self.zero, Duration::as_millis)
+    }
+}
+
+/// The time from `zero` to `at`, which may lie before it.
+fn signed(at: Duration, zero: Duration, unit: fn(&Duration) -> u128) -> i64 {
+    let number = |time| i64::try_from(unit(&time)).unwrap_or(i64::MAX);
+    if at >= zero { number(at - zero) } else { -number(zero - at) }
+}
+
+/// Lines of one trace.
+const LINES_MAX: usize = 2_000_000;
+/// Violations that are told; what comes later is most likely their consequence.
+const VIOLATIONS_MAX: usize = 1_000;

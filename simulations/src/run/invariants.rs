@@ -1,0 +1,253 @@
+//! What must hold of every single request, whatever goes wrong: asked of the truth, not of any node.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::Stage;
+use super::chronicle::Finding;
+use super::clients::marked;
+use super::truth::{Part, Whereabouts, permitted, permitted_to_anybody};
+use crate::Link;
+use crate::fleet::Receipt;
+use crate::judge::{Fate, Sample};
+use crate::scenario::{Load, Receive, Rules};
+
+/// A backend has received a request.
+pub(super) fn received(stage: &Stage, receipt: &Receipt) {
+    let Some(load) = load_of(stage, receipt) else {
+        return violation(stage, "nothing-invented", None, format!("nobody asked for {}", receipt.target));
+    };
+    let nodes: Vec<_> = receipt.via.iter().map(|via| via.trim_start_matches("1.1 ").to_owned()).collect();
+    let (Some(edge), Some(server)) = (nodes.first(), nodes.last()) else {
+        return violation(
+            stage,
+            "nothing-invented",
+            None,
+            format!("{} came through no node", receipt.target),
+        );
+    };
+    for (node, role) in [(edge, "edge"), (server, "serving node")] {
+        if !known_places(stage, node, load).iter().any(|places| places.contains(&receipt.region)) {
+            let what = format!(
+                "{} of {} was served in {} through {}; no document that its {role} had allows that",
+                receipt.target,
+                load.tenant,
+                receipt.region,
+                nodes.join(", ")
+            );
+            violation(stage, "served-in-place", Some(server), what);
+        }
+    }
+    not_by_who_leaves(stage, receipt, (edge, server));
+}
+
+/// A node that is leaving is given nothing new by those who must know it.
+fn not_by_who_leaves(stage: &Stage, receipt: &Receipt, (edge, server): (&str, &str)) {
+    let truth = stage.truth.borrow();
+    let now = stage.now();
+    let told = [server, edge].into_iter().find(|node| {
+        let reachable = edge == server
+            || truth.is_sound(&Part::Way(server.to_owned(), edge.to_owned()), now.checked_sub(SETTLED));
+        reachable && truth.draining_since(node).is_some_and(|since| since + LEAVING_KNOWN < now)
+    });
+    if let Some(node) = told {
+        let what = format!("{} was given to {node}, which has long been leaving", receipt.target);
+        drop(truth);
+        violation(stage, "not-by-who-leaves", Some(edge), what);
+    }
+}
+
+/// A client has its answer, or has given up.
+pub(super) fn answered(stage: &Stage, sample: &Sample) {
+    let load = &stage.scenario.loads[sample.load];
+    let Some(edge) = stage.scenario.fleet.region_of(&sample.edge) else { return };
+    let places = known_places(stage, &sample.edge, load);
+    if let Some(region) =
+        sample.fate.region().filter(|region| !places.iter().any(|places| places.contains(*region)))
+    {
+        let what = format!("{} was answered from {region}, which its rules do not allow", name(load, sample));
+        violation(stage, "served-in-place", Some(&sample.edge), what);
+    }
+    received_in_place(stage, sample, (load, &edge.name));
+    answered_if_possible(stage, sample, load);
+    answered_in_time(stage, sample, load);
+}
+
+/// With `receive = "allowed"`, a node elsewhere answers nothing but 421; that it is leaving or full, it may say of
+/// itself before it knows whose request it is.
+fn received_in_place(stage: &Stage, sample: &Sample, (load, edge): (&Load, &str)) {
+    let rules = documents(stage, &sample.edge, load);
+    let outside = |rules: &Rules| {
+        rules.receive == Receive::Allowed
+            && !permitted_to_anybody(rules, &stage.scenario.fleet).contains(edge)
+    };
+    let said = match &sample.fate {
+        Fate::Answered { status, .. } | Fate::Refused { status, .. } => *status,
+        Fate::NoAnswer => return,
+    };
+    if said != 421 && !SAYS_OF_ITSELF.contains(&sample.fate.word()) && rules.iter().all(outside) {
+        let what =
+            format!("{} was answered {said} by {}, outside its places", name(load, sample), sample.edge);
+        violation(stage, "received-in-place", Some(&sample.edge), what);
+    }
+}
+
+/// A request that may be repeated is answered if all the time there was somewhere to go.
+fn answered_if_possible(stage: &Stage, sample: &Sample, load: &Load) {
+    let replayable = load.method.is_idempotent() && load.body_bytes <= REPLAYED_BYTES_MAX;
+    let failed = match &sample.fate {
+        Fate::NoAnswer => true,
+        Fate::Refused { reason, .. } => FAILURES.contains(&&**reason),
+        Fate::Answered { .. } => false,
+    };
+    if !replayable || !failed {
+        return;
+    }
+    if let Some(region) = alternative(stage, sample, load) {
+        let what =
+            format!("{} was {}, and {region} would have served it", name(load, sample), sample.fate.word());
+        violation(stage, "answered-if-possible", Some(&sample.edge), what);
+    }
+}
+
+/// A region where nothing was wrong from well before the request until now, nor on the way there.
+fn alternative(stage: &Stage, sample: &Sample, load: &Load) -> Option<String> {
+    let truth = stage.truth.borrow();
+    let since = sample.sent.checked_sub(SETTLED);
+    let sound = |part: Part| truth.is_sound(&part, since);
+    let edge = &sample.edge;
+    if !sound(Part::Node(edge.clone())) || !sound(Part::Geo(edge.clone())) {
+        return None;
+    }
+    let document = |node: &str| Part::Document(node.to_owned(), load.tenant.clone());
+    let places = known_places(stage, edge, load);
+    let fleet = &stage.scenario.fleet;
+    let pools = &fleet.tenant(&load.tenant)?.pools;
+    let mut regions = fleet.regions.iter().filter(|region| {
+        pools.contains(&region.name)
+            && places.iter().all(|places| places.contains(&region.name))
+            && sound(Part::Backends(region.name.clone(), None))
+            && sound(Part::Backends(region.name.clone(), Some(load.tenant.clone())))
+            && sound(document(edge))
+    });
+    let found = regions.find(|region| {
+        region.node_names().any(|node| {
+            // In its own region an edge asks the backends itself.
+            node == *edge
+                || (fleet.region_of(edge).is_some_and(|own| own.name != region.name)
+                    && sound(Part::Node(node.clone()))
+                    && sound(document(&node))
+                    && sound(Part::Way(edge.clone(), node.clone()))
+                    && sound(Part::Way(node, edge.clone())))
+        })
+    });
+    found.map(|region| region.name.clone())
+}
+
+/// Who was suspect in time has kept nobody waiting: once the promised time has passed, an answer takes as long as its
+/// way. Asked only while nothing else can delay it.
+fn answered_in_time(stage: &Stage, sample: &Sample, load: &Load) {
+    let Some(region) = sample.fate.region().filter(|_| sample.fate.is_served()) else { return };
+    let Some((way, promised)) = way(stage, &sample.edge, region) else { return };
+    let delay = stage.driver.delay_max();
+    let truth = stage.truth.borrow();
+    let (begun, ended) = truth.last_changes();
+    let settled = |at: Option<Duration>, pause| at.is_none_or(|at| at + pause < sample.sent);
+    let quiet =
+        settled(ended, SETTLED) && settled(begun, promised.max(SUSPECTED_WITHIN_MIN) + MOMENT + delay);
+    let dry = stage.scenario.faults.iter().all(|timed| !delays(&timed.fault));
+    let took_max = way
+        + stage.scenario.fleet.region(region).map_or(Duration::ZERO, |plan| plan.backend_latency)
+        + SLACK
+        + delay;
+    if quiet && dry && load.body_bytes <= REPLAYED_BYTES_MAX && sample.at_edge > took_max {
+        let what = format!(
+            "{} took {:?} to {region}, which is {way:?} away: it waited for somebody who was known to be silent",
+            name(load, sample),
+            sample.at_edge
+        );
+        drop(truth);
+        violation(stage, "suspects-are-spared", Some(&sample.edge), what);
+    }
+}
+
+/// The round trip between an edge and a region, and how long after a death there nobody is sent there any more.
+fn way(stage: &Stage, edge: &str, region: &str) -> Option<(Duration, Duration)> {
+    let fleet = &stage.scenario.fleet;
+    let from = fleet.region_of(edge)?.coordinates;
+    let rtt = |to| 2 * Link::between(from, to).latency;
+    let to = fleet.region(region)?.coordinates;
+    let farthest = fleet.regions.iter().map(|region| rtt(region.coordinates)).max()?;
+    Some((rtt(to) + 2 * fleet.jitter, 3 * (farthest + 2 * fleet.jitter)))
+}
+
+/// Whether a fault can make answers slow without anybody's mistake.
+fn delays(fault: &crate::scenario::Fault) -> bool {
+    use crate::scenario::Fault;
+    matches!(fault, Fault::Link { .. } | Fault::Backends { .. } | Fault::Geo { .. } | Fault::Document { .. })
+}
+
+/// Where a load's requests may be served, by each of the documents that a node may have acted by.
+fn known_places(stage: &Stage, node: &str, load: &Load) -> Vec<BTreeSet<String>> {
+    let fleet = &stage.scenario.fleet;
+    let whereabouts = load.country.map_or(Whereabouts::Nowhere, Whereabouts::In);
+    let since = stage.now().checked_sub(DOCUMENT_READ_WITHIN);
+    let geo_sound = stage.truth.borrow().is_sound(&Part::Geo(node.to_owned()), since);
+    let mut places: Vec<_> =
+        documents(stage, node, load).iter().map(|rules| permitted(rules, fleet, whereabouts)).collect();
+    if !geo_sound {
+        // It may take the client for one from nowhere.
+        places.extend(
+            documents(stage, node, load).iter().map(|rules| permitted(rules, fleet, Whereabouts::Nowhere)),
+        );
+    }
+    places
+}
+
+/// The documents that a node may have acted by lately.
+fn documents(stage: &Stage, node: &str, load: &Load) -> Vec<Rules> {
+    let since = stage.now().saturating_sub(DOCUMENT_READ_WITHIN);
+    stage.truth.borrow().rules_since(node, &load.tenant, since).into_iter().cloned().collect()
+}
+
+fn load_of<'s>(stage: &'s Stage, receipt: &Receipt) -> Option<&'s Load> {
+    let (name, _) = marked(&receipt.target)?;
+    let load = stage.scenario.loads.iter().find(|load| load.name == name)?;
+    (stage.scenario.fleet.tenant(&load.tenant)?.host() == receipt.host).then_some(load)
+}
+
+fn name(load: &Load, sample: &Sample) -> String {
+    format!("{}/{} of {} at {}", load.name, sample.number, load.tenant, sample.edge)
+}
+
+fn violation(stage: &Stage, invariant: &'static str, node: Option<&str>, what: String) {
+    stage.chronicle.violation(Finding { invariant, node: node.map(str::to_owned), what });
+}
+
+/// Reasons that a node gives before it knows whose request it is.
+const SAYS_OF_ITSELF: [&str; 3] = ["draining", "overloaded", "bad-request"];
+/// Reasons that another region would have been a remedy for. `overloaded` is not among them: a limit is a limit.
+const FAILURES: [&str; 7] = [
+    "no-compliant-region",
+    "policy-skew",
+    "backend-unreachable",
+    "backend-failed",
+    "backend-timeout",
+    "tunnel-lost",
+    "tunnel-timeout",
+];
+/// What an edge can send again.
+const REPLAYED_BYTES_MAX: u32 = 64 << 10;
+/// What was wrong so long ago has no consequences any more: pauses between attempts at a peer grow to 10 s, an attempt
+/// takes 3 s, and checks of backends need some rounds.
+const SETTLED: Duration = Duration::from_secs(16);
+/// A changed document is looked for every second; a request that was decided before may be on its way for a moment.
+const DOCUMENT_READ_WITHIN: Duration = Duration::from_secs(5);
+/// A probe says it within 100 ms and half a round trip.
+const LEAVING_KNOWN: Duration = Duration::from_secs(1);
+/// What is promised of a dead peer nearby.
+const SUSPECTED_WITHIN_MIN: Duration = Duration::from_millis(250);
+/// Times of faults and of requests are rounded to a millisecond each.
+const MOMENT: Duration = Duration::from_millis(5);
+/// What handling may take besides the way: less than the least patience with a peer.
+const SLACK: Duration = Duration::from_millis(90);

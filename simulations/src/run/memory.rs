@@ -1,0 +1,169 @@
+//! The world in memory as rehearsals ask it.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use graticule_geo::Country;
+use graticule_node_api as api;
+use graticule_node_core::mesh::MeshState;
+
+use super::driver::{Client, Driver, Opinions};
+use crate::fleet::{Fleet, HTTP_PORT, Receipt};
+use crate::outcome;
+use crate::scenario::{BackendFault, GeoFault};
+use crate::{Link, Simulation};
+
+/// A fleet in memory.
+pub(super) struct Memory {
+    simulation: Simulation,
+    fleet: Fleet,
+    /// What nodes thought when they were asked last, by their names.
+    opinions: RefCell<BTreeMap<String, Read>>,
+}
+
+/// What a node thinks, and what that was read from.
+type Read = (Arc<MeshState>, Rc<Opinions>);
+
+impl Memory {
+    pub(super) fn new(simulation: Simulation, fleet: Fleet) -> Self {
+        Self { simulation, fleet, opinions: RefCell::default() }
+    }
+}
+
+#[async_trait(?Send)]
+impl Driver for Memory {
+    fn world(&self) -> outcome::World {
+        outcome::World::Memory
+    }
+
+    fn delay_max(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn client(&self, edge: &str, country: Option<Country>) -> io::Result<Client> {
+        let machine = self.fleet.machine(edge)?;
+        let client = self.fleet.traveller(machine.region(), country)?;
+        let address = machine.host().addresses().first().copied();
+        let address = address.ok_or_else(|| io::Error::other("a node without an address"))?;
+        Ok(Client { world: client.world(), to: SocketAddr::new(address, HTTP_PORT), told: None })
+    }
+
+    fn received_from(&self, position: usize) -> Vec<Receipt> {
+        self.fleet.received_from(position)
+    }
+
+    fn opinions(&self, node: &str) -> Option<Rc<Opinions>> {
+        let mesh = Arc::clone(&self.fleet.machine(node).ok()?.snapshot().ok()?.mesh);
+        let mut known = self.opinions.borrow_mut();
+        if let Some((_, opinions)) = known.get(node).filter(|(known, _)| Arc::ptr_eq(known, &mesh)) {
+            return Some(Rc::clone(opinions));
+        }
+        let peers = mesh.regions.iter().flat_map(|region| &region.peers);
+        let opinions: Rc<Opinions> =
+            Rc::new(peers.map(|peer| (peer.node.to_string(), peer.condition)).collect());
+        known.insert(node.to_owned(), (mesh, Rc::clone(&opinions)));
+        Some(opinions)
+    }
+
+    async fn view(&self, node: &str) -> io::Result<Vec<api::Node>> {
+        self.fleet.view(node).await
+    }
+
+    fn growth(&self) -> Vec<(String, String)> {
+        let mut grown = Vec::new();
+        for machine in self.fleet.machines() {
+            let in_flight = machine.shared().map_or(0, |shared| shared.in_flight.total());
+            if in_flight > 0 {
+                let what = format!("{in_flight} requests are in flight, and nobody waits for them");
+                grown.push((machine.name().to_owned(), what));
+            }
+        }
+        let nodes = self.fleet.machines().count();
+        let connections = self.simulation.tcp_connections();
+        if connections > nodes * TCP_CONNECTIONS_PER_NODE_MAX {
+            grown.push(("-".to_owned(), format!("{connections} TCP connections are open")));
+        }
+        let events = self.simulation.events_waiting();
+        if events > nodes * EVENTS_PER_NODE_MAX {
+            grown.push(("-".to_owned(), format!("{events} packets and timers are under way")));
+        }
+        grown
+    }
+
+    fn crash(&self, node: &str) -> io::Result<()> {
+        self.fleet.machine(node)?.crash();
+        Ok(())
+    }
+
+    fn lose_disk(&self, node: &str) -> io::Result<()> {
+        self.fleet.machine(node)?.lose_disk();
+        Ok(())
+    }
+
+    async fn start(&self, node: &str) -> io::Result<()> {
+        self.fleet.machine(node)?.start().await
+    }
+
+    async fn stop(&self, node: &str) -> io::Result<()> {
+        self.fleet.machine(node)?.stop();
+        Ok(())
+    }
+
+    fn stall(&self, node: &str, stalled: bool) -> io::Result<()> {
+        self.fleet.machine(node)?.stall(stalled);
+        Ok(())
+    }
+
+    async fn drain(&self, node: &str, begins: bool) -> io::Result<()> {
+        // A node that died meanwhile drains nothing.
+        if let Ok(shared) = self.fleet.machine(node)?.shared() {
+            let _ = if begins { shared.drain.begin() } else { shared.drain.end() };
+        }
+        Ok(())
+    }
+
+    fn drift(&self, node: &str, ppm: i32) -> io::Result<()> {
+        self.fleet.machine(node)?.host().drift(ppm);
+        Ok(())
+    }
+
+    fn rename(&self, node: &str, to: &[String]) -> io::Result<()> {
+        self.fleet.rename(node, to)
+    }
+
+    fn put_geo(&self, node: &str, how: Option<GeoFault>) -> io::Result<()> {
+        self.fleet.put_geo(node, how)
+    }
+
+    fn put_document(&self, node: &str, tenant: &str, version: u64, residency: &str) -> io::Result<()> {
+        self.fleet.put_document(node, tenant, version, residency)
+    }
+
+    fn hurt_backends(&self, id: u64, regions: &[String], host: Option<String>, how: BackendFault) {
+        self.fleet.hurt_backends(id, regions, host, how);
+    }
+
+    fn mend_backends(&self, id: u64) {
+        self.fleet.mend_backends(id);
+    }
+
+    fn base_link(&self, from: &str, to: &str) -> Option<Link> {
+        self.fleet.base_link(from, to)
+    }
+
+    fn shape(&self, from: &str, to: &str, link: Link) -> io::Result<()> {
+        let (from, to) = (self.fleet.machine(from)?, self.fleet.machine(to)?);
+        self.simulation.shape(from.host(), to.host(), |shaped| *shaped = link);
+        Ok(())
+    }
+}
+
+/// Kept to backends, by a node that serves some tenants.
+const TCP_CONNECTIONS_PER_NODE_MAX: usize = 500;
+const EVENTS_PER_NODE_MAX: usize = 1_000;

@@ -1,0 +1,230 @@
+//! What is really wrong with the fleet at any moment, and where each tenant may really be: known to nobody in it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use graticule_geo::Country;
+
+use crate::fleet::{FleetPlan, RegionPlan};
+use crate::places;
+use crate::scenario::{Fault, Permission, Reach, Rules, Scenario, Unknown};
+
+/// What is wrong, and since when it is not.
+#[derive(Debug)]
+pub(super) struct Truth {
+    parts: BTreeMap<Part, Wounds>,
+    /// When the last fault began.
+    last_begun: Option<Duration>,
+    /// When the last fault ended.
+    last_ended: Option<Duration>,
+    /// How many faults hold each node down.
+    down: BTreeMap<String, u32>,
+    /// Since when nodes drain.
+    draining: BTreeMap<String, Duration>,
+    /// Every document that a node found on its disk, with the moment.
+    documents: BTreeMap<(String, String), Vec<(Duration, Rules)>>,
+}
+
+/// What a fault can meet.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Part {
+    /// A node's process or machine.
+    Node(String),
+    /// The way from one node to another.
+    Way(String, String),
+    /// A region's backends, for one tenant or for all.
+    Backends(String, Option<String>),
+    /// What a node knows about where addresses are.
+    Geo(String),
+    /// What a node knows about a tenant.
+    Document(String, String),
+}
+
+#[derive(Debug, Default)]
+struct Wounds {
+    open: u32,
+    /// When one was opened or closed last.
+    last: Duration,
+}
+
+/// Where a client is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Whereabouts {
+    In(Country),
+    Nowhere,
+}
+
+impl Truth {
+    pub(super) fn new(scenario: &Scenario) -> Self {
+        let nodes = scenario.fleet.node_names();
+        let documents = nodes.flat_map(|node| {
+            let rules = scenario.rules.iter();
+            rules.map(move |(tenant, rules)| {
+                ((node.clone(), tenant.clone()), vec![(Duration::ZERO, rules.clone())])
+            })
+        });
+        Self {
+            parts: BTreeMap::new(),
+            last_begun: None,
+            last_ended: None,
+            down: BTreeMap::new(),
+            draining: BTreeMap::new(),
+            documents: documents.collect(),
+        }
+    }
+
+    /// A fault begins to hurt these.
+    pub(super) fn hurt(&mut self, parts: &[Part], now: Duration) {
+        self.last_begun = Some(now);
+        for part in parts {
+            let wounds = self.parts.entry(part.clone()).or_default();
+            (wounds.open, wounds.last) = (wounds.open + 1, now);
+        }
+    }
+
+    /// It hurts them no longer.
+    pub(super) fn heal(&mut self, parts: &[Part], now: Duration) {
+        self.last_ended = Some(now);
+        for part in parts {
+            let wounds = self.parts.entry(part.clone()).or_default();
+            (wounds.open, wounds.last) = (wounds.open.saturating_sub(1), now);
+        }
+    }
+
+    /// Whether nothing has been wrong with it since a moment, nor is now.
+    pub(super) fn is_sound(&self, part: &Part, since: Option<Duration>) -> bool {
+        self.parts
+            .get(part)
+            .is_none_or(|wounds| wounds.open == 0 && since.is_some_and(|since| wounds.last < since))
+    }
+
+    /// Whether nothing is wrong with it at the moment.
+    pub(super) fn is_unhurt(&self, part: &Part) -> bool {
+        self.parts.get(part).is_none_or(|wounds| wounds.open == 0)
+    }
+
+    /// Whether there is a node from which to which the way is hurt at the moment.
+    pub(super) fn any_way_is_hurt(&self) -> bool {
+        self.parts.iter().any(|(part, wounds)| matches!(part, Part::Way(..)) && wounds.open > 0)
+    }
+
+    /// When the last fault began and the last one ended.
+    pub(super) fn last_changes(&self) -> (Option<Duration>, Option<Duration>) {
+        (self.last_begun, self.last_ended)
+    }
+
+    /// One fault more, or less, holds a node down. Whether that takes it down, or lets it come back.
+    pub(super) fn count_down(&mut self, node: &str, down: bool) -> bool {
+        let count = self.down.entry(node.to_owned()).or_default();
+        if down {
+            *count += 1;
+            *count == 1
+        } else {
+            *count = count.saturating_sub(1);
+            *count == 0
+        }
+    }
+
+    /// Whether a node's process runs.
+    pub(super) fn runs(&self, node: &str) -> bool {
+        self.down.get(node).is_none_or(|count| *count == 0)
+    }
+
+    /// A node is leaving, or not any longer.
+    pub(super) fn set_draining(&mut self, node: &str, since: Option<Duration>) {
+        match since {
+            Some(since) => self.draining.insert(node.to_owned(), since),
+            None => self.draining.remove(node),
+        };
+    }
+
+    /// Since when a node is leaving.
+    pub(super) fn draining_since(&self, node: &str) -> Option<Duration> {
+        self.draining.get(node).copied()
+    }
+
+    /// A node finds other rules for a tenant on its disk.
+    pub(super) fn set_rules(&mut self, node: &str, tenant: &str, rules: Rules, now: Duration) {
+        self.documents.entry((node.to_owned(), tenant.to_owned())).or_default().push((now, rules));
+    }
+
+    /// Every document of a tenant that a node may have acted by since a moment.
+    pub(super) fn rules_since(&self, node: &str, tenant: &str, since: Duration) -> Vec<&Rules> {
+        let Some(known) = self.documents.get(&(node.to_owned(), tenant.to_owned())) else {
+            return Vec::new();
+        };
+        let old = known.iter().rposition(|(at, _)| *at <= since).unwrap_or(0);
+        known[old..].iter().map(|(_, rules)| rules).collect()
+    }
+}
+
+/// What a fault hurts while it lasts.
+pub(super) fn parts_of(fault: &Fault) -> Vec<Part> {
+    let ways = |from: &[String], to: &[String]| {
+        let pairs = from.iter().flat_map(|from| to.iter().map(move |to| (from.clone(), to.clone())));
+        pairs.filter(|(from, to)| from != to).map(|(from, to)| Part::Way(from, to)).collect::<Vec<_>>()
+    };
+    let nodes = |nodes: &[String]| nodes.iter().cloned().map(Part::Node).collect();
+    match fault {
+        Fault::Crash { nodes: which, .. } | Fault::Stall { nodes: which } | Fault::Drain { nodes: which } => {
+            nodes(which)
+        }
+        // Each node is hurt when its turn comes.
+        Fault::Upgrade { .. } => Vec::new(),
+        Fault::Cut { from, to } | Fault::Link { from, to, .. } => ways(from, to),
+        Fault::Partition { groups } => {
+            let pairs = groups.iter().flat_map(|one| groups.iter().map(move |other| (one, other)));
+            pairs.filter(|(one, other)| one != other).flat_map(|(one, other)| ways(one, other)).collect()
+        }
+        Fault::Backends { regions, tenant, .. } => {
+            regions.iter().map(|region| Part::Backends(region.clone(), tenant.clone())).collect()
+        }
+        Fault::Geo { nodes, .. } => nodes.iter().cloned().map(Part::Geo).collect(),
+        Fault::Document { nodes, tenant, .. } => {
+            nodes.iter().map(|node| Part::Document(node.clone(), tenant.clone())).collect()
+        }
+        // Neither may hurt anybody: clocks are not compared, and names are needed only by who knows nobody.
+        Fault::Clock { .. } | Fault::Names { .. } => Vec::new(),
+    }
+}
+
+/// The regions that rules permit for a client.
+pub(super) fn permitted(rules: &Rules, fleet: &FleetPlan, client: Whereabouts) -> BTreeSet<String> {
+    let permission = match client {
+        _ if rules.by_client.is_empty() => &rules.everybody,
+        Whereabouts::In(country) => {
+            let rule = rules.by_client.iter().find(|(when, _)| speaks_of(when, country));
+            rule.map_or(&rules.everybody, |(_, permission)| permission)
+        }
+        Whereabouts::Nowhere => {
+            let home = rules.home.iter().filter(|_| rules.unknown == Unknown::Home);
+            return home.cloned().collect();
+        }
+    };
+    in_reach(permission, fleet)
+}
+
+/// The regions that rules permit for any client.
+pub(super) fn permitted_to_anybody(rules: &Rules, fleet: &FleetPlan) -> BTreeSet<String> {
+    let permissions = rules.by_client.iter().map(|(_, permission)| permission).chain([&rules.everybody]);
+    let home = rules.home.iter().filter(|_| rules.unknown == Unknown::Home && !rules.by_client.is_empty());
+    permissions.flat_map(|permission| in_reach(permission, fleet)).chain(home.cloned()).collect()
+}
+
+fn in_reach(permission: &Permission, fleet: &FleetPlan) -> BTreeSet<String> {
+    let reaches =
+        |reach: &Reach, region: &RegionPlan| reach.0.iter().any(|place| places::includes(place, region));
+    let allowed = fleet.regions.iter().filter(|region| {
+        !reaches(&permission.deny, region)
+            && (reaches(&permission.allow, region)
+                || permission.fallback.iter().any(|tier| reaches(tier, region)))
+    });
+    allowed.map(|region| region.name.clone()).collect()
+}
+
+fn speaks_of(reach: &Reach, country: Country) -> bool {
+    reach.0.iter().any(|place| places::includes_country(place, country))
+}
+
+#[cfg(test)]
+mod tests;

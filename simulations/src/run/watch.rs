@@ -1,0 +1,81 @@
+//! What is seen from outside while a run goes on: what backends receive, and what nodes think of each other.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use graticule_node_core::mesh::Condition;
+use tokio::time::sleep;
+
+use super::driver::Opinions;
+use super::{Stage, invariants};
+
+/// Looks for as long as the run goes on.
+pub(super) async fn watch(stage: Rc<Stage>) {
+    let mut seen = 0;
+    let mut minds = BTreeMap::new();
+    loop {
+        seen += receive(&stage, seen);
+        for node in stage.scenario.fleet.node_names() {
+            let opinions = stage.driver.opinions(&node);
+            minds.entry(node.clone()).or_insert_with(Mind::default).note(&stage, &node, opinions);
+        }
+        sleep(LOOK_INTERVAL).await;
+    }
+}
+
+/// Notes and checks what backends have received since the last look.
+fn receive(stage: &Stage, seen: usize) -> usize {
+    let new = stage.driver.received_from(seen);
+    for receipt in &new {
+        let what = format!(
+            "{} {} for {} via {}",
+            receipt.method,
+            receipt.target,
+            receipt.host,
+            receipt.via.join(", ")
+        );
+        stage.chronicle.note_at(receipt.at, "serve", &receipt.region, what);
+        invariants::received(stage, receipt);
+    }
+    new.len()
+}
+
+/// What one node thought of the others when it was looked at last.
+#[derive(Default)]
+struct Mind(Option<Rc<Opinions>>);
+
+impl Mind {
+    fn note(&mut self, stage: &Stage, node: &str, opinions: Option<Rc<Opinions>>) {
+        let same = match (&self.0, &opinions) {
+            (Some(known), Some(opinions)) => Rc::ptr_eq(known, opinions),
+            (None, None) => true,
+            _ => false,
+        };
+        if same {
+            return;
+        }
+        // A node that does not run thinks nothing.
+        let (before, now) = (self.0.take().unwrap_or_default(), opinions.clone().unwrap_or_default());
+        for (peer, condition) in now.iter() {
+            if before.get(peer) != Some(condition) {
+                stage.chronicle.tunnel(node, peer, word(*condition));
+            }
+        }
+        for peer in before.keys().filter(|peer| !now.contains_key(*peer)) {
+            stage.chronicle.tunnel(node, peer, "unknown");
+        }
+        self.0 = opinions;
+    }
+}
+
+pub(super) fn word(condition: Condition) -> &'static str {
+    match condition {
+        Condition::Usable => "usable",
+        Condition::Suspect => "suspect",
+        Condition::Draining => "draining",
+        Condition::Unreachable => "unreachable",
+    }
+}
+
+const LOOK_INTERVAL: Duration = Duration::from_millis(10);

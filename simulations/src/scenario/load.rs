@@ -1,0 +1,110 @@
+//! Who asks for what: a tenant's clients, where they are, where they come in, and how often.
+
+use std::time::Duration;
+
+use graticule_geo::Country;
+use http::Method;
+use rand::Rng;
+
+/// Requests of one kind.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Load {
+    /// What it is called.
+    pub name: String,
+    /// Whose requests.
+    pub tenant: String,
+    /// The nodes that clients come to, one after the other.
+    pub edges: Vec<String>,
+    /// Where the clients are; their addresses are in no country without.
+    pub country: Option<Country>,
+    /// Whether a client that cannot connect within a second goes to the next edge.
+    pub tries_others: bool,
+    /// The method.
+    pub method: Method,
+    /// The path.
+    pub path: String,
+    /// How long each request's body is, in bytes.
+    pub body_bytes: u32,
+    /// How often.
+    pub arrivals: Arrivals,
+    /// When it begins.
+    pub from: Duration,
+    /// When it ends.
+    pub until: Duration,
+}
+
+/// When requests come.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Arrivals {
+    /// At equal distances.
+    Constant {
+        /// Requests in a second.
+        per_second: f64,
+    },
+    /// By chance, whatever came before.
+    Poisson {
+        /// Requests in a second, on average.
+        per_second: f64,
+    },
+    /// By chance, and for a while more of them.
+    Surge {
+        /// Requests in a second before and after, on average.
+        per_second: f64,
+        /// Requests in a second at the height.
+        peak_per_second: f64,
+        /// When it begins to rise.
+        at: Duration,
+        /// How long it rises, and later falls.
+        ramp: Duration,
+        /// How long it stays at its height.
+        hold: Duration,
+    },
+}
+
+impl Load {
+    /// When requests are sent, drawn from `chance`, in order. Every run of a seed sends at the same moments.
+    pub fn moments<'l>(&'l self, chance: &'l mut dyn rand::RngCore) -> impl Iterator<Item = Duration> + 'l {
+        let mut at = self.from;
+        std::iter::from_fn(move || {
+            at += self.arrivals.pause(at, chance);
+            (at < self.until).then_some(at)
+        })
+    }
+}
+
+impl Arrivals {
+    /// How long after `at` the next request comes.
+    fn pause(&self, at: Duration, chance: &mut dyn rand::RngCore) -> Duration {
+        let unit: f64 = chance.random();
+        let exponential = -(1.0 - unit).ln();
+        let seconds = match self {
+            Self::Constant { per_second } => 1.0 / per_second,
+            _ => exponential / self.rate(at),
+        };
+        Duration::from_secs_f64(seconds.clamp(PAUSE_SECONDS_MIN, PAUSE_SECONDS_MAX))
+    }
+
+    /// Requests in a second at a moment, on average.
+    pub fn rate(&self, moment: Duration) -> f64 {
+        match *self {
+            Self::Constant { per_second } | Self::Poisson { per_second } => per_second,
+            Self::Surge { per_second, peak_per_second, at, ramp, hold } => {
+                let rising = share(moment.saturating_sub(at), ramp);
+                let falling = share(moment.saturating_sub(at + ramp + hold), ramp);
+                let height = if moment < at { 0.0 } else { rising - falling };
+                per_second + (peak_per_second - per_second) * height
+            }
+        }
+    }
+}
+
+fn share(passed: Duration, whole: Duration) -> f64 {
+    if whole.is_zero() {
+        f64::from(u8::from(!passed.is_zero()))
+    } else {
+        passed.div_duration_f64(whole).min(1.0)
+    }
+}
+
+const PAUSE_SECONDS_MIN: f64 = 1e-6;
+const PAUSE_SECONDS_MAX: f64 = 1e6;

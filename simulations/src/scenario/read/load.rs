@@ -1,0 +1,116 @@
+//! `[load.<name>]`: whose requests come where, and how often.
+
+use std::time::Duration;
+
+use graticule_node_core::document::reading::{
+    Key, Node, Page, Table, boolean, country, integer, key, number, one_of, text,
+};
+use http::Method;
+
+use super::fleet::Cast;
+use super::{moment, named, select};
+use crate::scenario::{Arrivals, Load};
+
+/// Reads every load, by name.
+pub(super) fn read(page: &Page, node: &Node, (cast, whole): (&Cast, Duration)) -> Option<Vec<Load>> {
+    let loads = named(page, node, |name, node| load(page, (name, node), (cast, whole)));
+    Some(loads.into_values().collect())
+}
+
+fn load(page: &Page, (name, node): (&str, &Node), (cast, whole): (&Cast, Duration)) -> Option<Load> {
+    let table = Table::open(page, node, KEYS)?;
+    let tenant = table.required("tenant", |page, node| super::load::tenant(page, node, cast));
+    let edges = select::required(&table, "edges", &cast.fleet);
+    let country = table.optional("country", country);
+    let tries_others = table.or("tries_others", false, boolean);
+    let method = table.or("method", &Method::GET, one_of(METHODS));
+    let path = table.or("path", "/".to_owned(), path);
+    let body_bytes = table.or("body_bytes", 0, integer(0..=BODY_BYTES_MAX));
+    let arrivals = arrivals(&table);
+    let from = table.or("from", Duration::ZERO, moment);
+    let until = table.or("until", whole, moment).min(whole);
+    Some(Load {
+        name: name.to_owned(),
+        tenant: tenant?.value,
+        edges: edges?,
+        country: country.map(|at| at.value),
+        tries_others,
+        method: method.clone(),
+        path,
+        body_bytes: body_bytes.unsigned_abs() as u32,
+        arrivals: arrivals?,
+        from,
+        until,
+    })
+}
+
+/// The id of a tenant of the scenario.
+pub(super) fn tenant(page: &Page, node: &Node, cast: &Cast) -> Option<String> {
+    let id = text(page, node)?;
+    if !cast.rules.contains_key(&id) {
+        page.unknown(node.spot, "tenant", &id, cast.rules.keys().map(String::as_str));
+        return None;
+    }
+    Some(id)
+}
+
+fn path(page: &Page, node: &Node) -> Option<String> {
+    let path = text(page, node)?;
+    let legal = path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
+    if !legal {
+        page.error(node.spot, "expected a path that begins with `/`, of visible ASCII characters");
+    }
+    legal.then_some(path)
+}
+
+fn arrivals(table: &Table<'_>) -> Option<Arrivals> {
+    let rate = table.required("per_second", rate)?.value;
+    let surge = table.optional("surge", |page, node| surge(page, node, rate)).map(|at| at.value);
+    let is_constant = table.or("arrivals", false, one_of(ARRIVALS));
+    let even = Arrivals::Constant { per_second: rate };
+    let by_chance = Arrivals::Poisson { per_second: rate };
+    Some(surge.unwrap_or(if is_constant { even } else { by_chance }))
+}
+
+fn surge(page: &Page, node: &Node, per_second: f64) -> Option<Arrivals> {
+    let table = Table::open(page, node, SURGE_KEYS)?;
+    let peak = table.required("per_second", rate);
+    let at = table.required("at", moment);
+    let ramp = table.or("ramp", Duration::ZERO, moment);
+    let hold = table.required("hold", moment);
+    let (at, hold) = (at?.value, hold?.value);
+    Some(Arrivals::Surge { per_second, peak_per_second: peak?.value, at, ramp, hold })
+}
+
+fn rate(page: &Page, node: &Node) -> Option<f64> {
+    number(0.001..=100_000.0)(page, node)
+}
+
+const KEYS: &[Key] = &[
+    key("tenant", "\"berlin\""),
+    key("edges", "[\"region:eu-central\"]"),
+    key("country", "\"DE\""),
+    key("tries_others", "true"),
+    key("method", "\"GET\""),
+    key("path", "\"/\""),
+    key("body_bytes", "0"),
+    key("per_second", "10"),
+    key("arrivals", "\"poisson\""),
+    key("surge", "{ at = \"10s\", per_second = 200, ramp = \"5s\", hold = \"20s\" }"),
+    key("from", "\"0s\""),
+    key("until", "\"60s\""),
+];
+const SURGE_KEYS: &[Key] =
+    &[key("at", "\"10s\""), key("per_second", "200"), key("ramp", "\"5s\""), key("hold", "\"20s\"")];
+
+const METHODS: &[(&str, &Method)] = &[
+    ("GET", &Method::GET),
+    ("HEAD", &Method::HEAD),
+    ("POST", &Method::POST),
+    ("PUT", &Method::PUT),
+    ("DELETE", &Method::DELETE),
+    ("PATCH", &Method::PATCH),
+];
+/// Whether they come at equal distances.
+const ARRIVALS: &[(&str, bool)] = &[("constant", true), ("poisson", false)];
+const BODY_BYTES_MAX: i64 = 16 << 20;

@@ -1,0 +1,158 @@
+//! The schema of scenarios agrees with their reader: on every file that is there, and on what is none.
+
+#![expect(clippy::unwrap_used, reason = "what cannot be is a failure of the test")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use graticule_node_core::document::Source;
+use graticule_sim::generated;
+use graticule_sim::scenario::Scenario;
+use serde_json::Value;
+
+fn schema() -> Value {
+    serde_json::from_str(include_str!("../scenario.schema.json")).unwrap()
+}
+
+/// What the schema says against `value`: as much of JSON Schema as the schema uses, and a panic at anything else.
+fn faults(whole: &Value, schema: &Value, value: &Value, at: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for (keyword, says) in schema.as_object().unwrap() {
+        match keyword.as_str() {
+            "$schema" | "$defs" | "title" | "description" | "properties" => {}
+            "$ref" => {
+                let pointer = says.as_str().unwrap().trim_start_matches('#');
+                found.extend(faults(whole, whole.pointer(pointer).unwrap(), value, at));
+            }
+            "type" => {
+                let types = says.as_array().cloned().unwrap_or_else(|| vec![says.clone()]);
+                if !types.iter().any(|name| is(value, name.as_str().unwrap())) {
+                    found.push(format!("{at}: no {says}"));
+                }
+            }
+            "enum" if !says.as_array().unwrap().contains(value) => {
+                found.push(format!("{at}: none of {says}"))
+            }
+            "minimum" if value.as_f64().unwrap() < says.as_f64().unwrap() => {
+                found.push(format!("{at}: below {says}"))
+            }
+            "maximum" if value.as_f64().unwrap() > says.as_f64().unwrap() => {
+                found.push(format!("{at}: above {says}"))
+            }
+            "enum" | "minimum" | "maximum" => {}
+            "pattern" => {
+                let text = value.as_str().unwrap_or_default();
+                let fits = match says.as_str().unwrap() {
+                    "^[A-Z]{2}$" => text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_uppercase()),
+                    "^[0-9]+(ms|s|m|h)$" => {
+                        let unit = text.trim_start_matches(|letter: char| letter.is_ascii_digit());
+                        unit.len() < text.len() && ["ms", "s", "m", "h"].contains(&unit)
+                    }
+                    other => panic!("the test knows no pattern {other}"),
+                };
+                found.extend((!fits).then(|| format!("{at}: does not match {says}")));
+            }
+            "required" => {
+                let missing =
+                    says.as_array().unwrap().iter().filter(|key| value.get(key.as_str().unwrap()).is_none());
+                found.extend(missing.map(|key| format!("{at}: without {key}")));
+            }
+            "items" => {
+                for (number, item) in value.as_array().into_iter().flatten().enumerate() {
+                    found.extend(faults(whole, says, item, &format!("{at}/{number}")));
+                }
+            }
+            "additionalProperties" => {
+                for (key, item) in value.as_object().into_iter().flatten() {
+                    let at = format!("{at}/{key}");
+                    match (schema.pointer(&format!("/properties/{key}")), says) {
+                        (Some(known), _) => found.extend(faults(whole, known, item, &at)),
+                        (None, Value::Bool(false)) => found.push(format!("{at}: unknown")),
+                        (None, says) => found.extend(faults(whole, says, item, &at)),
+                    }
+                }
+            }
+            other => panic!("the test knows no keyword {other}"),
+        }
+    }
+    found
+}
+
+fn is(value: &Value, name: &str) -> bool {
+    match name {
+        "object" => value.is_object(),
+        "array" => value.is_array(),
+        "string" => value.is_string(),
+        "boolean" => value.is_boolean(),
+        "integer" => value.is_i64() || value.is_u64(),
+        "number" => value.is_number(),
+        other => panic!("the test knows no type {other}"),
+    }
+}
+
+fn check(text: &str) -> Vec<String> {
+    let value: Value =
+        toml::from_str::<toml::Value>(text).map(|value| serde_json::to_value(value).unwrap()).unwrap();
+    faults(&schema(), &schema(), &value, "")
+}
+
+fn files(directory: &str) -> Vec<String> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join(directory);
+    fs::read_dir(directory).unwrap().map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap()).collect()
+}
+
+#[test]
+fn every_scenario_is_one_by_the_schema_too() {
+    let texts =
+        files("scenarios").into_iter().chain(files("regressions")).chain((0..50).map(generated::text));
+    for text in texts {
+        let (scenario, found) = Scenario::parse("file", &Source::new("file", text.clone()));
+        assert!(scenario.is_some(), "{found:?}");
+        assert_eq!(check(&text), [""; 0], "{text}");
+    }
+}
+
+/// Keys are found by giving each table one that nobody has: the reader then names those that there are.
+#[test]
+fn reader_and_schema_know_the_same_keys() {
+    let text = include_str!("../scenarios/region-lost.toml");
+    let tables = [
+        ("title =", "xyzzy = 1\ntitle =", "/properties"),
+        ("[regions.eu-central]", "[regions.eu-central]\nxyzzy = 1", "/$defs/region/properties"),
+        ("[tenants.union]", "[tenants.union]\nxyzzy = 1", "/$defs/tenant/properties"),
+        ("[load.union]", "[load.union]\nxyzzy = 1", "/$defs/load/properties"),
+    ];
+    for (from, to, pointer) in tables {
+        let broken = text.replacen(from, to, 1);
+        let (scenario, found) = Scenario::parse("file", &Source::new("file", broken.clone()));
+        assert!(scenario.is_none());
+        let help = found.iter().find(|found| found.message.contains("xyzzy")).unwrap().help.clone().unwrap();
+        let known: BTreeSet<_> = help.split('`').skip(1).step_by(2).map(str::to_owned).collect();
+        let schema = schema();
+        let properties = schema.pointer(pointer).unwrap().as_object().unwrap();
+        // A long list is cut short by the reader.
+        let odd: Vec<_> = known.iter().filter(|key| !properties.contains_key(*key)).collect();
+        assert!(odd.is_empty() && known.len() >= 3, "{pointer}: {odd:?} of {known:?}");
+        assert!(!check(&broken).is_empty(), "the schema lets an unknown key pass at {pointer}");
+    }
+}
+
+#[test]
+fn the_schema_refuses_what_the_reader_refuses() {
+    let text = include_str!("../scenarios/region-lost.toml");
+    for (from, to) in [
+        ("duration = \"60s\"", "duration = \"60\""),
+        ("country = \"DE\"", "country = \"de\""),
+        ("latitude = 50.11", "latitude = 95"),
+        ("nodes = 3", "nodes = 0"),
+        ("kind = \"crash\"", "kind = \"crush\""),
+        ("least = 1", "least = 2"),
+        ("at = \"20s\"", ""),
+    ] {
+        let broken = text.replacen(from, to, 1);
+        assert_ne!(broken, text, "{from}");
+        assert!(Scenario::parse("file", &Source::new("file", broken.clone())).0.is_none(), "{to}");
+        assert!(!check(&broken).is_empty(), "{to}");
+    }
+}
