@@ -33,17 +33,15 @@ impl Fleet {
             backends.push(process::backend(region).await?);
         }
         files.write_documents(&backends)?;
-        let (planned, held): (Vec<_>, Vec<_>) =
-            plan::nodes(options.nodes_per_region, options.port)?.into_iter().unzip();
+        let planned = plan::nodes(options.nodes_per_region, options.port)?;
         let roads = roads(&planned, options)?;
         let mut nodes = Vec::new();
-        for (node, held) in planned.iter().cloned().zip(held) {
+        for node in planned.iter().cloned() {
             let dial = &roads[&node.name];
             // One node of every region: enough to find all others.
             let seeds = planned.iter().filter(|seed| seed.name != node.name && seed.name.ends_with("-1"));
             let seeds: Vec<_> = seeds.map(|seed| address_for(dial, seed)).collect();
             let configuration = files.write_node(&node, &seeds, dial)?;
-            drop(held);
             let process = process::node(&node, &configuration, &files.log(&node))?;
             nodes.push((node, process));
         }

@@ -1,10 +1,10 @@
 //! What the demo's fleet is: regions, tenants, nodes and their ports.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr};
 
 use graticule_geo::Coordinates;
 
-use super::wan;
+use super::ports;
 use crate::cli::Failure;
 
 /// A region of the demo.
@@ -77,34 +77,21 @@ pub(super) static TENANTS: [Tenant; 3] = [
     },
 ];
 
-/// A node's free ports, kept from whoever looks for one until its process is about to start.
-#[derive(Debug)]
-pub(super) struct Held {
-    http: TcpListener,
-    admin: TcpListener,
-    mesh: Vec<UdpSocket>,
-}
-
-/// The nodes of the fleet on free ports, which stay free while they are held, or on a run of ports from `base` on.
-pub(super) fn nodes(per_region: u16, base: Option<u16>) -> Result<Vec<(Node, Option<Held>)>, Failure> {
+/// The nodes of the fleet on free ports, or on a run of ports from `base` on.
+pub(super) fn nodes(per_region: u16, base: Option<u16>) -> Result<Vec<Node>, Failure> {
     let names = REGIONS.iter().flat_map(|region| (1..=per_region).map(move |at| (region, at)));
     let mut nodes = Vec::new();
     for (count, (region, at)) in (0u16..).zip(names) {
-        let found = match base {
-            Some(base) => Ok((fixed_ports(base, count), None)),
-            None => Held::find().and_then(|held| Ok((held.ports()?, Some(held)))),
-        };
-        let ([http, admin, mesh], held) =
-            found.map_err(|error| Failure::doing("cannot find free ports", error))?;
+        let ports = base.map_or_else(free_ports, |base| Ok(fixed_ports(base, count)));
+        let [http, admin, mesh] = ports.map_err(|error| Failure::doing("cannot find free ports", error))?;
         let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let node = Node {
+        nodes.push(Node {
             name: format!("{}-{at}", region.name),
             region,
             http: local(http),
             mesh: local(mesh),
             admin: local(admin),
-        };
-        nodes.push((node, held));
+        });
     }
     Ok(nodes)
 }
@@ -114,16 +101,10 @@ fn fixed_ports(base: u16, count: u16) -> [u16; 3] {
     [base + count, base + NODES_MAX + count, base + 2 * NODES_MAX + count * MESH_PORTS]
 }
 
-impl Held {
-    fn find() -> std::io::Result<Self> {
-        let tcp = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
-        Ok(Self { http: tcp()?, admin: tcp()?, mesh: wan::consecutive(MESH_PORTS)? })
-    }
-
-    fn ports(&self) -> std::io::Result<[u16; 3]> {
-        let mesh = self.mesh.first().ok_or(std::io::ErrorKind::NotFound)?.local_addr()?;
-        Ok([self.http.local_addr()?.port(), self.admin.local_addr()?.port(), mesh.port()])
-    }
+/// Given to nobody else: neither to another node nor, by the kernel, to one of the network's links.
+fn free_ports() -> std::io::Result<[u16; 3]> {
+    let first = ports::lasting(2 + MESH_PORTS)?;
+    Ok([first, first + 1, first + 2])
 }
 
 /// Control and one worker.
@@ -135,29 +116,32 @@ const NODES_MAX: u16 = 24;
 mod tests {
     use std::collections::BTreeSet;
 
+    use super::super::wan;
     use super::*;
+
+    /// Every port of a fleet of 24 nodes.
+    fn ports_of(base: Option<u16>) -> BTreeSet<u16> {
+        let nodes = nodes(8, base).unwrap_or_else(|_| panic!("there are ports"));
+        assert_eq!(nodes.len(), 24);
+        let ports =
+            |node: &Node| [node.http.port(), node.admin.port(), node.mesh.port(), node.mesh.port() + 1];
+        nodes.iter().flat_map(ports).collect()
+    }
 
     #[test]
     fn ports_that_were_found_are_given_to_nobody_else() {
-        let nodes = nodes(8, None).unwrap_or_else(|_| panic!("there are free ports"));
-        let planned = |node: &Node| [(0, node.http.port()), (0, node.admin.port()), (1, node.mesh.port())];
-        let mut taken: BTreeSet<_> = nodes.iter().flat_map(|(node, _)| planned(node)).collect();
-        assert_eq!(taken.len(), 3 * nodes.len(), "no two nodes share one");
-        taken.extend(nodes.iter().map(|(node, _)| (1, node.mesh.port() + 1)));
+        let ports = ports_of(None);
+        assert_eq!(ports.len(), 4 * 24, "no two nodes share one");
         // As the network's links do, while the nodes have not started.
         let links: Vec<_> = (0..200).map(|_| wan::consecutive(MESH_PORTS).unwrap()).collect();
-        for socket in links.iter().flatten() {
-            assert!(!taken.contains(&(1, socket.local_addr().unwrap().port())));
+        for link in links.iter().flatten() {
+            assert!(!ports.contains(&link.local_addr().unwrap().port()));
         }
     }
 
     #[test]
     fn a_run_of_ports_has_room_for_every_node() {
-        let nodes = nodes(8, Some(20_000)).unwrap_or_else(|_| panic!("nothing is bound"));
-        let ports = nodes.iter().flat_map(|(node, _)| {
-            [node.http.port(), node.admin.port(), node.mesh.port(), node.mesh.port() + 1]
-        });
-        let distinct: BTreeSet<_> = ports.collect();
-        assert_eq!((nodes[0].0.http.port(), distinct.len()), (20_000, 4 * nodes.len()));
+        let ports = ports_of(Some(20_000));
+        assert_eq!((ports.first(), ports.len()), (Some(&20_000), 4 * 24));
     }
 }
