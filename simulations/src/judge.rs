@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::outcome::{Bucket, Latency, Verdict};
+use crate::outcome::{Answer, Bucket, Latency, Verdict};
 use crate::scenario::{Demand, Objective, Scenario};
 
 /// One request as its client saw it.
@@ -180,21 +180,13 @@ pub fn buckets(scenario: &Scenario, samples: &[Sample], bucket: Duration) -> Vec
     counted.into_iter().map(bucket).collect()
 }
 
-/// How long the answered requests of every load took.
-pub fn latencies(scenario: &Scenario, samples: &[Sample]) -> Vec<Latency> {
+/// How long the answered requests of every load took, also in pieces of time.
+pub fn latencies(scenario: &Scenario, samples: &[Sample], bucket: Duration) -> Vec<Latency> {
     let of_load = |(position, load): (usize, &crate::scenario::Load)| {
         let samples: Vec<_> = samples.iter().filter(|sample| sample.load == position).collect();
-        let times = served_times(samples.iter().copied());
-        Latency {
-            load: load.name.clone(),
-            tenant: load.tenant.clone(),
-            requests: samples.len() as u64,
-            answered: times.len() as u64,
-            p50_ms: nth(&times, 0.5),
-            p90_ms: nth(&times, 0.9),
-            p99_ms: nth(&times, 0.99),
-            max_ms: nth(&times, 1.0),
-        }
+        let served = samples.iter().filter(|sample| sample.fate.is_served());
+        let answers: Vec<_> = served.map(|sample| Answer { sent: sample.sent, took: sample.took }).collect();
+        Latency::measure(&load.name, &load.tenant, samples.len() as u64, bucket, &answers)
     };
     scenario.loads.iter().enumerate().map(of_load).collect()
 }

@@ -5,6 +5,10 @@
 
 use serde::{Deserialize, Serialize};
 
+mod latency;
+
+pub use latency::{Answer, Latency, LatencyBin, LatencyPiece};
+
 /// What a run gave.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
@@ -131,27 +135,6 @@ pub struct Bucket {
     pub count: u64,
     /// The longest of them took so long.
     pub slowest_ms: u64,
-}
-
-/// How long answered requests of a load took.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Latency {
-    /// The load.
-    pub load: String,
-    /// Whose.
-    pub tenant: String,
-    /// How many requests were sent.
-    pub requests: u64,
-    /// How many were answered by a backend with a status below 500.
-    pub answered: u64,
-    /// Half of these took at most so long.
-    pub p50_ms: f64,
-    /// Nine of ten.
-    pub p90_ms: f64,
-    /// 99 of 100.
-    pub p99_ms: f64,
-    /// The slowest.
-    pub max_ms: f64,
 }
 
 /// A node changes its mind about another.

@@ -153,7 +153,7 @@ impl Stage {
             faults: Vec::new(),
             bucket_ms: bucket.as_millis() as u64,
             requests: judge::buckets(scenario, &samples, bucket),
-            latencies: judge::latencies(scenario, &samples),
+            latencies: judge::latencies(scenario, &samples, bucket),
             tunnels: Vec::new(),
             trace: Vec::new(),
         };
