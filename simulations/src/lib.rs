@@ -22,6 +22,7 @@ mod network;
 pub mod outcome;
 mod places;
 mod process;
+pub mod report;
 pub mod run;
 pub mod scenario;
 pub mod shipped;

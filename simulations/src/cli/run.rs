@@ -1,8 +1,11 @@
 //! `graticule-sim run`: one scenario, with one seed or many.
 
+use std::path::PathBuf;
+
 use super::output::{Failure, print_json};
 use super::seeds::{Seeds, run_all};
 use super::{show, source};
+use crate::report;
 use crate::run::run as rehearse;
 
 /// Run a scenario in memory.
@@ -14,7 +17,7 @@ pub(super) struct RunOptions {
     #[arg(long, conflicts_with = "seeds")]
     seed: Option<u64>,
     /// Many seeds, as 1..101, over the cores of this machine
-    #[arg(long, value_name = "A..B", conflicts_with = "trace")]
+    #[arg(long, value_name = "A..B", conflicts_with_all = ["report", "trace"])]
     seeds: Option<Seeds>,
     /// Print one line for each event
     #[arg(long)]
@@ -22,6 +25,9 @@ pub(super) struct RunOptions {
     /// Print JSON
     #[arg(long, conflicts_with = "trace")]
     json: bool,
+    /// Write a page to look at (index.html) and report.json into this directory
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
 }
 
 pub(super) fn run(options: &RunOptions) -> Result<(), Failure> {
@@ -40,6 +46,9 @@ pub(super) fn run(options: &RunOptions) -> Result<(), Failure> {
     let outcome = rehearse(&scenario, seed).map_err(|error| {
         Failure::doing(format!("cannot run {} with seed {seed}", options.scenario), error)
     })?;
+    if let Some(directory) = &options.report {
+        report::write(&outcome, directory).map_err(|error| Failure::doing("no report", error))?;
+    }
     if options.json {
         print_json(&outcome)?;
     } else if options.trace {
