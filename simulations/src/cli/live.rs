@@ -1,8 +1,6 @@
 //! `graticule-sim live`: a scenario with real processes on this machine.
 
 use std::ffi::OsString;
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use graticule::task;
@@ -12,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::output::{Failure, print_error, print_json};
 use super::{show, source};
 use crate::live::{self, Programs, Rehearsed, child, janitor};
-use crate::outcome::Outcome;
+use crate::report;
 use crate::scenario::Scenario;
 
 /// Run a scenario with real processes on this machine.
@@ -32,7 +30,7 @@ pub(super) struct LiveOptions {
     /// Print JSON
     #[arg(long, conflicts_with = "trace")]
     json: bool,
-    /// Write report.json into this directory
+    /// Write a page to look at (index.html) and report.json into this directory
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
 }
@@ -74,7 +72,7 @@ pub(super) fn run(options: &LiveOptions) -> Result<(), Failure> {
         ));
     }
     if let Some(directory) = &options.report {
-        write_report(&outcome, directory).map_err(|error| Failure::doing("no report", error))?;
+        report::write(&outcome, directory).map_err(|error| Failure::doing("no report", error))?;
     }
     if options.json {
         print_json(&outcome)?;
@@ -96,11 +94,6 @@ pub(super) fn become_child(options: &ChildOptions) -> Result<(), Failure> {
 pub(super) fn tidy(options: &TidyOptions) -> Result<(), Failure> {
     let removed = janitor::wait_and_remove(&options.directory);
     removed.map_err(|error| Failure::doing(format!("cannot remove {}", options.directory.display()), error))
-}
-
-fn write_report(outcome: &Outcome, directory: &Path) -> io::Result<()> {
-    fs::create_dir_all(directory)?;
-    fs::write(directory.join("report.json"), serde_json::to_vec(outcome)?)
 }
 
 fn programs(options: &LiveOptions) -> Result<Programs, Failure> {
