@@ -9,6 +9,7 @@ use graticule_node_core::policy::{Policy, Tenant, TenantIndex};
 use graticule_node_core::{Reason, RegionIndex, RegionSet, Snapshot};
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, HeaderValue, Method, Response, header};
+use http_body::Body;
 use hyper::body::Incoming;
 use smallvec::SmallVec;
 
@@ -94,6 +95,7 @@ impl Pending {
         let (Some(pool), Some(body)) = (owner.pool(here), self.upload.take_back()) else {
             return Attempt::Over(Reason::NoCompliantRegion);
         };
+        let kept = self.kept_headers(owner, &body);
         let authority = self.facts.host.authority();
         let request = backend_request(
             &self.facts.method,
@@ -121,8 +123,28 @@ impl Pending {
                 self.tried.insert(here);
                 Attempt::Again
             }
-            Err(SendFailure { reason, request: None }) => Attempt::Over(reason),
+            Err(SendFailure { reason, request: None }) => self.failed_here(reason, kept, here),
         }
+    }
+
+    /// A copy of the head's headers, if the request may be sent again after a backend here has seen it: it is
+    /// idempotent, has no body, and there are pools elsewhere. Other requests pay nothing for this.
+    fn kept_headers(&self, owner: &Tenant, body: &RequestBody) -> Option<HeaderMap> {
+        let repeatable =
+            self.facts.method.is_idempotent() && body.is_end_stream() && owner.pool_regions.len() > 1;
+        repeatable.then(|| self.facts.headers.clone())
+    }
+
+    /// A backend here may have seen the request and gave no answer: it is sent elsewhere if there is somewhere else.
+    fn failed_here(&mut self, reason: Reason, kept: Option<HeaderMap>, here: RegionIndex) -> Attempt {
+        let Some(headers) = kept else { return Attempt::Over(reason) };
+        self.facts.headers = headers;
+        self.tried.insert(here);
+        if matches!(self.decide(&self.gateway.snapshot()).decision, Decision::Refuse(_)) {
+            return Attempt::Over(reason);
+        }
+        self.upload = Upload::new(RequestBody::default(), true);
+        Attempt::Again
     }
 
     /// A node of another region.
