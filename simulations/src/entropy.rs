@@ -66,7 +66,7 @@ mod tests {
             if let Some(seed) = seed {
                 decide(seed);
             }
-            (HashSet::<u32>::from_iter(0..64).into_iter().collect(), rand::rng().next_u64())
+            ((0..64).collect::<HashSet<u32>>().into_iter().collect(), rand::rng().next_u64())
         };
         thread::spawn(draw).join().unwrap()
     }

@@ -46,8 +46,7 @@ fn fault(chance: &mut SmallRng) -> String {
     match kind {
         0 | 1 => format!("kind = \"crash\"\nnodes = {nodes}\n"),
         2 => format!("kind = \"crash\"\nnodes = {nodes}\ndisk = \"lost\"\n"),
-        3 => format!("kind = \"stall\"\nnodes = {nodes}\n"),
-        4 => format!("kind = \"stall\"\nnodes = {nodes}\n"),
+        3 | 4 => format!("kind = \"stall\"\nnodes = {nodes}\n"),
         5 | 6 => format!("kind = \"cut\"\nfrom = {nodes}\nto = {}\n", some_nodes(chance)),
         7 => format!("kind = \"partition\"\ngroups = {}\n", groups(chance)),
         8 => {

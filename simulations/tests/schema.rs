@@ -20,7 +20,6 @@ fn faults(whole: &Value, schema: &Value, value: &Value, at: &str) -> Vec<String>
     let mut found = Vec::new();
     for (keyword, says) in schema.as_object().unwrap() {
         match keyword.as_str() {
-            "$schema" | "$defs" | "title" | "description" | "properties" => {}
             "$ref" => {
                 let pointer = says.as_str().unwrap().trim_start_matches('#');
                 found.extend(faults(whole, whole.pointer(pointer).unwrap(), value, at));
@@ -32,15 +31,16 @@ fn faults(whole: &Value, schema: &Value, value: &Value, at: &str) -> Vec<String>
                 }
             }
             "enum" if !says.as_array().unwrap().contains(value) => {
-                found.push(format!("{at}: none of {says}"))
+                found.push(format!("{at}: none of {says}"));
             }
             "minimum" if value.as_f64().unwrap() < says.as_f64().unwrap() => {
-                found.push(format!("{at}: below {says}"))
+                found.push(format!("{at}: below {says}"));
             }
             "maximum" if value.as_f64().unwrap() > says.as_f64().unwrap() => {
-                found.push(format!("{at}: above {says}"))
+                found.push(format!("{at}: above {says}"));
             }
-            "enum" | "minimum" | "maximum" => {}
+            "$schema" | "$defs" | "title" | "description" | "properties" | "enum" | "minimum" | "maximum" => {
+            }
             "pattern" => {
                 let text = value.as_str().unwrap_or_default();
                 let fits = match says.as_str().unwrap() {

@@ -163,7 +163,7 @@ impl Pages {
 /// The time from `zero` to `at`, which may lie before it.
 fn signed(at: Duration, zero: Duration, unit: fn(&Duration) -> u128) -> i64 {
     let number = |time| i64::try_from(unit(&time)).unwrap_or(i64::MAX);
-    if at >= zero { number(at - zero) } else { -number(zero - at) }
+    if at >= zero { number(at.saturating_sub(zero)) } else { -number(zero.saturating_sub(at)) }
 }
 
 /// Lines of one trace.

@@ -16,6 +16,7 @@ use super::driver::Client;
 use super::invariants;
 use crate::chance::{Purpose, generator};
 use crate::fleet::client::{Answer, ask_over};
+use crate::fleet::{HTTP_PORT, TenantPlan};
 use crate::judge::{Fate, Sample};
 use crate::scenario::Load;
 
@@ -86,7 +87,7 @@ async fn connect(client: &Client, load: &Load) -> io::Result<Stream> {
 }
 
 fn request(stage: &Stage, load: &Load, number: u64, client: &Client) -> io::Result<Request<Full<Bytes>>> {
-    let host = stage.scenario.fleet.tenant(&load.tenant).map(|tenant| tenant.host()).unwrap_or_default();
+    let host = stage.scenario.fleet.tenant(&load.tenant).map(TenantPlan::host).unwrap_or_default();
     let joint = if load.path.contains('?') { '&' } else { '?' };
     let target = format!("{}{joint}{MARK}{}/{number}", load.path, load.name);
     let body = Bytes::from(vec![b'x'; load.body_bytes as usize]);

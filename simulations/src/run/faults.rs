@@ -12,6 +12,7 @@ use tokio::time::{sleep, sleep_until};
 
 use super::Stage;
 use super::truth::{Part, parts_of};
+use crate::fleet::TenantPlan;
 use crate::scenario::{DiskFate, Fault, Occurrence, Rules, Weather};
 
 mod ways;
@@ -67,17 +68,17 @@ impl Act {
             Fault::Drain { nodes } => self.drain(nodes, true).await,
             Fault::Upgrade { .. } => self.upgrade(fault).await,
             Fault::Cut { .. } | Fault::Partition { .. } => {
-                self.ways.begin(self.number, ways_of(fault), Weather::default(), true);
+                self.ways.begin(self.number, &ways_of(fault), Weather::default(), true);
                 Ok(())
             }
             Fault::Link { weather, .. } => {
-                self.ways.begin(self.number, ways_of(fault), *weather, false);
+                self.ways.begin(self.number, &ways_of(fault), *weather, false);
                 Ok(())
             }
             Fault::Clock { nodes, drift_ppm } => self.drift(nodes, *drift_ppm),
             Fault::Backends { regions, tenant, how } => {
                 let tenant = tenant.as_ref().and_then(|tenant| self.stage.scenario.fleet.tenant(tenant));
-                driver.hurt_backends(self.number, regions, tenant.map(|tenant| tenant.host()), *how);
+                driver.hurt_backends(self.number, regions, tenant.map(TenantPlan::host), *how);
                 Ok(())
             }
             Fault::Names { nodes, to } => nodes.iter().try_for_each(|node| driver.rename(node, to)),

@@ -169,8 +169,6 @@ pub(super) fn parts_of(fault: &Fault) -> Vec<Part> {
         Fault::Crash { nodes: which, .. } | Fault::Stall { nodes: which } | Fault::Drain { nodes: which } => {
             nodes(which)
         }
-        // Each node is hurt when its turn comes.
-        Fault::Upgrade { .. } => Vec::new(),
         Fault::Cut { from, to } | Fault::Link { from, to, .. } => ways(from, to),
         Fault::Partition { groups } => {
             let pairs = groups.iter().flat_map(|one| groups.iter().map(move |other| (one, other)));
@@ -183,8 +181,9 @@ pub(super) fn parts_of(fault: &Fault) -> Vec<Part> {
         Fault::Document { nodes, tenant, .. } => {
             nodes.iter().map(|node| Part::Document(node.clone(), tenant.clone())).collect()
         }
-        // Neither may hurt anybody: clocks are not compared, and names are needed only by who knows nobody.
-        Fault::Clock { .. } | Fault::Names { .. } => Vec::new(),
+        // Each node of an upgrade is hurt when its turn comes. The others may hurt nobody: clocks are not compared, and
+        // names are needed only by who knows nobody.
+        Fault::Upgrade { .. } | Fault::Clock { .. } | Fault::Names { .. } => Vec::new(),
     }
 }
 

@@ -27,7 +27,8 @@ pub(super) fn read(page: &Page, node: &Node, name: &str) -> Option<Scenario> {
     let convergence = table.or("convergence", CONVERGENCE, duration_up_to_an_hour);
     let cast = fleet::read(&table);
     let whole = duration.as_ref().map_or(Scenario::DURATION_MAX, |at| at.value);
-    let loads = table.or("load", Vec::new(), |page, node| load::read(page, node, (cast.as_ref()?, whole)));
+    let loads =
+        table.or("load", Vec::new(), |page, node| Some(load::read(page, node, (cast.as_ref()?, whole))));
     let faults = table.or("fault", Vec::new(), |page, node| {
         items(page, node, |node| fault::read(page, node, cast.as_ref()?))
     });

@@ -1,3 +1,5 @@
+//! Is a scenario read as it was meant, and is everything that is wrong with it said at its place.
+
 use super::*;
 
 const SMALL: &str = r#"

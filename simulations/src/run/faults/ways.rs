@@ -29,9 +29,9 @@ impl Ways {
     }
 
     /// The fault of this number begins.
-    pub(super) fn begin(&self, number: u64, pairs: Pairs, weather: Weather, cut: bool) {
+    pub(super) fn begin(&self, number: u64, pairs: &Pairs, weather: Weather, cut: bool) {
         self.faults.borrow_mut().insert(number, Fault { pairs: pairs.clone(), weather, cut });
-        self.reshape(&pairs);
+        self.reshape(pairs);
     }
 
     /// It ends.

@@ -1,3 +1,5 @@
+//! Does the judge read rules and faults as their authors mean them.
+
 use graticule_geo::Coordinates;
 
 use super::*;

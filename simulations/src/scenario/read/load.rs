@@ -12,9 +12,9 @@ use super::{moment, named, select};
 use crate::scenario::{Arrivals, Load};
 
 /// Reads every load, by name.
-pub(super) fn read(page: &Page, node: &Node, (cast, whole): (&Cast, Duration)) -> Option<Vec<Load>> {
+pub(super) fn read(page: &Page, node: &Node, (cast, whole): (&Cast, Duration)) -> Vec<Load> {
     let loads = named(page, node, |name, node| load(page, (name, node), (cast, whole)));
-    Some(loads.into_values().collect())
+    loads.into_values().collect()
 }
 
 fn load(page: &Page, (name, node): (&str, &Node), (cast, whole): (&Cast, Duration)) -> Option<Load> {

@@ -101,7 +101,7 @@ fn words(
         Demand::Latency { quantile, most } => format!("{} of answers within {most:?}", percent(*quantile)),
         Demand::Served { by, least } => format!("at least {} served by {}", percent(*least), by.join(", ")),
     };
-    let whose = tenant.map(|tenant| format!("{tenant}: ")).unwrap_or_default();
+    let subject = tenant.map(|tenant| format!("{tenant}: ")).unwrap_or_default();
     let of = load.map(|load| format!(" of load {load}")).unwrap_or_default();
     let when = match (from.is_zero(), until == whole) {
         (true, true) => String::new(),
@@ -109,7 +109,7 @@ fn words(
         (true, false) => format!(" until {until:?}"),
         (false, false) => format!(" from {from:?} until {until:?}"),
     };
-    format!("{whose}{what}{of}{when}")
+    format!("{subject}{what}{of}{when}")
 }
 
 /// Every kind with the keys it has besides whose requests it is about.

@@ -7,7 +7,7 @@ use crate::fleet::{FleetPlan, RegionPlan};
 use crate::places;
 
 /// A list of selectors that stands for the nodes of `fleet` in their order.
-pub(super) fn nodes<'f>(fleet: &'f FleetPlan) -> impl Fn(&Page, &Node) -> Option<Vec<String>> + 'f {
+pub(super) fn nodes(fleet: &FleetPlan) -> impl Fn(&Page, &Node) -> Option<Vec<String>> {
     move |page, node| {
         let meant = list(SELECTORS_MAX, |page, node| select(page, node, fleet))(page, node)?;
         if node.as_list().is_some_and(|written| written.is_empty()) {
@@ -22,7 +22,7 @@ pub(super) fn nodes<'f>(fleet: &'f FleetPlan) -> impl Fn(&Page, &Node) -> Option
 }
 
 /// The same for regions.
-pub(super) fn regions<'f>(fleet: &'f FleetPlan) -> impl Fn(&Page, &Node) -> Option<Vec<String>> + 'f {
+pub(super) fn regions(fleet: &FleetPlan) -> impl Fn(&Page, &Node) -> Option<Vec<String>> {
     move |page, node| {
         let nodes = nodes(fleet)(page, node)?;
         let meant = |region: &&RegionPlan| region.node_names().any(|name| nodes.contains(&name));
