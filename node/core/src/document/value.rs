@@ -11,7 +11,7 @@ use graticule_geo::Country;
 use super::page::{At, Page, Spot, listed, shortened};
 use super::tree::{Node, Value};
 
-/// A string of at most [`TEXT_BYTES_MAX`].
+/// A string of at most 4,096 bytes.
 pub fn text(page: &Page, node: &Node) -> Option<String> {
     borrowed_text(page, node).map(str::to_owned)
 }
