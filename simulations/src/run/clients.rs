@@ -16,7 +16,7 @@ use super::driver::Client;
 use super::invariants;
 use crate::chance::{Purpose, generator};
 use crate::fleet::client::{Answer, ask_over};
-use crate::fleet::{HTTP_PORT, TenantPlan};
+use crate::fleet::TenantPlan;
 use crate::judge::{Fate, Sample};
 use crate::scenario::Load;
 
