@@ -15,8 +15,8 @@ use super::Stage;
 use super::driver::Client;
 use super::invariants;
 use crate::chance::{Purpose, generator};
-use crate::fleet::client::{Answer, ask_over};
 use crate::fleet::TenantPlan;
+use crate::fleet::client::{Answer, ask_over};
 use crate::judge::{Fate, Sample};
 use crate::scenario::Load;
 
