@@ -120,10 +120,8 @@ impl Upload {
         // As above: who does not want the end has an answer.
         let _ = writer.finish().await;
     }
-}
 
-impl Upload {
-    async fn next(&self) -> Option<Result<Frame<Bytes>, crate::body::BodyError>> {
+    async fn next(&self) -> Option<Result<Frame<Bytes>, body::BodyError>> {
         self.0.as_ref()?.next().await
     }
 }
