@@ -18,7 +18,7 @@ mod check;
 pub(crate) mod client;
 mod descriptors;
 mod init;
-pub(crate) mod output;
+pub mod output;
 pub(crate) mod run;
 mod status;
 mod why;
@@ -72,7 +72,7 @@ struct AdminOptions {
 
 /// Reads the command line and does what it says.
 pub fn main() -> ExitCode {
-    output::result(dispatch(Arguments::parse().command))
+    output::result("graticule", dispatch(Arguments::parse().command))
 }
 
 fn dispatch(command: Command) -> Result<(), Failure> {

@@ -9,13 +9,12 @@ mod check;
 mod fuzz;
 mod list;
 mod live;
-mod output;
 mod run;
 mod seeds;
 mod show;
 mod source;
 
-pub(crate) use output::Failure;
+use graticule::cli::output::{self, Failure};
 
 /// Rehearses failures with the production node in a deterministic world.
 #[derive(Debug, Parser)]
@@ -50,7 +49,7 @@ enum Command {
 
 /// Reads the command line and does what it says.
 pub fn main() -> ExitCode {
-    output::result(dispatch(Arguments::parse().command))
+    output::result("graticule-sim", dispatch(Arguments::parse().command))
 }
 
 fn dispatch(command: Command) -> Result<(), Failure> {

@@ -1,4 +1,4 @@
-//! What commands print, and how they end.
+//! What commands print, and how they end: of this program and of the simulator.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -22,31 +22,31 @@ impl Failure {
     }
 }
 
-/// Prints a failure; exit status 1 for findings, 2 for failures.
-pub(super) fn result(result: Result<(), Failure>) -> ExitCode {
+/// Prints a failure of `program`; exit status 1 for findings, 2 for failures.
+pub fn result(program: &str, result: Result<(), Failure>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Found) => ExitCode::from(1),
         Err(Failure::Failed(message)) => {
             // Nobody left to tell if standard error is closed.
-            let _ = writeln!(io::stderr(), "graticule: {message}");
+            let _ = writeln!(io::stderr(), "{program}: {message}");
             ExitCode::from(2)
         }
     }
 }
 
 /// Prints lines to standard output. A reader that has gone away is no failure.
-pub(crate) fn print(text: impl fmt::Display) {
+pub fn print(text: impl fmt::Display) {
     let _ = writeln!(io::stdout().lock(), "{text}");
 }
 
 /// Prints a finding to standard error.
-pub(super) fn print_error(text: impl fmt::Display) {
+pub fn print_error(text: impl fmt::Display) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
 /// Prints one value as JSON.
-pub(super) fn print_json(value: &impl Serialize) -> Result<(), Failure> {
+pub fn print_json(value: &impl Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string(value).map_err(|error| Failure::doing("cannot write JSON", error))?;
     print(text);
     Ok(())

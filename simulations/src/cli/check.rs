@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use graticule_node_core::document::Diagnostic;
 use serde::Serialize;
 
-use super::output::{Failure, print, print_error, print_json};
 use super::source;
+use graticule::cli::output::{Failure, print, print_error, print_json};
 
 /// Check scenario files.
 #[derive(Debug, clap::Args)]

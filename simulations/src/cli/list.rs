@@ -3,9 +3,9 @@
 use graticule_node_core::document::Source;
 use serde::Serialize;
 
-use super::output::{Failure, print, print_json};
 use crate::scenario::Scenario;
 use crate::shipped::SHIPPED;
+use graticule::cli::output::{Failure, print, print_json};
 
 /// Show the scenarios that come with this program.
 #[derive(Debug, clap::Args)]

@@ -3,14 +3,14 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use graticule::cli::output::{Failure, print_error};
 use graticule::task;
 use graticule_node_core::document::Diagnostic;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::output::{Failure, print_error, print_json};
-use super::{show, source};
+use super::show::ShowOptions;
+use super::source;
 use crate::live::{self, Programs, Rehearsed, child, janitor};
-use crate::report;
 use crate::scenario::Scenario;
 
 /// Run a scenario with real processes on this machine.
@@ -24,15 +24,8 @@ pub(super) struct LiveOptions {
     /// The node's program; `graticule` beside this one without
     #[arg(long, value_name = "FILE")]
     graticule: Option<PathBuf>,
-    /// Print one line for each event
-    #[arg(long)]
-    trace: bool,
-    /// Print JSON
-    #[arg(long, conflicts_with = "trace")]
-    json: bool,
-    /// Write a page to look at (index.html) and report.json into this directory
-    #[arg(long, value_name = "DIR")]
-    report: Option<PathBuf>,
+    #[command(flatten)]
+    shown: ShowOptions,
 }
 
 /// Start a program that ends with this one: how a rehearsal starts its nodes.
@@ -71,17 +64,7 @@ pub(super) fn run(options: &LiveOptions) -> Result<(), Failure> {
             "graticule-sim: this machine was up to {late} ms late; what was missed may be its doing"
         ));
     }
-    if let Some(directory) = &options.report {
-        report::write(&outcome, directory).map_err(|error| Failure::doing("no report", error))?;
-    }
-    if options.json {
-        print_json(&outcome)?;
-    } else if options.trace {
-        show::trace(&outcome);
-    } else {
-        show::outcome(&outcome);
-    }
-    show::result(&outcome)
+    options.shown.show(&outcome)
 }
 
 /// Becomes the program. Returns only if that failed.

@@ -1,11 +1,60 @@
-//! An outcome as people read it in a terminal.
+//! An outcome as somebody wants to see it: as lines, as JSON, as a page.
 
-use super::output::print;
+use std::path::PathBuf;
+
+use graticule::cli::output::{Failure, print, print_json};
+
 use super::seeds::{Summary, findings};
 use crate::outcome::{Outcome, TRACE_LEGEND, TraceLine};
+use crate::report;
+
+/// How one run is shown.
+#[derive(Debug, clap::Args)]
+pub(super) struct ShowOptions {
+    /// Print one line for each event
+    #[arg(long)]
+    trace: bool,
+    /// Print JSON
+    #[arg(long, conflicts_with = "trace")]
+    pub(super) json: bool,
+    /// Write a page to look at (index.html) and report.json into this directory
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
+}
+
+impl ShowOptions {
+    /// Shows what a run gave; its result is the command's.
+    pub(super) fn show(&self, shown: &Outcome) -> Result<(), Failure> {
+        if let Some(directory) = &self.report {
+            report::write(shown, directory).map_err(|error| Failure::doing("no report", error))?;
+        }
+        if self.json {
+            print_json(shown)?;
+        } else if self.trace {
+            trace(shown);
+        } else {
+            outcome(shown);
+        }
+        found_nothing(shown.passed && findings(shown).is_empty())
+    }
+
+    /// Shows what many seeds gave; `replay` is the command that runs one of them again, without its seed.
+    pub(super) fn show_seeds(&self, seeds: &[Summary], replay: &str) -> Result<(), Failure> {
+        if self.json {
+            print_json(&seeds)?;
+        } else {
+            summaries(seeds, replay);
+        }
+        found_nothing(seeds.iter().all(|seed| seed.passed))
+    }
+}
+
+fn found_nothing(passed: bool) -> Result<(), Failure> {
+    if passed { Ok(()) } else { Err(Failure::Found) }
+}
 
 /// The verdict with every objective.
-pub(super) fn outcome(outcome: &Outcome) {
+fn outcome(outcome: &Outcome) {
     let verdict = if outcome.passed { "passed" } else { "FAILED" };
     print(format_args!("{} with seed {}: {verdict}", outcome.scenario, outcome.seed));
     for verdict in &outcome.objectives {
@@ -27,7 +76,7 @@ pub(super) fn outcome(outcome: &Outcome) {
 }
 
 /// One line for each event, after the legend.
-pub(super) fn trace(outcome: &Outcome) {
+fn trace(outcome: &Outcome) {
     for (kind, meaning) in TRACE_LEGEND {
         print(format_args!("# {kind:<9} {meaning}"));
     }
@@ -43,8 +92,7 @@ pub(super) fn trace_line(TraceLine { at_us, kind, who, what }: &TraceLine) -> St
     format!("{:>12} {kind:<9} {who:<16} {what}", format!("{sign}{seconds}.{micros:06}"))
 }
 
-/// What many seeds gave; `replay` is the command that runs one of them again, without its seed.
-pub(super) fn summaries(summaries: &[Summary], replay: &str) {
+fn summaries(summaries: &[Summary], replay: &str) {
     let failed: Vec<_> = summaries.iter().filter(|summary| !summary.passed).collect();
     print(format_args!("{} of {} seeds passed", summaries.len() - failed.len(), summaries.len()));
     for summary in failed {
@@ -53,11 +101,6 @@ pub(super) fn summaries(summaries: &[Summary], replay: &str) {
             print(format_args!("    {finding}"));
         }
     }
-}
-
-/// Whether a run passed, as a command's result.
-pub(super) fn result(outcome: &Outcome) -> Result<(), super::Failure> {
-    if outcome.passed && findings(outcome).is_empty() { Ok(()) } else { Err(super::Failure::Found) }
 }
 
 /// Violations of one run that are printed.

@@ -6,9 +6,9 @@ use std::path::Path;
 use graticule_node_core::document::{Diagnostic, Source};
 
 use super::Failure;
-use super::output::print_error;
 use crate::scenario::Scenario;
 use crate::shipped::SHIPPED;
+use graticule::cli::output::print_error;
 
 /// The scenario that `written` names. What is wrong with it is printed.
 pub(super) fn scenario(written: &str) -> Result<Scenario, Failure> {
