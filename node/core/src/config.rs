@@ -11,7 +11,9 @@ use crate::document::text::Text;
 use crate::document::tree::{Node, parse};
 use crate::document::value::{expecting, integer, one_of, parsed, text};
 use crate::document::{Diagnostic, Source};
+use crate::leaving::LeavingSettings;
 
+mod drain;
 mod geo;
 mod ingress;
 mod mesh;
@@ -42,6 +44,8 @@ pub struct NodeConfig {
     pub geo: GeoConfig,
     /// How many requests there can be at a time.
     pub requests_in_flight_max: u32,
+    /// How it leaves.
+    pub drain: LeavingSettings,
     /// What is logged.
     pub log_level: LogLevel,
     /// How it is written.
@@ -116,6 +120,7 @@ fn read(page: &Page, node: &Node) -> Option<NodeConfig> {
     let admin_listen = section(&table, "admin", admin);
     let geo = section(&table, "geo", geo::read);
     let requests_in_flight_max = section(&table, "limits", limits);
+    let drain = section(&table, "drain", drain::read);
     let (log_level, log_format) = section(&table, "log", log)?;
     Some(NodeConfig {
         name: name?.value,
@@ -127,6 +132,7 @@ fn read(page: &Page, node: &Node) -> Option<NodeConfig> {
         admin_listen: admin_listen?,
         geo: geo?,
         requests_in_flight_max: requests_in_flight_max?,
+        drain: drain?,
         log_level,
         log_format,
     })
@@ -191,6 +197,7 @@ const KEYS: &[Key] = &[
     key("admin", "{ listen = \"127.0.0.1:9901\" }"),
     key("geo", "{ embedded = true }"),
     key("limits", "{ requests_in_flight_max = 10000 }"),
+    key("drain", "{ delay = \"5s\" }"),
     key("log", "{ level = \"info\" }"),
 ];
 

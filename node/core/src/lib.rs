@@ -7,6 +7,7 @@ pub mod decide;
 pub mod document;
 pub mod framing;
 pub mod headers;
+pub mod leaving;
 pub mod mesh;
 pub mod path;
 pub mod policy;

@@ -1,5 +1,7 @@
 //! A node's configuration is read whole, or everything that is wrong with it is said.
 
+use std::time::Duration;
+
 use insta::assert_snapshot;
 use proptest::prelude::*;
 
@@ -51,6 +53,7 @@ fn what_is_not_written_has_its_default() {
     assert_eq!(config.admin_listen, "127.0.0.1:9901".parse().unwrap());
     assert!(config.geo.embedded && config.geo.databases.is_empty());
     assert_eq!(config.requests_in_flight_max, 10_000);
+    assert_eq!((config.drain.delay.as_secs(), config.drain.deadline.as_secs()), (5, 25));
     assert_eq!((config.log_level, config.log_format), (LogLevel::Info, LogFormat::Text));
 }
 
@@ -66,6 +69,7 @@ fn the_starter_is_right_and_says_the_defaults() {
     assert_eq!(config.admin_listen, defaults.admin_listen);
     assert_eq!(config.requests_in_flight_max, defaults.requests_in_flight_max);
     assert_eq!(config.mesh.tunnels_per_region_max, defaults.mesh.tunnels_per_region_max);
+    assert_eq!(config.drain, defaults.drain);
 }
 
 #[test]
@@ -85,6 +89,9 @@ limits = {{ idle_timeout = "5m" }}
 databases = ["a.mmdb"]
 embedded = false
 overrides = {{ "203.0.113.0/24" = "DE", "2001:db8::/32" = "unknown" }}
+[drain]
+delay = "0s"
+deadline = "5m"
 [log]
 level = "debug"
 format = "json"
@@ -107,6 +114,7 @@ format = "json"
     assert_eq!(config.ingress.limits.idle_timeout.as_secs(), 300);
     assert_eq!(config.geo.overrides[&"203.0.113.0/24".parse().unwrap()], Some("DE".parse().unwrap()));
     assert_eq!(config.geo.overrides[&"2001:db8::/32".parse().unwrap()], None);
+    assert_eq!((config.drain.delay.as_secs(), config.drain.deadline.as_secs()), (0, 300));
     assert_eq!((config.log_level, config.log_format), (LogLevel::Debug, LogFormat::Json));
 }
 
@@ -160,6 +168,17 @@ level = "loud"
       help: did you mean `DE`?
     node.toml:20:9: error: expected one of `error`, `warn`, `info`, `debug`, `trace`, found `loud`
     "#);
+}
+
+#[test]
+fn a_drain_has_time_to_finish_something() {
+    let text = format!("{LEAST}[drain]\ndelay = \"25s\"\n");
+    assert_snapshot!(errors(&text, &[]), @r"
+    node.toml:9:1: error: `delay` leaves no time until `deadline` to finish what is under way
+      help: both count from the signal: make `delay` shorter, or `deadline` longer
+    ");
+    let shortest = read(&format!("{LEAST}[drain]\ndelay = \"24999ms\"\n")).drain;
+    assert_eq!(shortest.deadline - shortest.delay, Duration::from_millis(1));
 }
 
 #[test]
@@ -261,7 +280,7 @@ proptest! {
         setting in prop::sample::select(vec![
             "name", "workers", "ingress", "ingress.http", "ingress.trusted", "ingress.client_address",
             "ingress.limits.header_timeout", "mesh.listen", "mesh.seeds", "mesh.dial.x", "geo.embedded",
-            "geo.overrides.10.0.0.0/8", "log.level", "limits.requests_in_flight_max",
+            "geo.overrides.10.0.0.0/8", "drain.delay", "log.level", "limits.requests_in_flight_max",
         ]),
         value in "([a-z0-9.:/,\\[\\] -]|10\\.0\\.0\\.1:80|5s|true){0,12}",
     ) {

@@ -1,15 +1,15 @@
-//! Whether the node is leaving and takes no new requests.
+//! Whether the node is leaving, and whether it still takes new requests.
 
-use super::atomic::{AtomicBool, Ordering, fence};
+use super::atomic::{AtomicU32, Ordering, fence};
 
 /// Set by whoever drains the node, seen by every worker.
 ///
-/// A worker counts a request in ([`InFlight::try_enter`](super::InFlight::try_enter)) and only then asks
-/// [`admits`](Self::admits), giving up its place if the answer is no. In that order, once [`begin`](Self::begin) has
+/// A worker counts a relayed request in ([`InFlight::try_enter`](super::InFlight::try_enter)) and only then asks
+/// [`admits`](Self::admits), giving up its place if the answer is no. In that order, once [`close`](Self::close) has
 /// returned and the gauges' total was zero after it, no request is being served and none will be.
 #[derive(Debug)]
 pub struct Drain {
-    draining: AtomicBool,
+    stage: AtomicU32,
 }
 
 impl Default for Drain {
@@ -21,33 +21,41 @@ impl Default for Drain {
 impl Drain {
     /// Not draining.
     pub fn new() -> Self {
-        Self { draining: AtomicBool::new(false) }
+        Self { stage: AtomicU32::new(STAYING) }
     }
 
-    /// From now on no new requests are admitted. Whether this call changed that.
+    /// The node says that it leaves, and still admits requests. Whether this call changed that.
     pub fn begin(&self) -> bool {
-        let before = self.draining.swap(true, Ordering::AcqRel);
-        // Together with the fence in `admits`: either the worker sees the flag, or the caller sees the worker's request.
-        fence(Ordering::SeqCst);
-        !before
+        self.stage.compare_exchange(STAYING, ANNOUNCED, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
-    /// New requests are admitted again. Whether this call changed that.
+    /// The node stays after all. Whether this call changed that; it changes nothing once it has closed.
     pub fn end(&self) -> bool {
-        self.draining.swap(false, Ordering::AcqRel)
+        self.stage.compare_exchange(ANNOUNCED, STAYING, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    /// From now on no new requests are admitted.
+    pub fn close(&self) {
+        self.stage.store(CLOSED, Ordering::Release);
+        // Together with the fence in `admits`: either the worker sees the stage, or the caller sees the worker's request.
+        fence(Ordering::SeqCst);
     }
 
     /// Whether a request that has just been counted in may go on.
     pub fn admits(&self) -> bool {
         fence(Ordering::SeqCst);
-        !self.is_draining()
+        self.stage.load(Ordering::Acquire) != CLOSED
     }
 
     /// Whether the node is leaving, for reports.
     pub fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Acquire)
+        self.stage.load(Ordering::Acquire) != STAYING
     }
 }
+
+const STAYING: u32 = 0;
+const ANNOUNCED: u32 = 1;
+const CLOSED: u32 = 2;
 
 #[cfg(all(test, not(loom)))]
 mod tests {
@@ -60,9 +68,17 @@ mod tests {
         assert!(!drain.end());
         assert!(drain.begin());
         assert!(!drain.begin());
-        assert!(drain.is_draining());
-        assert!(!drain.admits());
+        assert!(drain.is_draining() && drain.admits(), "it says so, and still serves");
         assert!(drain.end());
-        assert!(drain.admits());
+        assert!(!drain.is_draining());
+    }
+
+    #[test]
+    fn what_has_closed_does_not_open_again() {
+        let drain = Drain::new();
+        assert!(drain.begin());
+        drain.close();
+        assert!(!drain.end() && !drain.begin());
+        assert!(drain.is_draining() && !drain.admits());
     }
 }

@@ -79,7 +79,7 @@ fn after_a_drain_that_saw_nothing_in_flight_nothing_is_served() {
                 (drain.admits(), guard)
             })
         };
-        drain.begin();
+        drain.close();
         let seen = gauges.total();
         let (admitted, guard) = serving.join().unwrap();
         assert!(!(admitted && seen == 0), "a request slipped through the drain");
