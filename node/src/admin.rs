@@ -5,20 +5,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::routing::get;
+use axum::routing::{get, post};
 use graticule_gossip_core::{NodeName, RegionName, View};
+use graticule_node_api::Problem;
 use graticule_node_core::framing::{AdminAnswer, AdminCall};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
-use crate::shared::{Shared, TunnelStatus};
+use crate::shared::{Departure, Shared, TunnelStatus};
 use crate::task;
 use crate::world::{Listener, Stream, Taking};
 
 mod answers;
+mod drain;
 mod handlers;
+mod remote;
 mod why;
 
 /// What the admin server shows; cheap to clone.
@@ -26,6 +29,8 @@ mod why;
 pub struct AdminState {
     /// Snapshot, load and drain.
     pub shared: Arc<Shared>,
+    /// Where the node is told to leave.
+    pub departure: Arc<Departure>,
     /// What gossip says.
     pub view: watch::Receiver<Arc<View>>,
     /// The peers that control tunnels are kept to.
@@ -96,10 +101,9 @@ async fn accept(listener: &dyn Listener) -> Stream {
     }
 }
 
-/// Answers a call that another node has passed on: reading calls about this node only.
+/// Answers a call that another node has passed on: about this node only.
 pub fn answer_remote(state: &AdminState, call: &AdminCall) -> AdminAnswer {
-    let (status, body) = why::answer_remote(state, &call.path);
-    AdminAnswer { status, body: body.into() }
+    remote::answer(state, call)
 }
 
 fn router(state: AdminState) -> Router {
@@ -112,8 +116,14 @@ fn router(state: AdminState) -> Router {
         .route("/v1/pools", get(handlers::pools))
         .route("/v1/tunnels", get(handlers::tunnels))
         .route("/v1/why", get(handlers::why))
+        .route("/v1/drain", post(handlers::drain))
+        .route("/v1/undrain", post(handlers::drain))
         .fallback(handlers::unknown)
         .with_state(state)
+}
+
+fn problem(status: u16, kind: &str, title: &str, detail: String) -> Problem {
+    Problem { r#type: format!("urn:graticule:admin:{kind}"), title: title.to_owned(), status, detail }
 }
 
 const LIMITS: Limits = Limits {

@@ -17,6 +17,7 @@ mod ca;
 mod check;
 pub(crate) mod client;
 mod descriptors;
+mod drain;
 mod init;
 pub mod output;
 pub(crate) mod run;
@@ -49,6 +50,10 @@ enum Command {
     Status(status::StatusOptions),
     /// Explain where a request would go, without sending one
     Why(why::WhyOptions),
+    /// Make a node, or all of a region, leave without losing a request
+    Drain(drain::DrainOptions),
+    /// Make it stay after all, while it still accepts
+    Undrain(drain::DrainOptions),
     /// Write shell completions to standard output
     Completions {
         /// The shell
@@ -84,6 +89,8 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Ca(options) => ca::run(options),
         Command::Status(options) => status::run(&options.admin),
         Command::Why(options) => why::run(&options),
+        Command::Drain(options) => drain::drain(&options),
+        Command::Undrain(options) => drain::undrain(&options),
         Command::Completions { shell } => {
             // Into memory first: the generator panics if its reader has gone away.
             let mut script = Vec::new();

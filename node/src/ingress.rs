@@ -3,20 +3,29 @@
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
+use graticule_node_core::shared::InFlight;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::timeout;
 
 use crate::body::ResponseBody;
+use crate::shared::Phase;
 use crate::task;
-use crate::world::{Listener, Taking};
+use crate::world::{Listener, Stream, Taking};
+
+mod closing;
+
+use closing::Closing;
 
 /// Limits of one worker's client side.
 #[derive(Debug, Clone, Copy)]
@@ -43,27 +52,79 @@ pub trait Handler: 'static {
     ) -> impl Future<Output = Result<Response<ResponseBody>, Infallible>>;
 }
 
-/// Accepts and serves connections until the listener fails or the future is dropped.
-pub async fn run<H: Handler>(listener: Box<dyn Listener>, limits: IngressLimits, handler: Rc<H>) {
+/// Accepts and serves connections until `phase` says that the node closes; serves those that it has to their ends, which
+/// outlive this future. `open` counts them, and the listener for as long as it accepts.
+pub async fn run<H: Handler>(
+    listener: Box<dyn Listener>,
+    limits: IngressLimits,
+    handler: Rc<H>,
+    (open, mut phase): (InFlight, watch::Receiver<Phase>),
+) {
+    let listening = open.try_enter(u32::MAX);
     let slots = Arc::new(Semaphore::new(limits.connections_max));
     let server = Rc::new(server(limits));
-    loop {
+    let body_timeout = limits.body_timeout;
+    let door = Door { listener, slots, server, handler, open, body_timeout, closing: Closing::default() };
+    tokio::select! {
+        biased;
+        // An error means that the node is gone, and this with it.
+        _ = phase.wait_for(|phase| *phase != Phase::Serving) => {}
+        () = door.accept() => {}
+    }
+    door.closing.begin();
+    door.accept_queued().await;
+    drop((door, listening));
+    std::future::pending().await
+}
+
+/// Where connections come in.
+struct Door<H> {
+    listener: Box<dyn Listener>,
+    slots: Arc<Semaphore>,
+    server: Rc<http1::Builder>,
+    handler: Rc<H>,
+    open: InFlight,
+    body_timeout: Duration,
+    closing: Closing,
+}
+
+impl<H: Handler> Door<H> {
+    /// Accepts without end.
+    async fn accept(&self) {
         // The semaphore lives as long as this loop and is never closed.
-        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
-        match poll_fn(|cx| listener.poll_accept(cx)).await {
-            Ok((stream, peer)) => {
-                let (server, handler) = (Rc::clone(&server), Rc::clone(&handler));
-                let stream = Taking::new(stream, limits.body_timeout);
-                task::spawn_detached("client connection", async move {
-                    serve(&server, handler, stream, peer).await;
-                    drop(slot);
-                });
-            }
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection; trying again");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
+        while let Ok(slot) = Arc::clone(&self.slots).acquire_owned().await {
+            match poll_fn(|cx| self.listener.poll_accept(cx)).await {
+                Ok(accepted) => self.serve(accepted, slot),
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection; trying again");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
             }
         }
+    }
+
+    /// Accepts what the kernel has accepted already: closing the listener would reset it.
+    async fn accept_queued(&self) {
+        for _ in 0..QUEUE_LOOKS {
+            // Whether there is more is known only after the runtime has asked the kernel.
+            tokio::time::sleep(QUEUE_LOOK_INTERVAL).await;
+            while let Ok(slot) = Arc::clone(&self.slots).acquire_owned().await {
+                let accepted = poll_fn(|cx| Poll::Ready(self.listener.poll_accept(cx))).await;
+                let Poll::Ready(Ok(accepted)) = accepted else { break };
+                self.serve(accepted, slot);
+            }
+        }
+    }
+
+    fn serve(&self, (stream, peer): (Stream, SocketAddr), slot: OwnedSemaphorePermit) {
+        let counted = self.open.try_enter(u32::MAX);
+        let stream = Taking::new(stream, self.body_timeout);
+        let (server, handler, closing) =
+            (Rc::clone(&self.server), Rc::clone(&self.handler), self.closing.clone());
+        task::spawn_detached("client connection", async move {
+            serve(&server, handler, closing, (stream, peer)).await;
+            drop((slot, counted));
+        });
     }
 }
 
@@ -77,13 +138,41 @@ fn server(limits: IngressLimits) -> http1::Builder {
     builder
 }
 
-async fn serve<H: Handler>(server: &http1::Builder, handler: Rc<H>, stream: Taking, peer: SocketAddr) {
-    let service = service_fn(move |request| Rc::clone(&handler).handle(request, peer.ip()));
-    if let Err(error) = server.serve_connection(TokioIo::new(stream), service).await {
+async fn serve<H: Handler>(
+    server: &http1::Builder,
+    handler: Rc<H>,
+    closing: Closing,
+    (stream, peer): (Taking, SocketAddr),
+) {
+    let begun = closing.begun();
+    let service =
+        service_fn(move |request| closing.answering(Rc::clone(&handler).handle(request, peer.ip())));
+    let mut connection = pin!(server.serve_connection(TokioIo::new(stream), service));
+    let ended = tokio::select! {
+        biased;
+        ended = connection.as_mut() => ended,
+        () = begun => {
+            // A request may be on its way already: it is answered, and the answer says that it is the last.
+            match timeout(LAST_REQUEST_GRACE, connection.as_mut()).await {
+                Ok(ended) => ended,
+                Err(_) => {
+                    // Ends the connection if it is idle, and after its answer if not. The one place for HTTP/2's GOAWAY.
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            }
+        }
+    };
+    if let Err(error) = ended {
         tracing::debug!(%error, "client connection ended");
     }
 }
 
+/// How long a connection may still bring a request when its node closes.
+const LAST_REQUEST_GRACE: Duration = Duration::from_millis(250);
+/// How often a closing node looks for connections that wait to be accepted.
+const QUEUE_LOOKS: usize = 3;
+const QUEUE_LOOK_INTERVAL: Duration = Duration::from_millis(5);
 /// After a failed accept, which is most often a lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The library takes no smaller buffer.

@@ -6,21 +6,24 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use graticule_gossip::{Codec, GossipError, LoopbackCodec};
 use graticule_node_core::config::NodeConfig;
 use graticule_node_core::document::Diagnostic;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
+use tokio::time::timeout;
 
 use crate::identity::IdentityError;
-use crate::shared::Shared;
+use crate::shared::{Departure, Phase, Shared};
 use crate::task::Task;
-use crate::tunnel::EndpointError;
+use crate::tunnel::{EndpointError, Farewell, Parting};
 use crate::world::World;
 
 mod announce;
 mod control;
 mod geo;
+mod leaving;
 mod reload;
 mod start;
 mod worker;
@@ -47,7 +50,11 @@ pub enum GossipCodec {
 pub struct Node {
     addresses: Addresses,
     shared: Arc<Shared>,
-    stop: watch::Sender<bool>,
+    departure: Arc<Departure>,
+    ended: watch::Receiver<Option<Farewell>>,
+    reload: Arc<Notify>,
+    phase: watch::Sender<Phase>,
+    parting: Option<Parting>,
     control: Vec<Task>,
     workers: Vec<Worker>,
 }
@@ -156,12 +163,54 @@ impl Node {
     pub fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
+
+    /// Where it is told to leave, or to stay.
+    pub fn departure(&self) -> &Arc<Departure> {
+        &self.departure
+    }
+
+    /// Looks for changed files now, and not only at the next look.
+    pub fn reload(&self) {
+        self.reload.notify_one();
+    }
+
+    /// Waits until it has met the mesh, as far as that can be met.
+    pub async fn joined(&self) {
+        // It cannot go away: this node has it.
+        let _ = self.shared.joining.subscribe().wait_for(|joining| !joining).await;
+    }
+
+    /// Waits until it has left, and gives what to say then to [`Node::stop`].
+    pub async fn left(&self) -> Farewell {
+        let mut ended = self.ended.clone();
+        match ended.wait_for(Option::is_some).await {
+            Ok(farewell) => farewell.unwrap_or(Farewell::Stopped),
+            Err(_) => Farewell::Stopped,
+        }
+    }
+
+    /// Says `farewell` on every tunnel and ends everything. Takes a second at most: a worker that has not ended by then
+    /// is left alone, and ends with the process.
+    pub async fn stop(mut self, farewell: Farewell) {
+        self.shared.drain.finish();
+        self.phase.send_replace(Phase::Ended(farewell));
+        let control = std::mem::take(&mut self.control);
+        if let Some(parting) = self.parting.take() {
+            parting.say(farewell, control).await;
+        }
+        // Each worker holds on to it until its end.
+        if timeout(STOP_TIMEOUT, self.phase.closed()).await.is_err() {
+            tracing::error!("a worker does not end; leaving without it");
+            self.workers.clear();
+        }
+    }
 }
 
 impl Drop for Node {
     fn drop(&mut self) {
-        // Nobody listens if every worker has ended already.
-        let _ = self.stop.send(true);
+        self.shared.drain.finish();
+        self.phase.send_replace(Phase::Ended(Farewell::Stopped));
+        self.parting.take();
         self.control.clear();
         for worker in &mut self.workers {
             if let Worker::Thread(thread) = worker {
@@ -187,3 +236,5 @@ impl GossipCodec {
 
 /// Where the gossip codec's sockets are.
 const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
+/// From the last farewell to the end of the workers, which say theirs meanwhile.
+const STOP_TIMEOUT: Duration = Duration::from_millis(500);

@@ -12,6 +12,12 @@ use graticule_node_core::shared::{Drain, InFlightGauges, Suspects};
 use graticule_node_core::{Moment, Snapshot};
 use tokio::sync::{Notify, mpsc, watch};
 
+use crate::tunnel::Farewell;
+
+mod departure;
+
+pub use departure::Departure;
+
 /// Shared by all runtimes of a node: one snapshot and a few atomics.
 #[derive(Debug)]
 pub struct Shared {
@@ -23,8 +29,12 @@ pub struct Shared {
     refusals: mpsc::Sender<(PeerId, TenantId)>,
     /// Requests in flight, by worker.
     pub in_flight: Arc<InFlightGauges>,
+    /// Clients' connections by worker, and its listener as one more while it accepts.
+    pub connections: Arc<InFlightGauges>,
     /// Whether the node is leaving.
     pub drain: Drain,
+    /// Whether it has not met the mesh yet, and should not be given requests.
+    pub joining: watch::Sender<bool>,
 }
 
 impl Shared {
@@ -40,8 +50,10 @@ impl Shared {
             suspects: Suspects::new(PEERS_MAX),
             suspected: Notify::new(),
             in_flight: InFlightGauges::new(workers),
+            connections: InFlightGauges::new(workers),
             refusals,
             drain: Drain::default(),
+            joining: watch::Sender::new(false),
         };
         (shared, met)
     }
@@ -62,6 +74,11 @@ impl Shared {
         let mut snapshot = Snapshot::clone(&self.snapshot.load());
         change(&mut snapshot);
         self.snapshot.store(Arc::new(snapshot));
+        self.published.send_modify(|count| *count += 1);
+    }
+
+    /// Tells everybody who waits for a snapshot to look again: what is beside it has changed.
+    pub fn republish(&self) {
         self.published.send_modify(|count| *count += 1);
     }
 
@@ -108,6 +125,17 @@ impl Shared {
     pub fn take_suspects(&self) -> Vec<(PeerId, Moment)> {
         self.suspects.take().collect()
     }
+}
+
+/// What a node's workers are to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Serve.
+    Serving,
+    /// Take nothing new, and finish what they have.
+    Closing,
+    /// End, and say this on every tunnel.
+    Ended(Farewell),
 }
 
 /// A peer that workers keep tunnels to.

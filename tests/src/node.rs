@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use bytes::Bytes;
-use graticule_node_api::Call;
+use graticule_node_api::{self as api, Call};
 use serde::de::DeserializeOwned;
 
 use crate::{Ask, Broken, Certificate, Connection, graticule, ports};
@@ -157,7 +157,11 @@ level = "info"
 
     /// Makes one call of its admin API.
     pub async fn call<T: DeserializeOwned>(&self, call: &Call<T>) -> Result<T, Broken> {
-        let ask = Ask::get(&self.admin.to_string(), call.path());
+        let method = match call.method() {
+            api::Method::Get => http::Method::GET,
+            api::Method::Post => http::Method::POST,
+        };
+        let ask = Ask::with(method, &self.admin.to_string(), call.path(), "");
         let asked = async { Connection::open(self.admin).await?.ask(&ask).await };
         let limited = tokio::time::timeout(CALL_LIMIT, asked).await;
         let answer = limited.map_err(|_| Broken(format!("{} does not answer", self.name)))??;

@@ -6,13 +6,25 @@ use std::marker::PhantomData;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::types::{Health, Node, Pool, Problem, Ready, Region, Tenant, Tunnel, Why, WhyQuery};
+use crate::types::{
+    DrainQuery, Drained, Health, Node, Pool, Problem, Ready, Region, Tenant, Tunnel, Why, WhyQuery,
+};
 
-/// One call: a path to GET, and the type of its answer.
+/// One call: a method and a path, and the type of its answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call<T> {
+    method: Method,
     path: String,
     answer: PhantomData<fn() -> T>,
+}
+
+/// How a call is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// It only reads.
+    Get,
+    /// It changes something.
+    Post,
 }
 
 /// Why an answer could not be read.
@@ -40,10 +52,19 @@ impl std::error::Error for ClientError {}
 
 impl<T: DeserializeOwned> Call<T> {
     fn new(path: impl Into<String>) -> Self {
-        Self { path: path.into(), answer: PhantomData }
+        Self { method: Method::Get, path: path.into(), answer: PhantomData }
     }
 
-    /// What to GET: path and query.
+    fn posting(self) -> Self {
+        Self { method: Method::Post, ..self }
+    }
+
+    /// How to ask.
+    pub fn method(&self) -> Method {
+        self.method
+    }
+
+    /// What to ask for: path and query.
     pub fn path(&self) -> &str {
         &self.path
     }
@@ -97,6 +118,16 @@ pub fn why(query: &WhyQuery) -> Call<Why> {
     Call::new(format!("/v1/why?{}", encode(query)))
 }
 
+/// Makes a node, the live nodes of a region, or the answering node leave.
+pub fn drain(query: &DrainQuery) -> Call<Vec<Drained>> {
+    Call::new(format!("/v1/drain?{}", encode(query))).posting()
+}
+
+/// Makes them stay after all, while they still accept.
+pub fn undrain(query: &DrainQuery) -> Call<Vec<Drained>> {
+    Call::new(format!("/v1/undrain?{}", encode(query))).posting()
+}
+
 /// A query string; every field is a text or a number.
 fn encode(query: &impl Serialize) -> String {
     let fields = serde_json::to_value(query).unwrap_or_default();
@@ -129,6 +160,14 @@ mod tests {
     #[test]
     fn a_query_is_escaped_and_leaves_out_what_is_not_asked() {
         assert_eq!(why(&query()).path(), "/v1/why?ip=2001%3Adb8%3A%3A1&path=%2Fa%20b%26c&tenant=acme");
+    }
+
+    #[test]
+    fn only_what_changes_something_is_posted() {
+        let query = DrainQuery { node: "eu-1".parse().ok(), region: None };
+        assert_eq!((drain(&query).method(), drain(&query).path()), (Method::Post, "/v1/drain?node=eu-1"));
+        assert_eq!(undrain(&DrainQuery::default()).path(), "/v1/undrain?");
+        assert_eq!((why(&self::query()).method(), nodes().method()), (Method::Get, Method::Get));
     }
 
     #[test]

@@ -5,7 +5,8 @@
 pub mod client;
 mod types;
 
-pub use client::{Call, ClientError};
+pub use client::{Call, ClientError, Method};
 pub use types::{
-    Candidate, Health, Node, Pool, PoolBackend, Problem, Ready, Region, Tenant, Tunnel, Why, WhyQuery,
+    Candidate, DrainQuery, Drained, Health, Node, Pool, PoolBackend, Problem, Ready, Region, Tenant, Tunnel,
+    Why, WhyQuery,
 };

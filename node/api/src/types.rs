@@ -189,6 +189,28 @@ pub struct Candidate {
     pub verdict: String,
 }
 
+/// What `POST /v1/drain` and `POST /v1/undrain` are asked: at most one of both; the answering node without.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct DrainQuery {
+    /// The node that is to leave, or to stay.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node: Option<NodeName>,
+    /// The region whose live nodes are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub region: Option<RegionName>,
+}
+
+/// One of the answer to `POST /v1/drain` or `POST /v1/undrain`: a node that was told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drained {
+    /// Which.
+    pub node: NodeName,
+    /// How far it has come: `serving`, `draining`, `closing` or `ended`; none if it could not be told.
+    pub stage: Option<String>,
+    /// Why it could not be told, or does not do it.
+    pub error: Option<String>,
+}
+
 /// An error answer (RFC 9457).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {

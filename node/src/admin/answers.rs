@@ -22,6 +22,9 @@ pub(super) fn ready(state: &AdminState) -> api::Ready {
     if state.shared.drain.is_draining() {
         reasons.push("draining".to_owned());
     }
+    if *state.shared.joining.borrow() {
+        reasons.push("joining".to_owned());
+    }
     api::Ready { ready: reasons.is_empty(), reasons }
 }
 

@@ -2,11 +2,11 @@
 
 use axum::Json;
 use axum::extract::{Query, RawQuery, State};
-use axum::http::{StatusCode, Uri, header};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use graticule_node_api as api;
 
-use super::{AdminState, answers, why as explain};
+use super::{AdminState, answers, drain as leave, why as explain};
 
 pub(super) async fn health(State(state): State<AdminState>) -> Json<api::Health> {
     Json(answers::health(&state))
@@ -48,6 +48,20 @@ pub(super) async fn why(
         Ok(Query(query)) => explain::answer(&state, query, raw.as_deref().unwrap_or_default()).await,
     };
     answered.map_or_else(problem, |why| Json(why).into_response())
+}
+
+pub(super) async fn drain(State(state): State<AdminState>, headers: HeaderMap, uri: Uri) -> Response {
+    if headers.contains_key(header::ORIGIN) {
+        return problem(by_a_page());
+    }
+    leave::answer(&state, &uri).await.map_or_else(problem, |drained| Json(drained).into_response())
+}
+
+/// Any page that an operator looks at could make their browser post to a loopback address.
+fn by_a_page() -> api::Problem {
+    let detail =
+        "a web page asks for this; use `graticule drain` or another client that is no browser".to_owned();
+    super::problem(403, "browser", "Not for web pages", detail)
 }
 
 pub(super) async fn unknown(uri: Uri) -> Response {

@@ -2,8 +2,11 @@
 
 use std::net::SocketAddr;
 
+use std::time::Duration;
+
 use graticule_gossip_core::{Announcement, Generation, Member, MeshAddress};
 use graticule_node_api as api;
+use graticule_node_core::leaving::LeavingSettings;
 use graticule_node_core::mesh::PeerId;
 use serde_json::Value;
 use tokio::io::AsyncWriteExt;
@@ -15,10 +18,10 @@ use crate::testing::{LOOPBACK, policy, raw, run, snapshot, target, tenant};
 use crate::world::World;
 
 /// An admin server of `node-1` in `eu`, which knows `edge-1` in `us`.
-struct Server {
-    address: SocketAddr,
-    state: AdminState,
-    calls: mpsc::Receiver<RemoteCall>,
+pub(super) struct Server {
+    pub(super) address: SocketAddr,
+    pub(super) state: AdminState,
+    pub(super) calls: mpsc::Receiver<RemoteCall>,
     _task: Task,
 }
 
@@ -36,7 +39,7 @@ fn member(node: &str, region: &str, alive: bool) -> Member {
     Member { announcement, alive }
 }
 
-fn state() -> (AdminState, mpsc::Receiver<RemoteCall>) {
+pub(super) fn state() -> (AdminState, mpsc::Receiver<RemoteCall>) {
     let backend = |port| SocketAddr::from(([127, 0, 0, 1], port));
     let documents = [
         tenant("acme", &["DE"], &[("eu", backend(1))]),
@@ -59,8 +62,11 @@ fn state() -> (AdminState, mpsc::Receiver<RemoteCall>) {
     };
     let tunnels = vec![status(0, None), status(1, Some("no answer"))];
     let (remote, calls) = mpsc::channel(1);
+    let shared = Arc::new(shared);
+    let settings = LeavingSettings { delay: Duration::from_secs(5), deadline: Duration::from_secs(25) };
     let state = AdminState {
-        shared: Arc::new(shared),
+        departure: Arc::new(Departure::new(&World::system(), Arc::clone(&shared), settings)),
+        shared,
         view: watch::channel(Arc::new(View { members })).1,
         tunnels: watch::channel(Arc::new(tunnels)).1,
         remote,
@@ -70,7 +76,7 @@ fn state() -> (AdminState, mpsc::Receiver<RemoteCall>) {
     (state, calls)
 }
 
-fn start() -> Server {
+pub(super) fn start() -> Server {
     start_within(LIMITS)
 }
 
@@ -83,11 +89,11 @@ fn start_within(limits: Limits) -> Server {
 }
 
 impl Server {
-    async fn get(&self, path: &str) -> (u16, Value) {
+    pub(super) async fn get(&self, path: &str) -> (u16, Value) {
         self.ask("GET", path).await
     }
 
-    async fn ask(&self, method: &str, path: &str) -> (u16, Value) {
+    pub(super) async fn ask(&self, method: &str, path: &str) -> (u16, Value) {
         let request = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
         let answer = raw(self.address, &request).await;
         let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
@@ -106,6 +112,10 @@ fn health_and_readiness_say_who_and_whether() {
         server.state.shared.drain.begin();
         let draining = serde_json::json!({"ready": false, "reasons": ["draining"]});
         assert_eq!(server.get("/v1/ready").await, (503, draining));
+        server.state.shared.drain.end();
+        server.state.shared.joining.send_replace(true);
+        let joining = serde_json::json!({"ready": false, "reasons": ["joining"]});
+        assert_eq!(server.get("/v1/ready").await, (503, joining));
     });
 }
 
@@ -266,7 +276,7 @@ fn an_edge_that_cannot_be_asked_is_a_bad_gateway() {
 }
 
 #[test]
-fn another_node_may_ask_why_and_nothing_else_and_is_never_passed_on() {
+fn another_node_may_ask_why_and_no_list_and_is_never_passed_on() {
     run(async {
         let (state, mut calls) = state();
         for path in ["/v1/nodes", "/v1/why", "why", "", "/v1/why?tenant=acme&ip=x"] {

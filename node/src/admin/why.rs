@@ -9,9 +9,8 @@ use graticule_node_core::decide::{ClientCountry, Decided, Decision, explain};
 use graticule_node_core::framing::AdminCall;
 use graticule_node_core::policy::TenantId;
 use graticule_node_core::{RegionIndex, Snapshot, path as paths};
-use tokio::sync::oneshot;
 
-use super::{AdminState, RemoteCall};
+use super::{AdminState, problem, remote};
 
 /// Answers here, or asks the edge that is named.
 pub(super) async fn answer(state: &AdminState, query: WhyQuery, raw: &str) -> Result<Why, Problem> {
@@ -42,13 +41,9 @@ pub(super) fn bad_query(what: &str) -> Problem {
 }
 
 async fn ask(state: &AdminState, edge: NodeName, raw: &str) -> Result<Why, Problem> {
-    let (answer, answered) = oneshot::channel();
-    let call = AdminCall { path: format!("{PATH}?{raw}") };
     let unreachable = |detail: String| problem(502, "edge-unreachable", "The edge cannot be asked", detail);
-    let sent = state.remote.try_send(RemoteCall { node: edge.clone(), call, answer });
-    sent.map_err(|_| unreachable("too many calls to other nodes are under way; try again".to_owned()))?;
-    let answered = answered.await.map_err(|_| unreachable(format!("the call to `{edge}` was dropped")))?;
-    let answered = answered.map_err(unreachable)?;
+    let call = AdminCall { path: format!("{PATH}?{raw}") };
+    let answered = remote::ask(state, &edge, call).await.map_err(unreachable)?;
     if answered.status == 200 {
         return serde_json::from_slice(&answered.body).map_err(|error| unreachable(error.to_string()));
     }
@@ -103,10 +98,6 @@ fn describe((snapshot, own): (&Snapshot, &RegionName), decided: &Decided, tenant
         record_here: decided.rationale.record_here,
         candidates: decided.rationale.candidates.iter().map(candidate).collect(),
     }
-}
-
-fn problem(status: u16, kind: &str, title: &str, detail: String) -> Problem {
-    Problem { r#type: format!("urn:graticule:admin:{kind}"), title: title.to_owned(), status, detail }
 }
 
 const PATH: &str = "/v1/why";

@@ -4,8 +4,8 @@ use std::future::Future;
 use std::time::Duration;
 
 use bytes::Bytes;
-use graticule_node_api::Call;
-use http::{HeaderName, Request, Response, header};
+use graticule_node_api::{self as api, Call};
+use http::{HeaderName, Method, Request, Response, header};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
@@ -25,7 +25,13 @@ pub(crate) fn block_on<F: Future>(future: F) -> Result<F::Output, Failure> {
 /// Makes one call of the admin API at `admin`.
 pub(crate) async fn call<T: DeserializeOwned>(admin: &str, call: &Call<T>) -> Result<T, Failure> {
     let address = admin.trim_start_matches("http://").trim_end_matches('/');
-    let answer = timeout(CALL_TIMEOUT, get(address, call.path(), &[(header::HOST, address)]))
+    let method = match call.method() {
+        api::Method::Get => Method::GET,
+        api::Method::Post => Method::POST,
+    };
+    let headers = [(header::HOST, address)];
+    let asked = ask(address, (method, call.path()), &headers);
+    let answer = timeout(CALL_TIMEOUT, asked)
         .await
         .map_err(|_| Failure::doing(admin, "the admin API did not answer in time"))?
         .map_err(|error| {
@@ -41,18 +47,27 @@ pub(crate) async fn get(
     path: &str,
     headers: &[(HeaderName, &str)],
 ) -> Result<Response<Bytes>, BodyError> {
+    ask(address, (Method::GET, path), headers).await
+}
+
+async fn ask(
+    address: &str,
+    (method, path): (Method, &str),
+    headers: &[(HeaderName, &str)],
+) -> Result<Response<Bytes>, BodyError> {
     let stream = TcpStream::connect(address).await?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let _connection = task::spawn("client connection", async move {
         // Its end is seen by whoever waits for the answer.
         let _ = connection.await;
     });
-    let request =
-        headers.iter().fold(Request::get(path), |request, (name, value)| request.header(name, *value));
+    let request = Request::builder().method(method).uri(path);
+    let request = headers.iter().fold(request, |request, (name, value)| request.header(name, *value));
     let (parts, body) = sender.send_request(request.body(Empty::<Bytes>::new())?).await?.into_parts();
     let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await?;
     Ok(Response::from_parts(parts, body.to_bytes()))
 }
 
-const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+/// A call that is passed on to the nodes of a region takes its time.
+const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;

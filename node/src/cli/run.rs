@@ -4,12 +4,14 @@ use std::io::Read;
 use std::path::PathBuf;
 
 use graticule_node_core::config::NodeConfig;
-use tokio::signal::unix::{SignalKind, signal};
+use graticule_node_core::leaving::LeavingInput;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::client::block_on;
 use super::{Failure, descriptors, environment, output};
 use crate::node::Node;
 use crate::telemetry;
+use crate::tunnel::Farewell;
 
 /// Run one node.
 #[derive(Debug, clap::Args)]
@@ -50,20 +52,54 @@ fn read_config(options: &NodeOptions) -> Result<NodeConfig, Failure> {
 
 async fn serve(config: NodeConfig, until_input_closes: bool) -> Result<(), Failure> {
     let name = config.name.clone();
+    // Before anything runs: a signal that comes early must not end the process as if nobody had asked for it.
+    let mut signals = Signals::new()?;
     let node = Node::start(config).await.map_err(|error| Failure::doing("cannot start the node", error))?;
     let addresses = node.addresses();
     tracing::info!(node = %name, http = %addresses.http, mesh = %addresses.mesh, admin = %addresses.admin, "started");
-    let signals = |kind| signal(kind).map_err(|error| Failure::doing("cannot wait for signals", error));
-    let (mut terminate, mut interrupt) =
-        (signals(SignalKind::terminate())?, signals(SignalKind::interrupt())?);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-        () = input_closed(), if until_input_closes => {}
-    }
+    let farewell = tokio::select! {
+        farewell = node.left() => farewell,
+        () = signals.handle(&node) => Farewell::Stopped,
+        () = input_closed(), if until_input_closes => Farewell::Stopped,
+    };
     tracing::info!(node = %name, "stopping");
-    drop(node);
+    node.stop(farewell).await;
     Ok(())
+}
+
+/// The signals that a node listens to.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, Failure> {
+        let of = |kind| signal(kind).map_err(|error| Failure::doing("cannot wait for signals", error));
+        let (terminate, interrupt) = (of(SignalKind::terminate())?, of(SignalKind::interrupt())?);
+        Ok(Self { terminate, interrupt, hangup: of(SignalKind::hangup())? })
+    }
+
+    /// Passes on what comes; never ends.
+    async fn handle(&mut self, node: &Node) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => leave(node, "SIGTERM"),
+                _ = self.interrupt.recv() => leave(node, "SIGINT"),
+                _ = self.hangup.recv() => {
+                    tracing::info!("SIGHUP: looking for changed files");
+                    node.reload();
+                }
+            }
+        }
+    }
+}
+
+fn leave(node: &Node, signal: &str) {
+    tracing::info!(signal, "told to end");
+    // Signals are never refused.
+    let _ = node.departure().tell(LeavingInput::Signal);
 }
 
 /// Ends when whoever started the process has closed its end, or has died.

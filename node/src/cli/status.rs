@@ -61,6 +61,7 @@ fn nodes(status: &Status) -> String {
     let row = |node: &Node| {
         let tunnel = status.tunnels.iter().find(|tunnel| tunnel.node == node.name);
         let state = match (node.this, node.alive, node.draining) {
+            (_, false, true) => "left",
             (_, _, true) => "draining",
             (true, ..) => "this node",
             (_, true, _) => "alive",

@@ -28,11 +28,19 @@ impl Server for Gateway {
     fn admit(&self, head: &RequestHead) -> Result<Admission, Reason> {
         let guard =
             self.in_flight.try_enter(self.settings.requests_in_flight_max).ok_or(Reason::Overloaded)?;
+        // In this order: see `Drain`.
+        if !self.shared.drain.admits() {
+            return Err(Reason::Draining);
+        }
         let snapshot = self.snapshot();
         let path = path::form(head.target.path())?;
         let relayed = Relayed { tenant: &head.tenant, path: &path, client: head.client };
         let tenant = serve(&snapshot, &relayed)?;
         Ok(Admission { snapshot, tenant, guard })
+    }
+
+    fn is_leaving(&self) -> bool {
+        self.shared.drain.is_draining()
     }
 
     fn forward(

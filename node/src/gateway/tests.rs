@@ -12,12 +12,13 @@ use graticule_node_core::mesh::PeerId;
 use http_body::Frame;
 use http_body_util::BodyExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::watch;
 
 use super::*;
 use crate::ingress::{self, IngressLimits};
 use crate::pool::testing::{AnyBody, Backend, full};
 use crate::relay::serve_connection;
-use crate::shared::PeerTarget;
+use crate::shared::{PeerTarget, Phase};
 use crate::task::{self, Task};
 use crate::testing::{LOOPBACK, Pair, eventually, pair, policy, raw, run, snapshot, target, tenant};
 
@@ -27,6 +28,7 @@ struct Site {
     gateway: Rc<Gateway>,
     tasks: Vec<Task>,
     refusals: tokio::sync::mpsc::Receiver<(PeerId, graticule_node_core::policy::TenantId)>,
+    _phase: watch::Sender<Phase>,
 }
 
 impl Site {
@@ -39,6 +41,7 @@ impl Site {
         let name = snapshot.here.node.clone();
         let (shared, refusals) = Shared::new(snapshot, 1);
         let in_flight = shared.in_flight.worker(0).unwrap();
+        let connections = shared.connections.worker(0).unwrap();
         let text = |text: String| HeaderValue::try_from(text).unwrap();
         let settings = GatewaySettings {
             client_address: ClientAddressRule {
@@ -65,8 +68,9 @@ impl Site {
             head_timeout: Duration::from_secs(5),
             body_timeout: BODY_TIMEOUT,
         };
-        let tasks = vec![task::spawn("ingress", ingress::run(listener, limits, Rc::clone(&gateway)))];
-        Self { address, gateway, tasks, refusals }
+        let (phase, phases) = watch::channel(Phase::Serving);
+        let serving = ingress::run(listener, limits, Rc::clone(&gateway), (connections, phases));
+        Self { address, gateway, tasks: vec![task::spawn("ingress", serving)], refusals, _phase: phase }
     }
 
     async fn get(&self, path: &str, more: &str) -> String {

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 
 use bytes::Bytes;
+use graticule_node_core::shared::InFlightGauges;
 use http_body_util::BodyExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -41,11 +42,20 @@ fn limits() -> IngressLimits {
     }
 }
 
-fn start(limits: IngressLimits) -> (SocketAddr, Rc<Sizes>, Task) {
+struct Running {
+    phase: watch::Sender<Phase>,
+    open: InFlight,
+    _task: Task,
+}
+
+fn start(limits: IngressLimits) -> (SocketAddr, Rc<Sizes>, Running) {
     let listener = World::system().net.listen(LOOPBACK, false).unwrap();
     let address = listener.local_address().unwrap();
     let handler = Rc::new(Sizes::default());
-    let running = task::spawn("ingress", super::run(listener, limits, Rc::clone(&handler)));
+    let (phase, phases) = watch::channel(Phase::Serving);
+    let open = InFlightGauges::new(1).worker(0).unwrap();
+    let serving = super::run(listener, limits, Rc::clone(&handler), (open.clone(), phases));
+    let running = Running { phase, open, _task: task::spawn("ingress", serving) };
     (address, handler, running)
 }
 
@@ -177,7 +187,10 @@ fn a_client_that_takes_nothing_of_its_answer_is_given_up() {
         let listener = World::system().net.listen(LOOPBACK, false).unwrap();
         let address = listener.local_address().unwrap();
         let talker = Rc::new(Talker::default());
-        let _running = task::spawn("ingress", super::run(listener, limits(), Rc::clone(&talker)));
+        let (_phase, phases) = watch::channel(Phase::Serving);
+        let open = InFlightGauges::new(1).worker(0).unwrap();
+        let serving = super::run(listener, limits(), Rc::clone(&talker), (open, phases));
+        let _running = task::spawn("ingress", serving);
         let mut idle = TcpStream::connect(address).await.unwrap();
         idle.write_all(format!("{GET}\r\n").as_bytes()).await.unwrap();
         let mut reader = TcpStream::connect(address).await.unwrap();
@@ -192,5 +205,71 @@ fn a_client_that_takes_nothing_of_its_answer_is_given_up() {
         }
         assert!(begun.elapsed() >= Duration::from_millis(250), "{:?}", begun.elapsed());
         reader.read_exact(&mut piece).await.expect("who takes something now and then stays");
+    });
+}
+
+/// Reads one answer with a body of this length.
+async fn answer(stream: &mut TcpStream, body_ends_with: &str) -> String {
+    let mut text = String::new();
+    while !text.ends_with(body_ends_with) {
+        let mut bytes = [0; 512];
+        let read = stream.read(&mut bytes).await.unwrap();
+        assert!(read > 0, "the connection ended after {text:?}");
+        text.push_str(std::str::from_utf8(&bytes[..read]).unwrap());
+    }
+    text
+}
+
+#[test]
+fn a_closing_node_ends_idle_connections_and_says_which_answer_is_the_last() {
+    run(async {
+        let (address, handler, running) = start(IngressLimits { connections_max: 10, ..limits() });
+        let mut idle = TcpStream::connect(address).await.unwrap();
+        idle.write_all(format!("{GET}\r\n").as_bytes()).await.unwrap();
+        let before = answer(&mut idle, "Ok(0)").await;
+        assert!(!before.contains("connection: close"), "{before}");
+        let mut busy = TcpStream::connect(address).await.unwrap();
+        busy.write_all(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\na").await.unwrap();
+        eventually("its request is under way", || handler.under_way.get() == 1).await;
+        let mut late = TcpStream::connect(address).await.unwrap();
+
+        running.phase.send_replace(Phase::Closing);
+        eventually("nobody else can connect", || std::net::TcpStream::connect(address).is_err()).await;
+        assert_eq!(running.open.count(), 3, "the listener counts no more, and every connection does");
+        late.write_all(format!("{GET}\r\n").as_bytes()).await.unwrap();
+        let last = answer(&mut late, "Ok(0)").await;
+        assert!(last.contains("\r\nconnection: close\r\n"), "a request on its way is answered: {last}");
+
+        let mut rest = String::new();
+        idle.read_to_string(&mut rest).await.unwrap();
+        assert_eq!(rest, "", "the idle connection just ends");
+        busy.write_all(b"bc").await.unwrap();
+        let last = answer(&mut busy, "Ok(3)").await;
+        assert!(last.contains("\r\nconnection: close\r\n"), "{last}");
+        eventually("no connection is left", || running.open.count() == 0).await;
+    });
+}
+
+#[test]
+fn what_the_kernel_has_accepted_is_served_before_the_listener_goes() {
+    run(async {
+        let (address, _handler, running) = start(IngressLimits { connections_max: 1, ..limits() });
+        let mut streams = Vec::new();
+        for _ in 0..20 {
+            // Blocking: the runtime accepts none of them meanwhile, and has room for one at a time.
+            let mut stream = std::net::TcpStream::connect(address).unwrap();
+            std::io::Write::write_all(&mut stream, format!("{GET}\r\n").as_bytes()).unwrap();
+            streams.push(stream);
+        }
+        running.phase.send_replace(Phase::Closing);
+        for stream in streams {
+            stream.set_nonblocking(true).unwrap();
+            let mut stream = TcpStream::from_std(stream).unwrap();
+            let mut answered = String::new();
+            stream.read_to_string(&mut answered).await.unwrap();
+            assert!(answered.starts_with("HTTP/1.1 200"), "{answered:?}");
+        }
+        eventually("no connection is left", || running.open.count() == 0).await;
+        assert!(TcpStream::connect(address).await.is_err());
     });
 }

@@ -16,7 +16,7 @@ use crate::body::BodyError;
 use crate::identity::Expect;
 use crate::shared::PeerTarget;
 use crate::task;
-use crate::tunnel::{self, Dial, PeeringError};
+use crate::tunnel::{self, Dial, Farewell, PeeringError};
 
 /// How a tunnel that stood has ended.
 pub(super) struct Ending {
@@ -24,6 +24,8 @@ pub(super) struct Ending {
     pub(super) reason: String,
     /// For how long it stood.
     pub(super) stood: Duration,
+    /// What the peer said last, if it ended the tunnel because it ends itself.
+    pub(super) farewell: Option<Farewell>,
 }
 
 impl Mesh {
@@ -34,11 +36,20 @@ impl Mesh {
         let mut said = None;
         loop {
             let mut known = self.links.newest();
-            let reason = match Rc::clone(&self).meet(&target).await {
-                Ok(Ending { reason, stood }) => {
+            let met = Rc::clone(&self).meet(&target).await;
+            if self.shared.drain.is_finished() {
+                // This node ends and has closed the tunnel itself.
+                return;
+            }
+            let reason = match met {
+                Ok(Ending { reason, stood, farewell }) => {
                     backoff.ended(stood);
                     known = self.links.newest();
-                    tracing::warn!(node = %target.node, reason, "tunnel down");
+                    if farewell == Some(Farewell::Left) {
+                        tracing::info!(node = %target.node, reason, "tunnel closed by a node that leaves");
+                    } else {
+                        tracing::warn!(node = %target.node, reason, "tunnel down");
+                    }
                     said = None;
                     reason
                 }
@@ -73,7 +84,8 @@ impl Mesh {
         let serving = Rc::clone(&self).serve_link(connection.clone(), peer.clone(), true);
         let (reason, ()) = tokio::join!(tunnel::until_closed(&connection, &peer, admit), serving);
         drop(probing);
-        Ok(Ending { reason, stood: self.world.clock.now().since(begun) })
+        let (stood, farewell) = (self.world.clock.now().since(begun), Farewell::of(&connection));
+        Ok(Ending { reason, stood, farewell })
     }
 
     /// Probes a peer until the connection ends or the task is dropped.

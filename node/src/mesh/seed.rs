@@ -13,7 +13,7 @@ use super::link::Ending;
 use super::{Mesh, Seed};
 use crate::identity::Expect;
 use crate::task;
-use crate::tunnel::{self, Dial, PeeringError};
+use crate::tunnel::{self, Dial, Farewell, PeeringError};
 
 impl Mesh {
     /// Keeps a tunnel to every seed.
@@ -33,9 +33,13 @@ impl Mesh {
         let mut chance = self.world.chance.generator();
         let mut said = None;
         loop {
-            match self.meet_seed(&seed).await {
+            let met = self.meet_seed(&seed).await;
+            if self.shared.drain.is_finished() {
+                return;
+            }
+            match met {
                 Ok(None) => backoff.ended(Duration::ZERO),
-                Ok(Some(Ending { reason, stood })) => {
+                Ok(Some(Ending { reason, stood, .. })) => {
                     backoff.ended(stood);
                     said = None;
                     tracing::info!(
@@ -74,7 +78,8 @@ impl Mesh {
         self.links.learn_address(seed.alias, &peer.node);
         let serving = Rc::clone(self).serve_link(connection.clone(), peer.clone(), true);
         let (reason, ()) = tokio::join!(tunnel::until_closed(&connection, &peer, admit), serving);
-        Ok(Some(Ending { reason, stood: self.world.clock.now().since(begun) }))
+        let (stood, farewell) = (self.world.clock.now().since(begun), Farewell::of(&connection));
+        Ok(Some(Ending { reason, stood, farewell }))
     }
 
     fn is_own(&self, address: SocketAddr) -> bool {

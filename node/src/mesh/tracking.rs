@@ -196,6 +196,7 @@ fn log(event: &MeshEvent) {
     match event {
         MeshEvent::PeerConnected { node } => tracing::info!(%node, "peer connected"),
         MeshEvent::PeerDisconnected { node } => tracing::warn!(%node, "peer disconnected"),
+        MeshEvent::PeerLeft { node } => tracing::info!(%node, "peer has left"),
         MeshEvent::PeerSuspected { node, after } => {
             tracing::warn!(%node, after_ms = after.as_millis() as u64, "peer suspected: it leaves something unanswered");
         }

@@ -11,7 +11,7 @@ use graticule_node_core::document;
 use graticule_node_core::mesh::PeerId;
 use graticule_node_core::policy::TenantId;
 use quinn::Endpoint;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 use super::announce::{self, announcement};
 use super::reload::Stamps;
@@ -21,7 +21,7 @@ use crate::documents::Documents;
 use crate::identity::Identity;
 use crate::mesh::{self, AdminHandler, Mesh, MeshParts, MeshSettings, Seed, Tracking};
 use crate::pool::checks::{self, CheckedPolicy};
-use crate::shared::Shared;
+use crate::shared::{Departure, Shared};
 use crate::task::{self, Task};
 use crate::world::{Listener, World};
 
@@ -38,6 +38,9 @@ pub(super) struct ControlSetup {
     /// Taken when gossip starts.
     pub(super) codec: Option<Box<dyn Codec>>,
     pub(super) refusals: mpsc::Receiver<(PeerId, TenantId)>,
+    pub(super) departure: Arc<Departure>,
+    /// Asks for a look at the files.
+    pub(super) reload: Arc<Notify>,
 }
 
 /// Starts everything that the control runtime does.
@@ -53,6 +56,7 @@ pub(super) async fn start(mut setup: ControlSetup) -> Result<Vec<Task>, StartErr
     let (remote, remote_calls) = mpsc::channel(REMOTE_CALLS_MAX);
     let state = AdminState {
         shared: Arc::clone(&setup.shared),
+        departure: Arc::clone(&setup.departure),
         view: voice.gossip.view(),
         tunnels: tracking.tunnels(),
         remote,
@@ -66,7 +70,7 @@ pub(super) async fn start(mut setup: ControlSetup) -> Result<Vec<Task>, StartErr
         task::spawn("remote admin calls", pass_on_calls(mesh, remote_calls)),
         task::spawn("load", load(&setup, Rc::clone(&tracking))),
     ];
-    let ControlSetup { world, config, shared, identity, documents, admin, refusals, .. } = setup;
+    let ControlSetup { world, config, shared, identity, documents, admin, refusals, reload, .. } = setup;
     let (policies, policy) = watch::channel(Arc::clone(&snapshot.policy));
     let (policy_now, pools_now) = (Arc::clone(&snapshot.policy), Arc::clone(&snapshot.pools));
     let (checked, states) = watch::channel(CheckedPolicy { policy: policy_now, pools: pools_now });
@@ -79,7 +83,7 @@ pub(super) async fn start(mut setup: ControlSetup) -> Result<Vec<Task>, StartErr
         task::spawn("health checks", checks::run(world, own.region, policy, checked)),
         task::spawn("activation", activated),
         task::spawn("announcements", announce::run(Arc::clone(&shared), voice.gossip, voice.said, tracking)),
-        task::spawn("reloads", reload::watch(watched, shared, policies)),
+        task::spawn("reloads", reload::watch(watched, shared, policies, reload)),
         task::spawn("admin", admin::run(admin, state)),
     ]);
     Ok(tasks)

@@ -8,7 +8,7 @@ use graticule_gossip_core::RegionName;
 use graticule_node_core::config::GeoConfig;
 use graticule_node_core::document::{self, Severity};
 use graticule_node_core::{Policy, RegionIndex};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::geo;
@@ -46,14 +46,23 @@ impl Stamps {
 }
 
 /// Reloads what has changed; what is broken keeps its last good form, and says so.
-pub(super) async fn watch(mut watched: Watched, shared: Arc<Shared>, policies: watch::Sender<Arc<Policy>>) {
+/// Looks every second, and whenever `reload` asks.
+pub(super) async fn watch(
+    mut watched: Watched,
+    shared: Arc<Shared>,
+    policies: watch::Sender<Arc<Policy>>,
+    reload: Arc<Notify>,
+) {
     let mut ticks = interval(WATCH_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut said = None;
     let mut expiry = Expiry::default();
     let mut seen = watched.stamps;
     loop {
-        ticks.tick().await;
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = reload.notified() => {}
+        }
         reload_identity(&watched.identity, &mut said);
         let now = watched.world.clock.wall();
         if let Some(left) = expiry.due(watched.identity.expires_in(now), now) {

@@ -12,19 +12,19 @@ use graticule_node_core::decide::{Here, Snapshot};
 use graticule_node_core::mesh::MeshState;
 use graticule_node_core::pool::Plan;
 use http::HeaderValue;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Notify, oneshot, watch};
 
 use super::control::{self, ControlSetup};
 use super::reload::Stamps;
 use super::worker::{self, WorkerSetup};
-use super::{Addresses, GossipCodec, Node, StartError, Threads, Worker, geo, reload};
+use super::{Addresses, GossipCodec, Node, StartError, Threads, Worker, geo, leaving, reload};
 use crate::documents::Documents;
 use crate::gateway::GatewaySettings;
 use crate::identity::{Identity, IdentityFiles};
 use crate::ingress::IngressLimits;
-use crate::shared::Shared;
+use crate::shared::{Departure, Phase, Shared};
 use crate::task;
-use crate::tunnel;
+use crate::tunnel::{self, Parting};
 use crate::world::World;
 
 pub(super) async fn start(
@@ -51,8 +51,11 @@ pub(super) async fn start(
     let admin = admin.map_err(|error| StartError::Listen(config.admin_listen, error))?;
     let admin_address =
         admin.local_address().map_err(|error| StartError::Listen(config.admin_listen, error))?;
-    let (stop, stopping) = watch::channel(false);
-    let workers = start_workers(&world, &config, &shared, &identity, (threads, &stopping)).await?;
+    let (phase, phases) = watch::channel(Phase::Serving);
+    let workers = start_workers(&world, &config, &shared, &identity, (threads, phases)).await?;
+    shared.joining.send_replace(!config.mesh.seeds.is_empty());
+    let departure = Arc::new(Departure::new(&world, Arc::clone(&shared), config.drain));
+    let (reload, parting) = (Arc::new(Notify::new()), Parting::new(endpoint.clone()));
     let addresses = Addresses { http: workers.http, mesh: config.mesh.listen, admin: admin_address };
     let setup = ControlSetup {
         world,
@@ -65,9 +68,16 @@ pub(super) async fn start(
         generation,
         codec: Some(codec.open().await?),
         refusals,
+        departure: Arc::clone(&departure),
+        reload: Arc::clone(&reload),
     };
-    let control = control::start(setup).await?;
-    Ok(Node { addresses, shared, stop, control, workers: workers.running })
+    let mut control = control::start(setup).await?;
+    let (ending, ended) = watch::channel(None);
+    let leaving = leaving::run(Arc::clone(&departure), Arc::clone(&shared), phase.clone(), ending);
+    control.push(task::spawn("leaving", leaving));
+    control.push(task::spawn("joining", leaving::join(Arc::clone(&shared))));
+    let (parting, workers) = (Some(parting), workers.running);
+    Ok(Node { addresses, shared, departure, ended, reload, phase, parting, control, workers })
 }
 
 fn load_identity(world: &World, config: &NodeConfig) -> Result<Identity, StartError> {
@@ -143,7 +153,7 @@ async fn start_workers(
     config: &NodeConfig,
     shared: &Arc<Shared>,
     identity: &Identity,
-    (threads, stopping): (Threads, &watch::Receiver<bool>),
+    (threads, phases): (Threads, watch::Receiver<Phase>),
 ) -> Result<Workers, StartError> {
     let http = config.ingress.http;
     // Workers share the address, and would share it with another process that does so, too: each would get some clients.
@@ -160,7 +170,7 @@ async fn start_workers(
             settings: settings(config, index),
         };
         let (ready, is_ready) = oneshot::channel();
-        started.running.push(spawn(setup, ready, stopping.clone(), threads)?);
+        started.running.push(spawn(setup, ready, phases.clone(), threads)?);
         let is_ready = tokio::time::timeout(worker::START_DEADLINE, is_ready).await;
         started.http = is_ready
             .map_err(|_| StartError::Thread(format!("worker {index} did not start in time")))?
@@ -188,15 +198,15 @@ fn worker_address(control: SocketAddr, index: usize) -> Result<SocketAddr, Start
 fn spawn(
     setup: WorkerSetup,
     ready: oneshot::Sender<Result<SocketAddr, StartError>>,
-    stopping: watch::Receiver<bool>,
+    phases: watch::Receiver<Phase>,
     threads: Threads,
 ) -> Result<Worker, StartError> {
     if threads == Threads::This {
-        return Ok(Worker::Here(task::spawn("worker", worker::run(setup, ready, stopping))));
+        return Ok(Worker::Here(task::spawn("worker", worker::run(setup, ready, phases))));
     }
     let name = format!("worker-{}", setup.settings.worker);
     let thread = std::thread::Builder::new().name(name).spawn(move || match task::local_runtime() {
-        Ok(runtime) => runtime.block_on(worker::run(setup, ready, stopping)),
+        Ok(runtime) => runtime.block_on(worker::run(setup, ready, phases)),
         Err(error) => tracing::error!(%error, "a worker has no runtime"),
     });
     thread.map(|thread| Worker::Thread(Some(thread))).map_err(|error| StartError::Thread(error.to_string()))

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use graticule_gossip_core::MeshAddress;
 use graticule_node_core::mesh::{Backoff, worker_address};
+use graticule_node_core::shared::InFlightGauges;
 use quinn::Endpoint;
 use rand::RngCore;
 use tokio::sync::{oneshot, watch};
@@ -19,9 +20,9 @@ use crate::identity::{Expect, Identity, PeerIdentity};
 use crate::ingress::{self, IngressLimits};
 use crate::pool::Connections;
 use crate::relay::{Tunnel, Tunnels, serve_connection};
-use crate::shared::Shared;
+use crate::shared::{Phase, Shared};
 use crate::task::{self, Task};
-use crate::tunnel::{self, Dial};
+use crate::tunnel::{self, Dial, Farewell, Parting};
 use crate::world::World;
 
 /// What a worker is made of; sent to its thread.
@@ -36,13 +37,13 @@ pub(super) struct WorkerSetup {
     pub(super) settings: GatewaySettings,
 }
 
-/// Runs until `stop` is dropped or true. Tells through `ready` where it listens.
+/// Runs until `phase` says that the node ends, or is gone. Tells through `ready` where it listens.
 pub(super) async fn run(
     setup: WorkerSetup,
     ready: oneshot::Sender<Result<SocketAddr, StartError>>,
-    mut stop: watch::Receiver<bool>,
+    mut phase: watch::Receiver<Phase>,
 ) {
-    let (tasks, address) = match start(setup) {
+    let Started { tasks, parting, address } = match start(setup, &phase) {
         Ok(started) => started,
         Err(error) => {
             let _ = ready.send(Err(error));
@@ -50,12 +51,22 @@ pub(super) async fn run(
         }
     };
     let _ = ready.send(Ok(address));
-    // An error means that the node is gone, which is as good a reason to stop.
-    let _ = stop.wait_for(|stop| *stop).await;
-    drop(tasks);
+    let ended = phase.wait_for(|phase| matches!(phase, Phase::Ended(_))).await.map(|phase| *phase);
+    let farewell = match ended {
+        Ok(Phase::Ended(farewell)) => farewell,
+        // An error means that the node is gone, which is as good a reason to stop.
+        _ => Farewell::Stopped,
+    };
+    parting.say(farewell, tasks).await;
 }
 
-fn start(setup: WorkerSetup) -> Result<(Vec<Task>, SocketAddr), StartError> {
+struct Started {
+    tasks: Vec<Task>,
+    parting: Parting,
+    address: SocketAddr,
+}
+
+fn start(setup: WorkerSetup, phase: &watch::Receiver<Phase>) -> Result<Started, StartError> {
     let WorkerSetup { world, shared, identity, http, mesh, limits, settings } = setup;
     let index = settings.worker;
     let listener = world.net.listen(http, true).map_err(|error| StartError::Listen(http, error))?;
@@ -64,10 +75,10 @@ fn start(setup: WorkerSetup) -> Result<(Vec<Task>, SocketAddr), StartError> {
     let endpoint = tunnel::bind(&world, mesh, server, true)?;
     let tunnels = Rc::new(Tunnels::default());
     let backends = Connections::new(&world);
-    let in_flight = shared
-        .in_flight
-        .worker(index)
-        .ok_or_else(|| StartError::Thread(format!("no gauge of worker {index}")))?;
+    let gauge = |gauges: &Arc<InFlightGauges>| {
+        gauges.worker(index).ok_or_else(|| StartError::Thread(format!("no gauge of worker {index}")))
+    };
+    let (in_flight, open) = (gauge(&shared.in_flight)?, gauge(&shared.connections)?);
     let gateway = Gateway::new(
         Arc::clone(&shared),
         world.clone(),
@@ -77,6 +88,7 @@ fn start(setup: WorkerSetup) -> Result<(Vec<Task>, SocketAddr), StartError> {
     );
     let gateway = Rc::new(gateway);
     let dialler = Rc::new(Dialler { world, shared, identity, endpoint: endpoint.clone(), index });
+    let parting = Parting::new(endpoint.clone());
     let accepting = {
         let (admitting, gateway) = (Rc::clone(&dialler), Rc::clone(&gateway));
         tunnel::accept(
@@ -86,12 +98,12 @@ fn start(setup: WorkerSetup) -> Result<(Vec<Task>, SocketAddr), StartError> {
         )
     };
     let tasks = vec![
-        task::spawn("ingress", ingress::run(listener, limits, gateway)),
+        task::spawn("ingress", ingress::run(listener, limits, gateway, (open, phase.clone()))),
         task::spawn("tunnel acceptor", accepting),
         task::spawn("suspicion", refresh(Arc::clone(&dialler.shared), Rc::clone(&tunnels))),
         task::spawn("tunnel targets", retarget(dialler, tunnels)),
     ];
-    Ok((tasks, address))
+    Ok(Started { tasks, parting, address })
 }
 
 fn admit(shared: &Shared, world: &World, peer: &PeerIdentity) -> Result<(), Refusal> {

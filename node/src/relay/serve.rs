@@ -27,6 +27,9 @@ pub trait Server: 'static {
     /// Whether this node takes the request. Asked before anything else is done with it.
     fn admit(&self, head: &RequestHead) -> Result<Self::Admission, Reason>;
 
+    /// Whether this node is about to close its tunnels.
+    fn is_leaving(&self) -> bool;
+
     /// Passes an admitted request on to a backend. Dropped when the edge goes away.
     fn forward(
         self: Rc<Self>,
@@ -61,16 +64,24 @@ async fn serve<S: Server>(server: Rc<S>, sender: SendStream, receiver: RecvStrea
     let mut stopped = pin!(writer.stopped());
     let answer = tokio::select! {
         biased;
-        answer = server.forward(admission, head, body) => answer,
+        answer = Rc::clone(&server).forward(admission, head, body) => answer,
         () = &mut stopped => return Ok(()),
     };
     match answer {
         Err(reason) => Ok(writer.refused(reason).await?),
-        Ok(answer) => tokio::select! {
-            biased;
-            sent = pass_on(writer, answer) => Ok(sent?),
-            () = stopped => Ok(()),
-        },
+        Ok(answer) => {
+            let (parts, mut body) = answer.into_parts();
+            tokio::select! {
+                biased;
+                sent = pass_on(writer, parts, &mut body) => sent?,
+                () = &mut stopped => return Ok(()),
+            }
+            // With its tunnel an answer is lost that has not arrived: the body, which counts as in flight, lives until then.
+            if server.is_leaving() {
+                stopped.await;
+            }
+            Ok(())
+        }
     }
 }
 
@@ -86,8 +97,11 @@ async fn read_head(receiver: RecvStream) -> Result<(RequestHead, FrameReader<Req
 }
 
 /// Sends an answer; what of its body is there already leaves together with its head.
-async fn pass_on(mut writer: FrameWriter, answer: http::Response<ResponseBody>) -> Result<(), BodyError> {
-    let (parts, mut body) = answer.into_parts();
+async fn pass_on(
+    mut writer: FrameWriter,
+    parts: http::response::Parts,
+    body: &mut ResponseBody,
+) -> Result<(), BodyError> {
     let length = if body.is_end_stream() {
         BodyLength::None
     } else {
@@ -99,7 +113,7 @@ async fn pass_on(mut writer: FrameWriter, answer: http::Response<ResponseBody>) 
         return Ok(writer.refused(Reason::BackendFailed).await?);
     }
     loop {
-        let Some(frame) = next_or_flush(&mut writer, &mut body).await? else { break };
+        let Some(frame) = next_or_flush(&mut writer, body).await? else { break };
         match frame.map(Frame::into_data) {
             Err(error) => {
                 tracing::debug!(%error, "a backend's answer broke off");

@@ -41,10 +41,20 @@ impl Drain {
         fence(Ordering::SeqCst);
     }
 
+    /// The node ends now, whether it has drained or not.
+    pub fn finish(&self) {
+        self.stage.store(FINISHED, Ordering::Release);
+    }
+
     /// Whether a request that has just been counted in may go on.
     pub fn admits(&self) -> bool {
         fence(Ordering::SeqCst);
-        self.stage.load(Ordering::Acquire) != CLOSED
+        self.stage.load(Ordering::Acquire) < CLOSED
+    }
+
+    /// Whether the node ends now: what breaks is broken on purpose.
+    pub fn is_finished(&self) -> bool {
+        self.stage.load(Ordering::Acquire) == FINISHED
     }
 
     /// Whether the node is leaving, for reports.
@@ -56,6 +66,7 @@ impl Drain {
 const STAYING: u32 = 0;
 const ANNOUNCED: u32 = 1;
 const CLOSED: u32 = 2;
+const FINISHED: u32 = 3;
 
 #[cfg(all(test, not(loom)))]
 mod tests {
@@ -79,6 +90,8 @@ mod tests {
         assert!(drain.begin());
         drain.close();
         assert!(!drain.end() && !drain.begin());
-        assert!(drain.is_draining() && !drain.admits());
+        assert!(drain.is_draining() && !drain.admits() && !drain.is_finished());
+        drain.finish();
+        assert!(drain.is_draining() && !drain.admits() && drain.is_finished());
     }
 }

@@ -4,11 +4,14 @@ use std::net::UdpSocket;
 use std::time::Duration;
 
 use graticule_node_core::document::Source;
+use graticule_node_core::leaving::LeavingInput;
+use graticule_node_core::mesh::Condition;
 
 use super::*;
 use crate::identity::ca::{self, Issue};
 use crate::pool::testing::{Backend, full};
 use crate::testing::{FLEET, eventually, raw, run, tenant};
+use crate::tunnel::Farewell;
 
 /// A directory with documents and an authority.
 struct Home(tempfile::TempDir);
@@ -335,4 +338,122 @@ fn documents_are_reloaded_and_broken_ones_change_nothing() {
         assert_eq!(shared.snapshot().policy.fleet.version.0, 3, "a fleet without this node's region");
         assert!(get(node.addresses().http, "acme.example", "/").await.ends_with("ok"));
     });
+}
+
+/// Two nodes that have met: `node-1` of the tenant's region, and `edge-1`.
+async fn fleet(home: &Home) -> (Node, Node) {
+    home.issue("node-1", "eu");
+    home.issue("edge-1", "us");
+    let with_drain = |mut config: NodeConfig| {
+        config.drain.delay = Duration::from_millis(300);
+        config
+    };
+    let node = start_node(with_drain(home.config("node-1", &[]))).await.unwrap();
+    let edge = start_node(with_drain(home.config("edge-1", &[node.addresses().mesh]))).await.unwrap();
+    eventually("they have met", || {
+        sees(&edge) == Some(Condition::Usable) && sees(&node) == Some(Condition::Usable)
+    })
+    .await;
+    (node, edge)
+}
+
+/// What a node thinks of the only other one.
+fn sees(node: &Node) -> Option<Condition> {
+    let snapshot = node.shared().snapshot();
+    snapshot.mesh.regions.iter().flat_map(|region| &region.peers).next().map(|peer| peer.condition)
+}
+
+#[test]
+fn a_drained_node_says_so_serves_on_and_leaves_when_all_is_done() {
+    run(async {
+        let backend = Backend::on_loopback(|_| async {
+            tokio::time::sleep(Duration::from_millis(800)).await;
+            http::Response::new(full("at last"))
+        });
+        let backend = backend.await;
+        let home = Home::new(&[tenant("acme", &["DE"], &[("eu", backend.address)])]);
+        let (node, edge) = fleet(&home).await;
+        // Until the worker's own tunnel stands; then one request is still under way when the node closes.
+        let warm = get(edge.addresses().http, "acme.example", "/").await;
+        assert!(warm.ends_with("at last"), "{warm}");
+
+        let drained = get_with("POST", node.addresses().admin, "/v1/drain").await;
+        assert!(drained.contains("\"draining\""), "{drained}");
+        let slow = task_of(get(node.addresses().http, "acme.example", "/"));
+        let ready = get(node.addresses().admin, "localhost", "/v1/ready").await;
+        assert!(ready.starts_with("HTTP/1.1 503") && ready.contains("draining"), "{ready}");
+        eventually("the edge knows within some probes", || sees(&edge) == Some(Condition::Draining)).await;
+        let begun = tokio::time::Instant::now();
+        let farewell = node.left().await;
+        assert_eq!(farewell, Farewell::Left);
+        assert!(begun.elapsed() >= Duration::from_millis(400), "it waits for its last request");
+        let last = slow.await.unwrap();
+        assert!(last.ends_with("at last"), "{last}");
+        let http = node.addresses().http;
+        node.stop(farewell).await;
+        assert!(tokio::net::TcpStream::connect(http).await.is_err());
+        eventually("the edge knows that it is gone", || sees(&edge) == Some(Condition::Unreachable)).await;
+        let why = get(edge.addresses().admin, "localhost", "/v1/tunnels").await;
+        assert!(why.contains("the node has left"), "{why}");
+    });
+}
+
+#[test]
+fn a_node_that_is_told_to_stay_is_used_as_before() {
+    run(async {
+        let home = Home::new(&[]);
+        let (node, edge) = fleet(&home).await;
+        node.departure().tell(LeavingInput::Drain).unwrap();
+        eventually("it drains", || sees(&edge) == Some(Condition::Draining)).await;
+        node.departure().tell(LeavingInput::Undrain).unwrap();
+        eventually("it stays", || sees(&edge) == Some(Condition::Usable)).await;
+        let left = tokio::time::timeout(Duration::from_millis(600), node.left()).await;
+        assert!(left.is_err(), "the delay no longer runs");
+    });
+}
+
+#[test]
+fn a_node_that_stops_without_draining_closes_its_tunnels_all_the_same() {
+    run(async {
+        let home = Home::new(&[]);
+        let (node, edge) = fleet(&home).await;
+        let begun = tokio::time::Instant::now();
+        node.stop(Farewell::Stopped).await;
+        eventually("the edge knows", || sees(&edge) == Some(Condition::Unreachable)).await;
+        assert!(begun.elapsed() < Duration::from_secs(2), "not after the idle limit: {:?}", begun.elapsed());
+        let why = get(edge.addresses().admin, "localhost", "/v1/tunnels").await;
+        assert!(why.contains("the node stops"), "{why}");
+    });
+}
+
+#[test]
+fn a_node_is_not_ready_before_it_has_met_every_region_or_waited_for_them() {
+    run(async {
+        let home = Home::new(&[]);
+        home.issue("node-1", "eu");
+        let alone = start_node(home.config("node-1", &[])).await.unwrap();
+        let ready = get(alone.addresses().admin, "localhost", "/v1/ready").await;
+        assert!(ready.starts_with("HTTP/1.1 200"), "the first of a mesh has nobody to meet: {ready}");
+        home.issue("edge-1", "us");
+        let edge = start_node(home.config("edge-1", &[alone.addresses().mesh])).await.unwrap();
+        let begun = tokio::time::Instant::now();
+        let ready = get(edge.addresses().admin, "localhost", "/v1/ready").await;
+        assert!(ready.starts_with("HTTP/1.1 503") && ready.contains("joining"), "{ready}");
+        // There is no node in asia.
+        edge.joined().await;
+        assert!((9..12).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
+        let ready = get(edge.addresses().admin, "localhost", "/v1/ready").await;
+        assert!(ready.starts_with("HTTP/1.1 200"), "{ready}");
+    });
+}
+
+async fn get_with(method: &str, address: SocketAddr, path: &str) -> String {
+    raw(address, &format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")).await
+}
+
+/// Runs beside the test.
+fn task_of(future: impl Future<Output = String> + 'static) -> oneshot::Receiver<String> {
+    let (answer, answered) = oneshot::channel();
+    task::spawn_detached("request", async move { drop(answer.send(future.await)) });
+    answered
 }

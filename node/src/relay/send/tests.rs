@@ -46,6 +46,10 @@ impl Server for Script {
         self.admit
     }
 
+    fn is_leaving(&self) -> bool {
+        false
+    }
+
     async fn forward(self: Rc<Self>, (): (), head: RequestHead, body: RequestBody) -> Answer {
         self.forwarding.set(self.forwarding.get() + 1);
         let _forwarding = Forwarding(&self.forwarding);

@@ -20,6 +20,11 @@ pub enum MeshEvent {
         /// To whom.
         node: NodeName,
     },
+    /// The tunnel is gone, and the peer had said that it leaves.
+    PeerLeft {
+        /// Who.
+        node: NodeName,
+    },
     /// It has left something unanswered: no new requests go there.
     PeerSuspected {
         /// Who.
@@ -64,6 +69,7 @@ impl MeshEvent {
             (Usable, Usable) | (Suspect, Suspect) | (Draining, Draining) | (Unreachable, Unreachable) => {
                 return None;
             }
+            (Draining, Unreachable) => Self::PeerLeft { node },
             (_, Unreachable) => Self::PeerDisconnected { node },
             (_, Suspect) => Self::PeerSuspected { node, after: waited },
             (Unreachable, _) => Self::PeerConnected { node },
@@ -115,6 +121,15 @@ mod tests {
         for (from, to) in conditions.into_iter().flat_map(|from| conditions.map(|to| (from, to))) {
             let event = MeshEvent::of_change(&node(), from, to, Duration::ZERO);
             assert_eq!(event.is_none(), from == to, "{from:?} to {to:?}");
+        }
+    }
+
+    #[test]
+    fn who_said_so_beforehand_has_left_and_everybody_else_is_lost() {
+        let gone = |from| MeshEvent::of_change(&node(), from, Unreachable, Duration::ZERO);
+        assert_eq!(gone(Draining), Some(MeshEvent::PeerLeft { node: node() }));
+        for from in [Usable, Suspect] {
+            assert_eq!(gone(from), Some(MeshEvent::PeerDisconnected { node: node() }));
         }
     }
 
