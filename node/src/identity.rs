@@ -31,6 +31,7 @@ mod fault;
 mod material;
 mod pem;
 pub mod refusal;
+mod secret;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -40,6 +41,7 @@ mod verifier;
 
 pub use certificate::{PeerIdentity, Serial};
 pub use error::IdentityError;
+pub use secret::TunnelSecret;
 
 use material::Material;
 use verifier::PeerVerifier;
@@ -142,6 +144,11 @@ impl Identity {
     /// What an endpoint needs to be dialled. Crypto and clock only: transport and migration are the caller's.
     pub fn server_config(&self) -> Result<quinn::ServerConfig, IdentityError> {
         tls::server_config(self, Arc::new(PeerVerifier::new(self.clone(), Expect::ANY)))
+    }
+
+    /// What endpoints of this node know again after a restart, as long as it has the same private key.
+    pub fn tunnel_secret(&self) -> TunnelSecret {
+        self.0.current.load().secret.clone()
     }
 
     /// What a dial needs that must reach `expect`; dial with the server name [`SERVER_NAME`]. Crypto only.

@@ -59,7 +59,8 @@ pub(crate) struct Pair {
 }
 
 pub(crate) fn endpoint(identity: &Identity) -> Endpoint {
-    tunnel::bind(&World::system(), LOOPBACK, identity.server_config().unwrap(), true).unwrap()
+    let server = (identity.server_config().unwrap(), &identity.tunnel_secret());
+    tunnel::bind(&World::system(), LOOPBACK, server, true).unwrap()
 }
 
 pub(crate) fn dial_to(endpoint: &Endpoint) -> Dial {

@@ -10,7 +10,7 @@ use rustls::sign::CertifiedKey;
 use super::authorities::Authorities;
 use super::fault::Fault;
 use super::verifier::{End, check_chain};
-use super::{IdentityError, IdentityFiles, PeerIdentity, pem};
+use super::{IdentityError, IdentityFiles, PeerIdentity, TunnelSecret, pem};
 use crate::world::World;
 
 /// What handshakes use: replaced whole.
@@ -18,6 +18,7 @@ pub(super) struct Material {
     pub(super) own: PeerIdentity,
     pub(super) certified: Arc<CertifiedKey>,
     pub(super) authorities: Authorities,
+    pub(super) secret: TunnelSecret,
     pub(super) stamps: [u64; 3],
 }
 
@@ -32,11 +33,11 @@ impl Material {
         let stamps = stamps(files, world)?;
         let disk = &*world.disk;
         let authorities = Authorities::parse(&files.authorities, &pem::read(disk, &files.authorities)?)?;
-        let certified = certified_key(files, world, provider)?;
+        let (certified, secret) = certified_key(files, world, provider)?;
         let own = check_own(&certified, &authorities, world, provider).map_err(|fault| {
             IdentityError::file(&files.certificate, format_args!("refused: {fault}"), ISSUE)
         })?;
-        Ok(Self { own, certified: Arc::new(certified), authorities, stamps })
+        Ok(Self { own, certified: Arc::new(certified), authorities, secret, stamps })
     }
 }
 
@@ -59,12 +60,13 @@ fn certified_key(
     files: &IdentityFiles,
     world: &World,
     provider: &Arc<CryptoProvider>,
-) -> Result<CertifiedKey, IdentityError> {
+) -> Result<(CertifiedKey, TunnelSecret), IdentityError> {
     let disk = &*world.disk;
     let chain = pem::read(disk, &files.certificate)?;
     let chain = pem::certificates(&files.certificate, &chain, CHAIN_MAX, ISSUE)?;
     let key = pem::key(&files.key, &pem::read(disk, &files.key)?, ISSUE)?;
-    CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
+    let secret = TunnelSecret::of(key.secret_der());
+    let certified = CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
         rustls::Error::InconsistentKeys(_) => {
             let problem = format!("is not the key of {}", files.certificate.display());
             IdentityError::file(&files.key, problem, ISSUE)
@@ -73,7 +75,8 @@ fn certified_key(
             IdentityError::file(&files.certificate, Fault::Unreadable, ISSUE)
         }
         _ => IdentityError::file(&files.key, "holds no private key that can be used", ISSUE),
-    })
+    })?;
+    Ok((certified, secret))
 }
 
 /// A certificate that no peer would accept is better found here than in every peer's log.

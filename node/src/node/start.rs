@@ -46,7 +46,8 @@ pub(super) async fn start(
     let shared = Arc::new(shared);
     let generation = next_generation(&world, &config.data)?;
 
-    let endpoint = tunnel::bind(&world, config.mesh.listen, identity.server_config()?, false)?;
+    let server = (identity.server_config()?, &identity.tunnel_secret());
+    let endpoint = tunnel::bind(&world, config.mesh.listen, server, false)?;
     let admin = world.net.listen(config.admin_listen, false);
     let admin = admin.map_err(|error| StartError::Listen(config.admin_listen, error))?;
     let admin_address =

@@ -71,7 +71,7 @@ fn start(setup: WorkerSetup, phase: &watch::Receiver<Phase>) -> Result<Started, 
     let index = settings.worker;
     let listener = world.net.listen(http, true).map_err(|error| StartError::Listen(http, error))?;
     let address = listener.local_address().map_err(|error| StartError::Listen(http, error))?;
-    let server = identity.server_config()?;
+    let server = (identity.server_config()?, &identity.tunnel_secret());
     let endpoint = tunnel::bind(&world, mesh, server, true)?;
     let tunnels = Rc::new(Tunnels::default());
     let backends = Connections::new(&world);

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quinn::{Endpoint, EndpointConfig, ServerConfig, TokioRuntime};
+use quinn_proto::HashedConnectionIdGenerator;
 use rand::RngCore;
 
 use super::transport::{TransportSettings, transport};
+use crate::identity::TunnelSecret;
 use crate::world::World;
 
 /// Why an endpoint could not be bound.
@@ -27,18 +29,18 @@ impl fmt::Display for EndpointError {
 impl std::error::Error for EndpointError {}
 
 /// Binds an endpoint at `address` which answers with `server` and takes requests if it is a worker's.
+///
+/// Peers that still hold connections to an earlier life of it, with the same `secret`, are told with the next thing they
+/// send that those are gone.
 pub fn bind(
     world: &World,
     address: SocketAddr,
-    mut server: ServerConfig,
+    (mut server, secret): (ServerConfig, &TunnelSecret),
     accepts_requests: bool,
 ) -> Result<Endpoint, EndpointError> {
-    let mut seed = [0; 32];
-    world.chance.generator().fill_bytes(&mut seed);
-    let mut config = EndpointConfig::default();
-    config.rng_seed(Some(seed));
     server.migration(false);
     server.transport_config(transport(TransportSettings { initial_rtt: UNKNOWN_RTT, accepts_requests }));
+    let config = config(world, secret, address.port());
     world
         .net
         .bind_udp(address)
@@ -48,5 +50,19 @@ pub fn bind(
         .map_err(|error| EndpointError { address, error })
 }
 
+fn config(world: &World, secret: &TunnelSecret, port: u16) -> EndpointConfig {
+    let mut seed = [0; 32];
+    world.chance.generator().fill_bytes(&mut seed);
+    let mut config = EndpointConfig::new(Arc::new(secret.reset_key(port)));
+    let connection_ids = secret.connection_id_key(port);
+    config
+        .rng_seed(Some(seed))
+        .cid_generator(move || Box::new(HashedConnectionIdGenerator::from_key(connection_ids)))
+        .min_reset_interval(RESET_INTERVAL);
+    config
+}
+
+/// How often connections of an earlier life are ended: 200 peers with some tunnels each within a second.
+const RESET_INTERVAL: Duration = Duration::from_millis(1);
 /// The side that is dialled does not know from where.
 const UNKNOWN_RTT: Duration = Duration::from_millis(100);
