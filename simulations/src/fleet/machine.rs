@@ -6,12 +6,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use graticule::node::{GossipCodec, Node, Threads};
-use graticule::shared::Shared;
+use graticule::shared::{Departure, Shared};
 use graticule_gossip::Handover;
 use graticule_node_core::Snapshot;
 use graticule_node_core::config::NodeConfig;
 use graticule_node_core::document::Source;
-use tokio::sync::oneshot;
+use graticule_node_core::leaving::LeavingInput;
+use tokio::sync::{oneshot, watch};
 
 use super::plan::HOME;
 use crate::{Host, Process};
@@ -30,6 +31,9 @@ pub struct Machine {
 #[derive(Debug)]
 struct Running {
     shared: Arc<Shared>,
+    departure: Arc<Departure>,
+    /// Closed when the node has ended, whether it left or crashed.
+    gone: watch::Receiver<()>,
     process: Process,
 }
 
@@ -80,15 +84,54 @@ impl Machine {
         Ok(self.shared()?.snapshot())
     }
 
+    /// Whether its node wants requests: what a load balancer would be told.
+    pub fn is_ready(&self) -> bool {
+        let running = self.running.borrow();
+        running
+            .as_ref()
+            .is_some_and(|Running { shared, .. }| !shared.drain.is_draining() && !*shared.joining.borrow())
+    }
+
     /// Starts the machine, if it is down, and its node as its disk describes it. Returns when the node listens; an
     /// error says why it does not.
     pub async fn start(&self) -> io::Result<()> {
         self.host.start();
-        let (ready, is_ready) = oneshot::channel();
-        let process = Process::spawn(self.name(), run(self.host.clone(), self.handover.clone(), ready));
-        let shared = is_ready.await.map_err(io::Error::other)??;
-        self.running.replace(Some(Running { shared, process }));
+        let ((ready, is_ready), (living, gone)) = (oneshot::channel(), watch::channel(()));
+        let process = run(self.host.clone(), self.handover.clone(), ready, living);
+        let process = Process::spawn(self.name(), process);
+        let (shared, departure) = is_ready.await.map_err(io::Error::other)??;
+        self.running.replace(Some(Running { shared, departure, gone, process }));
         Ok(())
+    }
+
+    /// Tells its node to leave, as `graticule drain` does; an error if none runs.
+    pub fn drain(&self) -> io::Result<()> {
+        self.tell(LeavingInput::Drain)
+    }
+
+    /// Tells its node to stay after all; an error if none runs, or it is too late.
+    pub fn undrain(&self) -> io::Result<()> {
+        self.tell(LeavingInput::Undrain)
+    }
+
+    /// Waits until the node has ended, and takes the machine down.
+    pub async fn left(&self) {
+        let gone = self.running.borrow().as_ref().map(|running| running.gone.clone());
+        let Some(mut gone) = gone else { return };
+        // Nothing is ever sent: an error is the end.
+        while gone.changed().await.is_ok() {}
+        // It may have been started again meanwhile, by somebody else.
+        let ended = self.running.borrow_mut().take_if(|running| running.gone.has_changed().is_err());
+        if ended.is_some() {
+            self.host.crash();
+        }
+    }
+
+    /// Drains the node, waits until it has left, and starts it again: a graceful upgrade. Returns when it listens.
+    pub async fn upgrade(&self) -> io::Result<()> {
+        self.drain()?;
+        self.left().await;
+        self.start().await
     }
 
     /// Takes the machine down at once and without a word. Its disk stays.
@@ -115,16 +158,31 @@ impl Machine {
         self.host.disk().remove_directory("/");
         self.lay_out_disk();
     }
+
+    fn tell(&self, input: LeavingInput) -> io::Result<()> {
+        let running = self.running.borrow();
+        let running = running.as_ref().ok_or_else(|| io::Error::other(format!("{} is down", self.name())))?;
+        running.departure.tell(input).map_err(io::Error::other)?;
+        Ok(())
+    }
 }
 
-/// Runs a node for as long as its process lives.
-async fn run(host: Host, handover: Handover, ready: oneshot::Sender<io::Result<Arc<Shared>>>) {
+/// What [`Machine`] needs of its node.
+type Handles = (Arc<Shared>, Arc<Departure>);
+
+/// Runs a node until it has left, for as long as its process lives. `_living` ends with it.
+async fn run(
+    host: Host,
+    handover: Handover,
+    ready: oneshot::Sender<io::Result<Handles>>,
+    _living: watch::Sender<()>,
+) {
     match start(&host, &handover).await {
         Ok(node) => {
             // Nobody waits if the machine crashed meanwhile.
-            let _ = ready.send(Ok(Arc::clone(node.shared())));
-            std::future::pending::<()>().await;
-            drop(node);
+            let _ = ready.send(Ok((Arc::clone(node.shared()), Arc::clone(node.departure()))));
+            let farewell = node.left().await;
+            node.stop(farewell).await;
         }
         Err(error) => drop(ready.send(Err(error))),
     }
