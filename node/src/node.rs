@@ -11,7 +11,7 @@ use std::time::Duration;
 use graticule_gossip::{Codec, GossipError, LoopbackCodec};
 use graticule_node_core::config::NodeConfig;
 use graticule_node_core::document::Diagnostic;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
 use crate::identity::IdentityError;
@@ -52,7 +52,7 @@ pub struct Node {
     shared: Arc<Shared>,
     departure: Arc<Departure>,
     ended: watch::Receiver<Option<Farewell>>,
-    reload: Arc<Notify>,
+    reload: mpsc::Sender<oneshot::Sender<()>>,
     phase: watch::Sender<Phase>,
     parting: Option<Parting>,
     control: Vec<Task>,
@@ -169,15 +169,34 @@ impl Node {
         &self.departure
     }
 
-    /// Looks for changed files now, and not only at the next look.
-    pub fn reload(&self) {
-        self.reload.notify_one();
+    /// Looks for changed files now, and not only at the next look. Returns when what has changed was read.
+    pub async fn reload(&self) {
+        let (done, is_done) = oneshot::channel();
+        // Whoever finds the queue full is not the first to ask: a look follows in any case.
+        if self.reload.try_send(done).is_ok() {
+            let _ = is_done.await;
+        }
+    }
+
+    /// Waits until it takes nothing new any more.
+    pub async fn closing(&self) {
+        // It cannot go away: this node has it.
+        let _ = self.phase.subscribe().wait_for(|phase| *phase != Phase::Serving).await;
     }
 
     /// Waits until it has met the mesh, as far as that can be met.
     pub async fn joined(&self) {
         // It cannot go away: this node has it.
         let _ = self.shared.joining.subscribe().wait_for(|joining| !joining).await;
+    }
+
+    /// What does not answer within `patience`, for whoever supervises the process; nothing if all is well. The caller is
+    /// on the control runtime, so that this itself says that it runs.
+    pub async fn ailments(&self, patience: Duration) -> Vec<String> {
+        let silent = self.shared.pulse.silent(patience).await;
+        let workers = silent.into_iter().map(|worker| format!("worker {worker} does not answer"));
+        let ended = self.control.iter().any(Task::has_ended);
+        workers.chain(ended.then(|| "a task of the control runtime has ended".to_owned())).collect()
     }
 
     /// Waits until it has left, and gives what to say then to [`Node::stop`].

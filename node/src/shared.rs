@@ -15,8 +15,10 @@ use tokio::sync::{Notify, mpsc, watch};
 use crate::tunnel::Farewell;
 
 mod departure;
+mod pulse;
 
 pub use departure::Departure;
+pub use pulse::Pulse;
 
 /// Shared by all runtimes of a node: one snapshot and a few atomics.
 #[derive(Debug)]
@@ -35,6 +37,8 @@ pub struct Shared {
     pub drain: Drain,
     /// Whether it has not met the mesh yet, and should not be given requests.
     pub joining: watch::Sender<bool>,
+    /// Whether its workers answer.
+    pub pulse: Pulse,
 }
 
 impl Shared {
@@ -54,6 +58,7 @@ impl Shared {
             refusals,
             drain: Drain::default(),
             joining: watch::Sender::new(false),
+            pulse: Pulse::new(workers),
         };
         (shared, met)
     }

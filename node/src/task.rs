@@ -11,6 +11,13 @@ use tokio::task::JoinHandle;
 #[derive(Debug)]
 pub struct Task(JoinHandle<()>);
 
+impl Task {
+    /// Whether it has ended, by itself or in a panic.
+    pub fn has_ended(&self) -> bool {
+        self.0.is_finished()
+    }
+}
+
 impl Drop for Task {
     fn drop(&mut self) {
         self.0.abort();

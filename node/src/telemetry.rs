@@ -2,10 +2,49 @@
 
 use graticule_node_core::config::{LogFormat, LogLevel, NodeConfig};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::ParseError;
+
+/// Why logging does not begin or change.
+pub type LogError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Changes what is logged.
+pub struct LogControl(Box<dyn Fn(EnvFilter) -> Result<(), LogError>>);
+
+impl LogControl {
+    /// Logs from now on what is as grave as `level`, or graver.
+    pub fn set_level(&self, level: LogLevel) -> Result<(), LogError> {
+        (self.0)(filter(level)?)
+    }
+}
+
+impl std::fmt::Debug for LogControl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("LogControl")
+    }
+}
 
 /// Starts logging as the configuration says.
-pub fn start(config: &NodeConfig) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let level = match config.log_level {
+pub fn start(config: &NodeConfig) -> Result<LogControl, LogError> {
+    let builder = tracing_subscriber::fmt().with_env_filter(filter(config.log_level)?);
+    let builder = builder.with_writer(std::io::stderr);
+    match config.log_format {
+        LogFormat::Text => {
+            let builder = builder.with_ansi(false).with_filter_reloading();
+            let handle = builder.reload_handle();
+            builder.try_init()?;
+            Ok(LogControl(Box::new(move |filter| Ok(handle.reload(filter)?))))
+        }
+        LogFormat::Json => {
+            let builder = builder.json().with_filter_reloading();
+            let handle = builder.reload_handle();
+            builder.try_init()?;
+            Ok(LogControl(Box::new(move |filter| Ok(handle.reload(filter)?))))
+        }
+    }
+}
+
+fn filter(level: LogLevel) -> Result<EnvFilter, ParseError> {
+    let level = match level {
         LogLevel::Error => "error",
         LogLevel::Warn => "warn",
         LogLevel::Info => "info",
@@ -13,10 +52,5 @@ pub fn start(config: &NodeConfig) -> Result<(), Box<dyn std::error::Error + Send
         LogLevel::Trace => "trace",
     };
     // The gossip library warns of each message that it cannot read; those are counted.
-    let filter = EnvFilter::try_new(format!("{level},chitchat=error"))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match config.log_format {
-        LogFormat::Text => builder.with_ansi(false).try_init(),
-        LogFormat::Json => builder.json().try_init(),
-    }
+    EnvFilter::try_new(format!("{level},chitchat=error"))
 }

@@ -21,8 +21,10 @@ mod clock;
 mod disk;
 mod names;
 mod net;
+mod supervisor;
 mod taking;
 
+pub use supervisor::{Notice, Supervisor};
 pub use taking::Taking;
 
 /// A node's whole outside. Cheap to clone.

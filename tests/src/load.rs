@@ -113,7 +113,7 @@ async fn once(edge: SocketAddr, kept: &mut Option<Connection>, ask: &Ask) -> Res
 }
 
 impl Step {
-    fn ask(&self, id: &str) -> Ask {
+    pub(crate) fn ask(&self, id: &str) -> Ask {
         Ask::with(self.method.clone(), self.host, self.path, vec![b'x'; self.body_bytes]).named(id)
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -27,6 +27,9 @@ pub struct Node {
     /// Its admin API.
     pub admin: SocketAddr,
     directory: PathBuf,
+    /// What its command line says beside the configuration.
+    settings: Vec<String>,
+    environment: Vec<(String, String)>,
     child: Option<Child>,
 }
 
@@ -50,6 +53,8 @@ impl Node {
             admin: local(first + 1),
             mesh: local(first + 2),
             directory,
+            settings: Vec::new(),
+            environment: Vec::new(),
             child: None,
         }
     }
@@ -106,13 +111,32 @@ level = "info"
         fs::write(self.configuration(), text).expect("the node's configuration is written");
     }
 
+    /// Sets something by its command line, such as `drain.delay=1s`, from its next start on.
+    pub fn set(&mut self, setting: &str) {
+        self.settings.extend(["--set".to_owned(), setting.to_owned()]);
+    }
+
+    /// Sets a variable of its environment from its next start on.
+    pub fn set_variable(&mut self, name: &str, value: &str) {
+        self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Where its configuration is.
+    pub fn configuration(&self) -> PathBuf {
+        self.directory.join("node.toml")
+    }
+
     /// Starts its process; its log goes on where it was.
     pub fn start(&mut self) {
         assert!(self.child.is_none(), "{} runs already", self.name);
         let log = File::options().create(true).append(true).open(self.log_file()).expect("a log file");
         let errors = log.try_clone().expect("a log file");
         let mut command = Command::new(graticule());
-        command.args(["node", "--until-input-closes", "--config"]).arg(self.configuration());
+        command
+            .args(["node", "--until-input-closes", "--config"])
+            .arg(self.configuration())
+            .args(&self.settings);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         // The process ends when its input closes: also when this test is killed.
         let child = command.stdin(Stdio::piped()).stdout(log).stderr(errors).spawn();
         self.child = Some(child.expect("the binary can be run"));
@@ -124,6 +148,29 @@ level = "info"
             child.kill().expect("a process can be killed");
             child.wait().expect("a killed process ends");
         }
+    }
+
+    /// Sends its process a signal, such as `TERM`.
+    pub fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").args([&format!("-{signal}"), &self.pid().to_string()]).status();
+        assert!(sent.expect("kill can be run").success(), "cannot send {signal} to {}", self.name);
+    }
+
+    /// Waits until its process has ended by itself; fails the test if that takes longer than `limit`.
+    pub async fn until_ended(&mut self, limit: Duration) -> ExitStatus {
+        let what = format!("{} ends", self.name);
+        let status = crate::eventually(&what, limit, async || {
+            let child = self.child.as_mut().ok_or("it is not running")?;
+            child.try_wait().expect("a process can be asked").ok_or("it runs")
+        })
+        .await;
+        self.child = None;
+        status
+    }
+
+    /// Whether it says that it wants requests.
+    pub async fn is_ready(&self) -> bool {
+        self.call(&api::client::ready()).await.is_ok_and(|answer| answer.ready)
     }
 
     /// Whether its process should be there.
@@ -167,10 +214,6 @@ level = "info"
         let answer = limited.map_err(|_| Broken(format!("{} does not answer", self.name)))??;
         let body: Bytes = answer.body;
         call.read(answer.status.as_u16(), &body).map_err(|error| Broken(error.to_string()))
-    }
-
-    fn configuration(&self) -> PathBuf {
-        self.directory.join("node.toml")
     }
 
     fn log_file(&self) -> PathBuf {

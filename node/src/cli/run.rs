@@ -12,6 +12,12 @@ use super::{Failure, descriptors, environment, output};
 use crate::node::Node;
 use crate::telemetry;
 use crate::tunnel::Farewell;
+use crate::world::{Notice, Supervisor, World};
+
+mod settings;
+mod supervise;
+
+use settings::{Settings, Watching};
 
 /// Run one node.
 #[derive(Debug, clap::Args)]
@@ -28,15 +34,18 @@ pub(super) struct NodeOptions {
 }
 
 pub(super) fn run(options: &NodeOptions) -> Result<(), Failure> {
-    let config = read_config(options)?;
-    telemetry::start(&config).map_err(|error| Failure::doing("cannot set up logging", error))?;
+    let mut settings = Settings::new(World::system(), options.config.clone(), overrides(options)?);
+    let (config, diagnostics) = settings.read()?;
+    diagnostics.iter().for_each(output::print_error);
+    let config = config.ok_or(Failure::Found)?;
+    let log = telemetry::start(&config).map_err(|error| Failure::doing("cannot set up logging", error))?;
     descriptors::raise(&config);
-    block_on(serve(config, options.until_input_closes))?
+    let settings = Watching::new(settings, config.clone(), log);
+    block_on(serve(config, settings, options.until_input_closes))?
 }
 
-/// Reads a node's configuration; later settings win: file, environment, flags.
-fn read_config(options: &NodeOptions) -> Result<NodeConfig, Failure> {
-    let source = super::source(&options.config)?;
+/// What stands above the file; later settings win: environment, then flags.
+fn overrides(options: &NodeOptions) -> Result<Vec<(String, String)>, Failure> {
     let mut overrides = environment()?;
     for set in &options.set {
         let (key, value) = set.split_once('=').ok_or_else(|| {
@@ -44,22 +53,23 @@ fn read_config(options: &NodeOptions) -> Result<NodeConfig, Failure> {
         })?;
         overrides.push((key.to_owned(), value.to_owned()));
     }
-    let directory = options.config.parent().unwrap_or(std::path::Path::new("."));
-    let (config, diagnostics) = NodeConfig::parse(&source, &overrides);
-    diagnostics.iter().for_each(output::print_error);
-    config.map(|config| config.relative_to(directory)).ok_or(Failure::Found)
+    Ok(overrides)
 }
 
-async fn serve(config: NodeConfig, until_input_closes: bool) -> Result<(), Failure> {
+async fn serve(config: NodeConfig, mut settings: Watching, until_input_closes: bool) -> Result<(), Failure> {
     let name = config.name.clone();
     // Before anything runs: a signal that comes early must not end the process as if nobody had asked for it.
     let mut signals = Signals::new()?;
+    let supervisor = Supervisor::from_environment().map_err(|error| {
+        Failure::doing("cannot use NOTIFY_SOCKET; unset it if nobody listens there", error)
+    })?;
     let node = Node::start(config).await.map_err(|error| Failure::doing("cannot start the node", error))?;
     let addresses = node.addresses();
     tracing::info!(node = %name, http = %addresses.http, mesh = %addresses.mesh, admin = %addresses.admin, "started");
     let farewell = tokio::select! {
         farewell = node.left() => farewell,
-        () = signals.handle(&node) => Farewell::Stopped,
+        () = signals.handle(&node, &supervisor, &mut settings) => Farewell::Stopped,
+        () = supervise::run(&node, &supervisor) => Farewell::Stopped,
         () = input_closed(), if until_input_closes => Farewell::Stopped,
     };
     tracing::info!(node = %name, "stopping");
@@ -81,15 +91,19 @@ impl Signals {
         Ok(Self { terminate, interrupt, hangup: of(SignalKind::hangup())? })
     }
 
-    /// Passes on what comes; never ends.
-    async fn handle(&mut self, node: &Node) {
+    /// Does what each of them asks for, and looks at the configuration every second; never ends.
+    async fn handle(&mut self, node: &Node, supervisor: &Supervisor, settings: &mut Watching) {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => leave(node, "SIGTERM"),
                 _ = self.interrupt.recv() => leave(node, "SIGINT"),
+                () = settings.due() => settings.look(),
                 _ = self.hangup.recv() => {
                     tracing::info!("SIGHUP: looking for changed files");
-                    node.reload();
+                    supervise::tell(supervisor, Notice::Reloading);
+                    settings.look();
+                    node.reload().await;
+                    supervise::tell(supervisor, Notice::Ready);
                 }
             }
         }

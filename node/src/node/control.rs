@@ -11,7 +11,7 @@ use graticule_node_core::document;
 use graticule_node_core::mesh::PeerId;
 use graticule_node_core::policy::TenantId;
 use quinn::Endpoint;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::announce::{self, announcement};
 use super::reload::Stamps;
@@ -39,8 +39,8 @@ pub(super) struct ControlSetup {
     pub(super) codec: Option<Box<dyn Codec>>,
     pub(super) refusals: mpsc::Receiver<(PeerId, TenantId)>,
     pub(super) departure: Arc<Departure>,
-    /// Asks for a look at the files.
-    pub(super) reload: Arc<Notify>,
+    /// Who wants a look at the files, and to know when it is done.
+    pub(super) reloads: mpsc::Receiver<oneshot::Sender<()>>,
 }
 
 /// Starts everything that the control runtime does.
@@ -70,7 +70,7 @@ pub(super) async fn start(mut setup: ControlSetup) -> Result<Vec<Task>, StartErr
         task::spawn("remote admin calls", pass_on_calls(mesh, remote_calls)),
         task::spawn("load", load(&setup, Rc::clone(&tracking))),
     ];
-    let ControlSetup { world, config, shared, identity, documents, admin, refusals, reload, .. } = setup;
+    let ControlSetup { world, config, shared, identity, documents, admin, refusals, reloads, .. } = setup;
     let (policies, policy) = watch::channel(Arc::clone(&snapshot.policy));
     let (policy_now, pools_now) = (Arc::clone(&snapshot.policy), Arc::clone(&snapshot.pools));
     let (checked, states) = watch::channel(CheckedPolicy { policy: policy_now, pools: pools_now });
@@ -83,7 +83,7 @@ pub(super) async fn start(mut setup: ControlSetup) -> Result<Vec<Task>, StartErr
         task::spawn("health checks", checks::run(world, own.region, policy, checked)),
         task::spawn("activation", activated),
         task::spawn("announcements", announce::run(Arc::clone(&shared), voice.gossip, voice.said, tracking)),
-        task::spawn("reloads", reload::watch(watched, shared, policies, reload)),
+        task::spawn("reloads", reload::watch(watched, shared, policies, reloads)),
         task::spawn("admin", admin::run(admin, state)),
     ]);
     Ok(tasks)

@@ -8,7 +8,7 @@ use graticule_gossip_core::RegionName;
 use graticule_node_core::config::GeoConfig;
 use graticule_node_core::document::{self, Severity};
 use graticule_node_core::{Policy, RegionIndex};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::geo;
@@ -46,12 +46,12 @@ impl Stamps {
 }
 
 /// Reloads what has changed; what is broken keeps its last good form, and says so.
-/// Looks every second, and whenever `reload` asks.
+/// Looks every second, and whenever one of `asked` comes, which is then told that it is done.
 pub(super) async fn watch(
     mut watched: Watched,
     shared: Arc<Shared>,
     policies: watch::Sender<Arc<Policy>>,
-    reload: Arc<Notify>,
+    mut asked: mpsc::Receiver<oneshot::Sender<()>>,
 ) {
     let mut ticks = interval(WATCH_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -59,10 +59,10 @@ pub(super) async fn watch(
     let mut expiry = Expiry::default();
     let mut seen = watched.stamps;
     loop {
-        tokio::select! {
-            _ = ticks.tick() => {}
-            () = reload.notified() => {}
-        }
+        let done = tokio::select! {
+            _ = ticks.tick() => None,
+            Some(done) = asked.recv() => Some(done),
+        };
         reload_identity(&watched.identity, &mut said);
         let now = watched.world.clock.wall();
         if let Some(left) = expiry.due(watched.identity.expires_in(now), now) {
@@ -74,6 +74,10 @@ pub(super) async fn watch(
             );
         }
         let found = Stamps::now(&watched.world, &watched.documents, &watched.geo);
+        if done.is_some() {
+            // Who asks says that the files are whole.
+            seen = found;
+        }
         if settled(watched.stamps.documents, seen.documents, found.documents) {
             watched.stamps.documents = found.documents;
             reload_documents(&mut watched, &shared, &policies);
@@ -83,6 +87,8 @@ pub(super) async fn watch(
             reload_geo(&watched, &shared);
         }
         seen = found;
+        // Nobody waits any more if the node ends.
+        done.map(|done| done.send(()));
     }
 }
 

@@ -12,7 +12,7 @@ use graticule_node_core::decide::{Here, Snapshot};
 use graticule_node_core::mesh::MeshState;
 use graticule_node_core::pool::Plan;
 use http::HeaderValue;
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::control::{self, ControlSetup};
 use super::reload::Stamps;
@@ -56,7 +56,8 @@ pub(super) async fn start(
     let workers = start_workers(&world, &config, &shared, &identity, (threads, phases)).await?;
     shared.joining.send_replace(!config.mesh.seeds.is_empty());
     let departure = Arc::new(Departure::new(&world, Arc::clone(&shared), config.drain));
-    let (reload, parting) = (Arc::new(Notify::new()), Parting::new(endpoint.clone()));
+    let (reload, reloads) = mpsc::channel(RELOADS_MAX);
+    let parting = Parting::new(endpoint.clone());
     let addresses = Addresses { http: workers.http, mesh: config.mesh.listen, admin: admin_address };
     let setup = ControlSetup {
         world,
@@ -70,7 +71,7 @@ pub(super) async fn start(
         codec: Some(codec.open().await?),
         refusals,
         departure: Arc::clone(&departure),
-        reload: Arc::clone(&reload),
+        reloads,
     };
     let mut control = control::start(setup).await?;
     let (ending, ended) = watch::channel(None);
@@ -240,6 +241,8 @@ fn settings(config: &NodeConfig, worker: usize) -> GatewaySettings {
     }
 }
 
+/// Askings for a look at the files that wait.
+const RELOADS_MAX: usize = 1;
 const GENERATION: &str = "generation";
 const GENERATION_BYTES_MAX: usize = 32;
 

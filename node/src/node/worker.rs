@@ -43,6 +43,7 @@ pub(super) async fn run(
     ready: oneshot::Sender<Result<SocketAddr, StartError>>,
     mut phase: watch::Receiver<Phase>,
 ) {
+    let (shared, index) = (Arc::clone(&setup.shared), setup.settings.worker);
     let Started { tasks, parting, address } = match start(setup, &phase) {
         Ok(started) => started,
         Err(error) => {
@@ -51,7 +52,11 @@ pub(super) async fn run(
         }
     };
     let _ = ready.send(Ok(address));
-    let ended = phase.wait_for(|phase| matches!(phase, Phase::Ended(_))).await.map(|phase| *phase);
+    let is_well = || !tasks.iter().any(Task::has_ended);
+    let ended = tokio::select! {
+        ended = phase.wait_for(|phase| matches!(phase, Phase::Ended(_))) => ended.map(|phase| *phase),
+        never = shared.pulse.answer(index, is_well) => match never {},
+    };
     let farewell = match ended {
         Ok(Phase::Ended(farewell)) => farewell,
         // An error means that the node is gone, which is as good a reason to stop.

@@ -340,6 +340,24 @@ fn documents_are_reloaded_and_broken_ones_change_nothing() {
     });
 }
 
+#[test]
+fn files_are_looked_at_when_somebody_asks_and_not_only_every_second() {
+    run(async {
+        let home = Home::new(&[]);
+        home.issue("node-1", "eu");
+        let node = start_node(home.config("node-1", &[])).await.unwrap();
+        node.reload().await;
+        let begun = tokio::time::Instant::now();
+        for version in 4..8 {
+            home.write("fleet.toml", &FLEET.replace("version = 3", &format!("version = {version}")));
+            node.reload().await;
+            let shared = std::sync::Arc::clone(node.shared());
+            eventually("it is in force", || shared.snapshot().policy.fleet.version.0 == version).await;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(1), "four changes took {:?}", begun.elapsed());
+    });
+}
+
 /// Two nodes that have met: `node-1` of the tenant's region, and `edge-1`.
 async fn fleet(home: &Home) -> (Node, Node) {
     home.issue("node-1", "eu");
@@ -390,11 +408,9 @@ fn a_drained_node_says_so_serves_on_and_leaves_when_all_is_done() {
         let last = slow.await.unwrap();
         assert!(last.ends_with("at last"), "{last}");
         let http = node.addresses().http;
-        node.stop(farewell).await;
+        let ((), reason) = tokio::join!(node.stop(farewell), reason_for_the_end(&edge));
         assert!(tokio::net::TcpStream::connect(http).await.is_err());
-        eventually("the edge knows that it is gone", || sees(&edge) == Some(Condition::Unreachable)).await;
-        let why = get(edge.addresses().admin, "localhost", "/v1/tunnels").await;
-        assert!(why.contains("the node has left"), "{why}");
+        assert!(reason.contains("the node has left"), "{reason}");
     });
 }
 
@@ -418,11 +434,9 @@ fn a_node_that_stops_without_draining_closes_its_tunnels_all_the_same() {
         let home = Home::new(&[]);
         let (node, edge) = fleet(&home).await;
         let begun = tokio::time::Instant::now();
-        node.stop(Farewell::Stopped).await;
-        eventually("the edge knows", || sees(&edge) == Some(Condition::Unreachable)).await;
+        let ((), reason) = tokio::join!(node.stop(Farewell::Stopped), reason_for_the_end(&edge));
         assert!(begun.elapsed() < Duration::from_secs(2), "not after the idle limit: {:?}", begun.elapsed());
-        let why = get(edge.addresses().admin, "localhost", "/v1/tunnels").await;
-        assert!(why.contains("the node stops"), "{why}");
+        assert!(reason.contains("the node stops"), "{reason}");
     });
 }
 
@@ -445,6 +459,12 @@ fn a_node_is_not_ready_before_it_has_met_every_region_or_waited_for_them() {
         let ready = get(edge.addresses().admin, "localhost", "/v1/ready").await;
         assert!(ready.starts_with("HTTP/1.1 200"), "{ready}");
     });
+}
+
+/// Waits until `node` has lost the only other one, and gives what it says of it then: before it dials again.
+async fn reason_for_the_end(node: &Node) -> String {
+    eventually("it knows", || sees(node) == Some(Condition::Unreachable)).await;
+    get(node.addresses().admin, "localhost", "/v1/tunnels").await
 }
 
 async fn get_with(method: &str, address: SocketAddr, path: &str) -> String {
