@@ -74,7 +74,8 @@ pub async fn run<H: Handler>(
     door.closing.begin();
     door.accept_queued().await;
     drop((door, listening));
-    std::future::pending().await
+    // A task that has ended is a sign of trouble.
+    std::future::pending::<()>().await;
 }
 
 /// Where connections come in.
@@ -153,13 +154,12 @@ async fn serve<H: Handler>(
         ended = connection.as_mut() => ended,
         () = begun => {
             // A request may be on its way already: it is answered, and the answer says that it is the last.
-            match timeout(LAST_REQUEST_GRACE, connection.as_mut()).await {
-                Ok(ended) => ended,
-                Err(_) => {
-                    // Ends the connection if it is idle, and after its answer if not. The one place for HTTP/2's GOAWAY.
-                    connection.as_mut().graceful_shutdown();
-                    connection.await
-                }
+            if let Ok(ended) = timeout(LAST_REQUEST_GRACE, connection.as_mut()).await {
+                ended
+            } else {
+                // Ends the connection if it is idle, and after its answer if not. The one place for HTTP/2's GOAWAY.
+                connection.as_mut().graceful_shutdown();
+                connection.await
             }
         }
     };

@@ -32,23 +32,17 @@ pub(super) async fn answer(state: &AdminState, uri: &Uri) -> Result<Vec<Drained>
 
 /// This node's own answer, also to a call that another node has passed on.
 pub(super) fn here(state: &AdminState, input: LeavingInput) -> Drained {
-    let node = state.node.clone();
-    match state.departure.tell(input) {
-        Ok(stage) => Drained { node, stage: Some(stage.label().to_owned()), error: None },
-        Err(error) => {
-            let stage = Some(state.departure.stage().label().to_owned());
-            Drained { node, stage, error: Some(error.to_string()) }
-        }
-    }
+    let error = state.departure.tell(input).err().map(|error| error.to_string());
+    Drained { node: state.node.clone(), stage: Some(state.departure.stage().label().to_owned()), error }
 }
 
 async fn there(state: &AdminState, node: NodeName, path: &str) -> Drained {
-    let asked = remote::ask(state, &node, AdminCall { path: path.to_owned() }).await;
-    let answered = asked.and_then(|answer| match answer.status {
+    let reply = remote::ask(state, &node, AdminCall { path: path.to_owned() }).await;
+    let drained = reply.and_then(|answer| match answer.status {
         200 => serde_json::from_slice(&answer.body).map_err(|error| error.to_string()),
         status => Err(format!("`{node}` answered with status {status}")),
     });
-    answered.unwrap_or_else(|error| Drained { node, stage: None, error: Some(error) })
+    drained.unwrap_or_else(|error| Drained { node, stage: None, error: Some(error) })
 }
 
 /// The nodes that are meant; of a region, those that gossip holds for alive.

@@ -82,7 +82,8 @@ pub(super) async fn join(shared: Arc<Shared>) {
         tracing::warn!(?regions, "ready without having reached every region");
     }
     shared.joining.send_replace(false);
-    std::future::pending().await
+    // A task that has ended is a sign of trouble.
+    std::future::pending::<()>().await;
 }
 
 /// The other regions of the fleet without a node that can be given requests.

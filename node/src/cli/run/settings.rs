@@ -56,7 +56,9 @@ impl Settings {
             }
             (None, Vec::new())
         });
-        diagnostics.iter().for_each(|diagnostic| tracing::error!(%diagnostic, "configuration"));
+        for diagnostic in &diagnostics {
+            tracing::error!(%diagnostic, "configuration");
+        }
         if config.is_none() {
             tracing::error!("configuration not reloaded; the old one stays");
         }
