@@ -9,6 +9,6 @@ mod transport;
 
 pub use endpoint::{EndpointError, bind};
 pub use farewell::{Farewell, Parting};
-pub use peering::{CONNECT_DEADLINE, Dial, PeeringError, accept, admit, dial, until_closed};
+pub use peering::{CONNECT_DEADLINE, Dial, PeeringError, accept, admit, dial, dial_afresh, until_closed};
 pub use stream::{FrameReader, FrameWriter, ReadError, Reset, kind};
 pub use transport::{TransportSettings, close_text, transport};

@@ -124,7 +124,7 @@ fn every_node_is_upgraded_in_turn_and_no_request_fails() {
             let began = Instant::now();
             machine.upgrade().await.unwrap();
             assert!((5 * SECOND..7 * SECOND).contains(&began.elapsed()), "{:?}", began.elapsed());
-            until("it is ready again", 2 * SECOND, || machine.is_ready()).await;
+            until("it is ready again", 3 * SECOND, || machine.is_ready()).await;
             fleet.until_whole(2 * SECOND).await.unwrap();
         }
         drop(clients);

@@ -1,5 +1,6 @@
 //! One kept control tunnel: dialled, probed, and dialled again.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -74,9 +75,18 @@ impl Mesh {
     /// Dials a peer, and probes and serves it until the tunnel ends.
     async fn meet(self: Rc<Self>, target: &PeerTarget) -> Result<Ending, PeeringError> {
         let expect = Expect::node(target.node.clone(), target.region.clone());
-        let dial = Dial { address: target.base, expect, expected_rtt: target.expected_rtt };
         let admit = |peer: &_| self.admit(peer);
-        let (connection, peer) = tunnel::dial(&self.endpoint, &self.identity, dial, admit).await?;
+        let dial = || {
+            let (expect, expected_rtt) = (expect.clone(), target.expected_rtt);
+            let dial = Dial { address: target.base, expect, expected_rtt };
+            tunnel::dial(&self.endpoint, &self.identity, dial, admit)
+        };
+        let seen = Cell::new(self.links.newest());
+        let back = || async {
+            self.links.newer(&target.node, seen.get()).await;
+            seen.set(self.links.newest());
+        };
+        let (connection, peer) = tunnel::dial_afresh(dial, back, target.expected_rtt).await?;
         let begun = self.world.clock.now();
         tracing::info!(node = %target.node, address = %target.base, "tunnel up");
         self.tracking.connected(target.id);

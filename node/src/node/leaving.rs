@@ -76,6 +76,7 @@ pub(super) async fn join(shared: Arc<Shared>) {
                 return;
             }
         }
+        tokio::time::sleep(DIALLED_BACK_TIME).await;
     };
     if timeout(JOINING_TIMEOUT, joined).await.is_err() {
         let regions = unreached(&shared.snapshot());
@@ -99,3 +100,5 @@ fn unreached(snapshot: &Snapshot) -> BTreeSet<String> {
 
 /// How long a node that starts waits for regions that may be down.
 const JOINING_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the others need to dial this node in turn, control and workers, once it has dialled them.
+const DIALLED_BACK_TIME: Duration = Duration::from_secs(1);

@@ -152,7 +152,9 @@ impl Dialler {
         let mut chance = self.world.chance.generator();
         loop {
             let admit = |peer: &_| admit(&self.shared, &self.world, peer);
-            match tunnel::dial(&self.endpoint, &self.identity, self.target(&tunnel), admit).await {
+            let dial = || tunnel::dial(&self.endpoint, &self.identity, self.target(&tunnel), admit);
+            let expected_rtt = tunnel.target.expected_rtt;
+            match tunnel::dial_afresh(dial, || tunnel.reachable_again(), expected_rtt).await {
                 Ok((connection, peer)) => {
                     let begun = self.world.clock.now();
                     tunnel.set_connection(Some(connection.clone()));

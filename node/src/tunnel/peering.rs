@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
@@ -78,6 +79,27 @@ pub async fn dial(
         .map_err(|error| PeeringError::Refused(close_text(&error)))?;
     let peer = admitted(&connection, &admit)?;
     Ok((connection, peer))
+}
+
+/// Dials by `dial`, and from the beginning whenever `back` says that the peer has come back meanwhile: what was sent to it
+/// before is lost, and would be sent again only after ever longer waits. A handshake under way gets time to end first.
+pub async fn dial_afresh<D: Future, B: Future<Output = ()>>(
+    dial: impl Fn() -> D,
+    back: impl Fn() -> B,
+    expected_rtt: Duration,
+) -> D::Output {
+    let grace = expected_rtt.saturating_mul(2) + HANDSHAKE_TIME;
+    loop {
+        let mut dialling = pin!(dial());
+        tokio::select! {
+            biased;
+            dialled = dialling.as_mut() => return dialled,
+            () = back() => {}
+        }
+        if let Ok(dialled) = timeout(grace, dialling).await {
+            return dialled;
+        }
+    }
 }
 
 fn admitted(
@@ -206,6 +228,8 @@ async fn handshake(
 
 /// How long a handshake may take.
 pub const CONNECT_DEADLINE: Duration = Duration::from_secs(3);
+/// What both ends of a handshake compute, on a busy machine.
+const HANDSHAKE_TIME: Duration = Duration::from_millis(50);
 /// Certificates name nodes by URI, so the name that TLS sends says nothing.
 const SERVER_NAME: &str = "graticule";
 /// Tells a peer that its certificate passed the handshake and cannot be read all the same; the text says why.

@@ -124,6 +124,31 @@ fn the_peers_words_for_closing_are_passed_on() {
 }
 
 #[test]
+fn a_peer_that_comes_back_is_dialled_afresh_unless_it_is_answering_already() {
+    run(async {
+        let dials = Cell::new(0);
+        // The first dial is answered never, or after so long; the second at once.
+        let dialled = async |answered_ms: Option<u64>| {
+            dials.set(0);
+            let dial = || async {
+                dials.set(dials.get() + 1);
+                match (dials.get(), answered_ms) {
+                    (1, Some(answered_ms)) => tokio::time::sleep(Duration::from_millis(answered_ms)).await,
+                    (1, None) => std::future::pending().await,
+                    _ => {}
+                }
+                dials.get()
+            };
+            let back = || tokio::time::sleep(Duration::from_millis(20));
+            dial_afresh(dial, back, Duration::from_millis(50)).await
+        };
+        assert_eq!(dialled(None).await, 2);
+        assert_eq!(dialled(Some(1)).await, 1, "nobody came back");
+        assert_eq!(dialled(Some(60)).await, 1, "its handshake was under way");
+    });
+}
+
+#[test]
 fn a_peer_that_is_not_there_is_silent() {
     run(async {
         let edge = identity(&authority("atlas"), "us", "edge-1");
