@@ -113,6 +113,8 @@ struct Told {
 #[test]
 fn every_node_is_upgraded_in_turn_and_no_request_fails() {
     let (served, failed) = story(7, 2, async |_, fleet| {
+        let all_ready = || fleet.machines().all(graticule_sim::fleet::Machine::is_ready);
+        until("all are ready", 3 * SECOND, all_ready).await;
         let told = Rc::new(Told::default());
         let clients = ["eu-central", "us-east"].into_iter().flat_map(|region| {
             ["berlin", "boston"].map(|tenant| {

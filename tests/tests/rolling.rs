@@ -1,7 +1,7 @@
 //! Every node is drained and started again under load, one after the other: no request fails, and none is done twice.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use graticule_node_api::DrainQuery;
 use graticule_node_api::client;
@@ -159,15 +159,16 @@ fn expect_all_served_once(fleet: &Fleet, outcomes: &[Outcome], at_least: usize) 
     let some: Vec<_> = failed.iter().take(20).map(told).collect();
     assert!(failed.is_empty(), "{} of {} failed:\n{}", failed.len(), outcomes.len(), some.join("\n"));
 
-    let mut arrivals = HashMap::<String, usize>::new();
+    let mut arrivals = HashMap::<String, Vec<Instant>>::new();
     for received in fleet.backends.iter().flat_map(graticule_tests::Backend::received) {
-        *arrivals.entry(received.id.unwrap_or_default()).or_default() += 1;
+        arrivals.entry(received.id.unwrap_or_default()).or_default().push(received.at);
     }
     let once = outcomes.iter().filter(|outcome| outcome.step.method == Method::POST);
-    let odd: Vec<_> = once
-        .filter(|outcome| arrivals.get(&outcome.id) != Some(&1))
-        .take(20)
-        .map(|outcome| &outcome.id)
-        .collect();
-    assert!(odd.is_empty(), "not done exactly once: {odd:?}");
+    let odd = once.filter_map(|outcome| {
+        let arrived = arrivals.get(&outcome.id).map(Vec::as_slice).unwrap_or_default();
+        let after: Vec<_> = arrived.iter().map(|at| at.duration_since(outcome.started)).collect();
+        (arrived.len() != 1).then(|| format!("{} arrived {after:?} after its beginning", outcome.id))
+    });
+    let odd: Vec<_> = odd.take(20).collect();
+    assert!(odd.is_empty(), "not done exactly once:\n{}", odd.join("\n"));
 }

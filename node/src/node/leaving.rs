@@ -66,16 +66,13 @@ fn farewell(ending: Ending) -> Farewell {
     }
 }
 
-/// Keeps a node unready until it reaches every other region, or has tried for long enough: before that it would refuse
-/// requests that others can serve.
+/// Keeps a node unready until it reaches every other region and is reached in turn, or has tried for long enough: before
+/// that it would refuse requests that others can serve, and others would count on nodes that are about to leave.
 pub(super) async fn join(shared: Arc<Shared>) {
-    let mut published = shared.published();
     let joined = async {
-        while !unreached(&shared.snapshot()).is_empty() {
-            if published.changed().await.is_err() {
-                return;
-            }
-        }
+        until(&shared, |snapshot| unreached(snapshot).is_empty()).await;
+        // A node that is down is not waited for like a region.
+        let _ = timeout(EVERY_PEER_TIMEOUT, until(&shared, reaches_every_peer)).await;
         tokio::time::sleep(DIALLED_BACK_TIME).await;
     };
     if timeout(JOINING_TIMEOUT, joined).await.is_err() {
@@ -85,6 +82,21 @@ pub(super) async fn join(shared: Arc<Shared>) {
     shared.joining.send_replace(false);
     // A task that has ended is a sign of trouble.
     std::future::pending::<()>().await;
+}
+
+/// Waits until `holds` is true of the newest snapshot.
+async fn until(shared: &Shared, holds: impl Fn(&Snapshot) -> bool) {
+    let mut published = shared.published();
+    while !holds(&shared.snapshot()) {
+        if published.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+fn reaches_every_peer(snapshot: &Snapshot) -> bool {
+    let mut peers = snapshot.mesh.regions.iter().flat_map(|region| &region.peers);
+    peers.all(|peer| peer.condition != Condition::Unreachable)
 }
 
 /// The other regions of the fleet without a node that can be given requests.
@@ -100,5 +112,7 @@ fn unreached(snapshot: &Snapshot) -> BTreeSet<String> {
 
 /// How long a node that starts waits for regions that may be down.
 const JOINING_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long it then waits for nodes that may be down.
+const EVERY_PEER_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long the others need to dial this node in turn, control and workers, once it has dialled them.
 const DIALLED_BACK_TIME: Duration = Duration::from_secs(1);
