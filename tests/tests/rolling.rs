@@ -118,6 +118,9 @@ async fn fleet(regions: &[Region]) -> Fleet {
         node.start();
     }
     fleet.until_connected().await;
+    for node in &fleet.nodes {
+        eventually("it is ready", Duration::from_secs(15), async || ready(node.is_ready().await)).await;
+    }
     fleet
 }
 

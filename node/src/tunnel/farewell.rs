@@ -74,3 +74,37 @@ impl Drop for Parting {
 const CLOSE_TIME: Duration = Duration::from_millis(1);
 /// A lost farewell is said again when the peer asks after it, within three round trips or so.
 const FAREWELL_TIMEOUT: Duration = Duration::from_millis(500);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::task;
+    use crate::testing::{pair, run};
+
+    #[test]
+    fn the_peer_knows_what_was_said_last() {
+        run(async {
+            for farewell in [Farewell::Left, Farewell::Stopped] {
+                let pair = pair().await;
+                assert_eq!(Farewell::of(&pair.edge.connection), None, "it stands");
+                let last_user = pair.node.connection;
+                let using = task::spawn("user", async move { drop(last_user.closed().await) });
+                let begun = tokio::time::Instant::now();
+                Parting::new(pair.node.endpoint).say(farewell, vec![using]).await;
+                assert!(begun.elapsed() < FAREWELL_TIMEOUT * 2, "{:?}", begun.elapsed());
+                pair.edge.connection.closed().await;
+                assert_eq!(Farewell::of(&pair.edge.connection), Some(farewell));
+            }
+        });
+    }
+
+    #[test]
+    fn who_is_dropped_says_that_it_stops() {
+        run(async {
+            let pair = pair().await;
+            drop(Parting::new(pair.node.endpoint));
+            pair.edge.connection.closed().await;
+            assert_eq!(Farewell::of(&pair.edge.connection), Some(Farewell::Stopped));
+        });
+    }
+}
