@@ -21,7 +21,7 @@ fn no_request_fails_while_every_node_is_replaced() {
     });
 }
 
-/// What the issue asks for; `.ci/rolling` runs it.
+/// Too long for every test run: `.ci/rolling` runs it.
 #[test]
 #[ignore = "takes minutes"]
 fn of_a_hundred_thousand_requests_none_fails_while_six_nodes_are_replaced() {
