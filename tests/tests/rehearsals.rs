@@ -28,8 +28,7 @@ fn a_scenario_is_played_with_processes_and_judged() {
         assert!((180..=300).contains(&asked), "{asked} requests");
         assert!(counts(&outcome, |bucket| bucket["fate"] == "no-compliant-region") > 0);
         let told = |what: &str| trace(&outcome).iter().any(|line| line.contains(what));
-        for what in ["dies", "starts", "holds eu-central-1 for unreachable", "holds eu-central-1 for usable"]
-        {
+        for what in ["dies", "starts", "holds eu-central-1 for suspect", "holds eu-central-1 for usable"] {
             assert!(told(what), "{what}");
         }
         rehearsal.has_left_nothing().await;
