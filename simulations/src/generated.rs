@@ -72,6 +72,8 @@ fn fault(chance: &mut SmallRng) -> String {
             chance.random_range(-50_000..=50_000)
         ),
         12 => format!("kind = \"names\"\nnodes = {nodes}\n"),
+        13 | 14 => format!("kind = \"drain\"\nnodes = {nodes}\n"),
+        15 => format!("kind = \"upgrade\"\nnodes = [\"{}\"]\npause = \"1s\"\n", one_node(chance)),
         _ => {
             let how = one_of(chance, &["garbage", "truncated", "blank", "missing"]);
             format!("kind = \"geo\"\nnodes = {nodes}\nhow = \"{how}\"\n")
@@ -81,11 +83,15 @@ fn fault(chance: &mut SmallRng) -> String {
 
 /// A node, or a region.
 fn some_nodes(chance: &mut SmallRng) -> String {
-    let region = one_of(chance, &REGIONS);
     match chance.random_range(0..4) {
-        0 => format!("[\"region:{region}\"]"),
-        _ => format!("[\"{region}-{}\"]", chance.random_range(1..=NODES_PER_REGION)),
+        0 => format!("[\"region:{}\"]", one_of(chance, &REGIONS)),
+        _ => format!("[\"{}\"]", one_node(chance)),
     }
+}
+
+fn one_node(chance: &mut SmallRng) -> String {
+    let region = one_of(chance, &REGIONS);
+    format!("{region}-{}", chance.random_range(1..=NODES_PER_REGION))
 }
 
 /// The nodes in two groups, by region or at random.
@@ -112,7 +118,7 @@ fn one_of<'w>(chance: &mut SmallRng, words: &[&'w str]) -> &'w str {
 const REGIONS: [&str; 3] = ["eu-central", "us-east", "eu-west"];
 const NODES_PER_REGION: u32 = 3;
 /// As many as `fault` knows.
-const KINDS: u32 = 14;
+const KINDS: u32 = 17;
 /// In one scenario.
 const FAULTS: std::ops::RangeInclusive<u32> = 1..=5;
 /// Faults begin within the first half, so that there is time to see all nodes agree again.
@@ -145,7 +151,19 @@ mod tests {
             .collect();
         kinds.sort_unstable();
         kinds.dedup();
-        let made = ["backends", "clock", "crash", "cut", "geo", "link", "names", "partition", "stall"];
+        let made = [
+            "backends",
+            "clock",
+            "crash",
+            "cut",
+            "drain",
+            "geo",
+            "link",
+            "names",
+            "partition",
+            "stall",
+            "upgrade",
+        ];
         assert_eq!(kinds, made);
     }
 }
