@@ -74,8 +74,11 @@ impl Scenario {
 
     /// When the last fault begins or ends; zero without faults.
     pub fn last_change(&self) -> Duration {
-        let changes = self.occurrences().into_iter();
-        changes.map(|occurrence| occurrence.ends.unwrap_or(occurrence.at)).max().unwrap_or_default()
+        let changes = self.occurrences().into_iter().map(|occurrence| {
+            let took = self.faults[occurrence.fault].fault.takes();
+            occurrence.ends.unwrap_or(occurrence.at).max(occurrence.at + took)
+        });
+        changes.max().unwrap_or_default()
     }
 }
 

@@ -15,6 +15,7 @@ pub const SHIPPED: &[(&str, &str)] = &[
     ("region-lost", include_str!("../scenarios/region-lost.toml")),
     ("region-lost-and-back", include_str!("../scenarios/region-lost-and-back.toml")),
     ("region-restarted", include_str!("../scenarios/region-restarted.toml")),
+    ("rolling-upgrade", include_str!("../scenarios/rolling-upgrade.toml")),
     ("rules-narrowed", include_str!("../scenarios/rules-narrowed.toml")),
     ("stalled-node", include_str!("../scenarios/stalled-node.toml")),
 ];

@@ -9,6 +9,7 @@ use graticule::world::World;
 use graticule_geo::Country;
 use graticule_node_api::{self as api, client};
 use http::Method;
+use tokio::time::sleep;
 
 use super::fleet::{DRAIN, LiveFleet, UNDRAIN};
 use super::observer::{ask, send};
@@ -49,6 +50,10 @@ impl Driver for Live {
         let region = self.fleet.plan.regions.iter().position(|region| region.name == place.region.name);
         let told = geo::address(country, region.map_or(0, |region| region as u8 + 1));
         Ok(Client { world: World::system(), to: place.http, told: Some(told) })
+    }
+
+    fn is_unready(&self, node: &str) -> bool {
+        self.fleet.node(node).is_ok_and(|live| live.is_unready.get())
     }
 
     fn received_from(&self, position: usize) -> Vec<Receipt> {
@@ -109,19 +114,35 @@ impl Driver for Live {
         self.fleet.node(node)?.process.borrow().as_ref().map_or(Ok(()), |process| process.stall(stalled))
     }
 
-    async fn drain(&self, node: &str, begins: bool) -> io::Result<()> {
+    async fn drain(&self, node: &str) -> io::Result<()> {
         let live = self.fleet.node(node)?;
-        // A node that died meanwhile drains nothing.
         if live.process.borrow().is_none() {
             return Ok(());
         }
-        let path = if begins { DRAIN } else { UNDRAIN };
-        let (status, body) = send(live.place.admin, Method::POST, path).await?;
-        if status >= 300 {
-            let body = String::from_utf8_lossy(&body).into_owned();
-            return Err(io::Error::other(format!("{node} answered {path} with {status}: {body}")));
+        live.leaves.set(true);
+        match send(live.place.admin, Method::POST, DRAIN).await? {
+            (status, _) if status < 300 => Ok(()),
+            (status, body) => {
+                let body = String::from_utf8_lossy(&body).into_owned();
+                Err(io::Error::other(format!("{node} answered {DRAIN} with {status}: {body}")))
+            }
         }
-        Ok(())
+    }
+
+    async fn undrain(&self, node: &str) -> io::Result<bool> {
+        let live = self.fleet.node(node)?;
+        // Neither a node that is gone nor one that is about to go answers that it stays.
+        let stays =
+            matches!(send(live.place.admin, Method::POST, UNDRAIN).await, Ok((status, _)) if status < 300);
+        live.leaves.set(!stays);
+        Ok(stays)
+    }
+
+    async fn left(&self, node: &str) {
+        let Ok(live) = self.fleet.node(node) else { return };
+        while live.process.borrow().is_some() && live.ended_by_itself().is_ok_and(|ended| ended.is_none()) {
+            sleep(LOOK_INTERVAL).await;
+        }
     }
 
     fn drift(&self, _: &str, _: i32) -> io::Result<()> {
@@ -160,5 +181,6 @@ impl Driver for Live {
 
 /// All processes of a fleet share the cores of one machine, with whatever else runs there.
 const DELAY_MAX: Duration = Duration::from_millis(250);
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 /// Of a node with a load that a rehearsal can bring about, beyond what it has when it starts.
 const GROWTH_BYTES_MAX: u64 = 64 << 20;

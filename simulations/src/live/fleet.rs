@@ -44,8 +44,12 @@ pub(super) struct LiveNode {
     pub(super) process: RefCell<Option<NodeProcess>>,
     /// Whether that has answered.
     pub(super) has_started: Cell<bool>,
+    /// Whether it was told to leave, so that its end surprises nobody.
+    pub(super) leaves: Cell<bool>,
     /// What it thought of others when it was asked last.
     pub(super) opinions: RefCell<Option<Rc<Opinions>>>,
+    /// Whether it said that it wants no requests when it was asked last.
+    pub(super) is_unready: Cell<bool>,
     /// What it kept in memory when the fleet was whole, in bytes.
     pub(super) resident_at_first: Cell<u64>,
     configuration: PathBuf,
@@ -117,6 +121,7 @@ impl LiveFleet {
         let log = self.files.log(&node.place.name);
         let process = NodeProcess::start(&self.programs, &node.configuration, &log)?;
         node.has_started.set(false);
+        node.leaves.set(false);
         node.process.replace(Some(process));
         Ok(())
     }
@@ -225,8 +230,16 @@ impl LiveFleet {
 impl LiveNode {
     fn new(place: Place, configuration: PathBuf) -> Self {
         let (process, opinions) = (RefCell::default(), RefCell::default());
-        let (has_started, resident_at_first) = (Cell::new(false), Cell::default());
-        Self { place, process, has_started, opinions, resident_at_first, configuration }
+        Self {
+            place,
+            process,
+            has_started: Cell::default(),
+            leaves: Cell::default(),
+            opinions,
+            is_unready: Cell::default(),
+            resident_at_first: Cell::default(),
+            configuration,
+        }
     }
 
     /// How its process ended, if nobody ended it.

@@ -11,7 +11,7 @@ use graticule::task::{self, Task};
 use graticule::world::World;
 use graticule_node_api::{Call, Tunnel, client};
 use graticule_node_core::mesh::Condition;
-use http::{Method, Request, header};
+use http::{Method, Request, StatusCode, header};
 use http_body_util::Full;
 use serde::de::DeserializeOwned;
 use tokio::time::{sleep, timeout};
@@ -27,6 +27,9 @@ pub(super) fn spawn(fleet: &Rc<LiveFleet>, name: String) -> Task {
         let Ok(node) = fleet.node(&name) else { return };
         loop {
             if node.process.borrow().is_some() {
+                if let Ok((status, _)) = send(node.place.admin, Method::GET, client::ready().path()).await {
+                    node.is_unready.set(status == StatusCode::SERVICE_UNAVAILABLE.as_u16());
+                }
                 // One that stands still answers nothing, and thinks what it thought.
                 if let Ok(tunnels) = ask(node.place.admin, &client::tunnels()).await {
                     let now: Opinions = tunnels.iter().filter_map(opinion).collect();
@@ -37,6 +40,7 @@ pub(super) fn spawn(fleet: &Rc<LiveFleet>, name: String) -> Task {
                 }
             } else {
                 node.opinions.take();
+                node.is_unready.set(false);
             }
             sleep(LOOK_INTERVAL).await;
         }

@@ -65,8 +65,13 @@ fn shown(sample: &Sample) -> String {
 /// The answer, and the edge that gave it.
 async fn asked(stage: &Stage, load: &Load, number: u64) -> io::Result<(String, Answer)> {
     let first = number as usize % load.edges.len();
-    let edges =
-        load.edges.iter().cycle().skip(first).take(if load.tries_others { load.edges.len() } else { 1 });
+    let mut edges: Vec<_> = load.edges.iter().cycle().skip(first).take(load.edges.len()).collect();
+    if load.tries_others {
+        // Those that want none come last: who has nowhere else to go asks them all the same.
+        edges.sort_by_key(|edge| stage.driver.is_unready(edge));
+    } else {
+        edges.truncate(1);
+    }
     let mut last = io::Error::other("no edge");
     for edge in edges {
         let client = stage.driver.client(edge, load.country)?;

@@ -29,6 +29,9 @@ pub(crate) trait Driver {
     /// How a client in a country, or in none, comes to a node from nearby.
     fn client(&self, edge: &str, country: Option<Country>) -> io::Result<Client>;
 
+    /// Whether a node says that it wants no requests: what a load balancer in front of it would hear.
+    fn is_unready(&self, node: &str) -> bool;
+
     /// What all backends have received so far from the one at this position on, in order.
     fn received_from(&self, position: usize) -> Vec<Receipt>;
 
@@ -56,8 +59,14 @@ pub(crate) trait Driver {
     /// Lets a node's process stand still, or go on.
     fn stall(&self, node: &str, stalled: bool) -> io::Result<()>;
 
-    /// Lets a node leave, or stay after all.
-    async fn drain(&self, node: &str, begins: bool) -> io::Result<()>;
+    /// Tells a node to leave. One that is down has nothing to leave.
+    async fn drain(&self, node: &str) -> io::Result<()>;
+
+    /// Tells a node that leaves to stay after all; whether it does. It is too late for one that takes nothing new.
+    async fn undrain(&self, node: &str) -> io::Result<bool>;
+
+    /// Waits until a node that was told to leave has ended, however it does.
+    async fn left(&self, node: &str);
 
     /// Lets a node's clock run wrong by so many millionths.
     fn drift(&self, node: &str, ppm: i32) -> io::Result<()>;

@@ -1,13 +1,14 @@
 //! How faults are brought about: each when its time comes, and undone when it is over.
 
-use std::collections::BTreeSet;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::{Future, poll_fn};
 use std::io;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use graticule::task;
+use graticule::task::{self, Task};
 use tokio::time::{sleep, sleep_until};
 
 use super::Stage;
@@ -24,7 +25,8 @@ pub(super) async fn play(stage: Rc<Stage>) {
     let ways = Rc::new(Ways::new(&stage));
     for (number, occurrence) in (0u64..).zip(stage.scenario.occurrences()) {
         sleep_until(stage.zero + occurrence.at).await;
-        let act = Act { stage: Rc::clone(&stage), ways: Rc::clone(&ways), number };
+        let (stage, ways, leaving) = (Rc::clone(&stage), Rc::clone(&ways), RefCell::default());
+        let act = Act { stage, ways, number, leaving };
         task::spawn_detached("fault", act.play(occurrence));
     }
 }
@@ -34,6 +36,14 @@ struct Act {
     stage: Rc<Stage>,
     ways: Rc<Ways>,
     number: u64,
+    /// Those whom this fault told to leave, and whether they have left.
+    leaving: RefCell<BTreeMap<String, Leaver>>,
+}
+
+/// A node that was told to leave, while somebody waits for its end.
+struct Leaver {
+    has_left: Rc<Cell<bool>>,
+    waiting: Task,
 }
 
 impl Act {
@@ -65,7 +75,7 @@ impl Act {
         match fault {
             Fault::Crash { nodes, disk } => nodes.iter().try_for_each(|node| self.crash(node, *disk)),
             Fault::Stall { nodes } => self.stall(nodes, true),
-            Fault::Drain { nodes } => self.drain(nodes, true).await,
+            Fault::Drain { nodes } => self.leave(nodes).await,
             Fault::Upgrade { .. } => self.upgrade(fault).await,
             Fault::Cut { .. } | Fault::Partition { .. } => {
                 self.ways.begin(self.number, &ways_of(fault), Weather::default(), true);
@@ -90,9 +100,9 @@ impl Act {
     async fn end(&self, fault: &Fault) -> io::Result<()> {
         let driver = &self.stage.driver;
         match fault {
-            Fault::Crash { nodes, .. } => self.start_all(nodes).await,
+            Fault::Crash { nodes, .. } => side_by_side(nodes.iter().map(|node| self.start(node))).await,
             Fault::Stall { nodes } => self.stall(nodes, false),
-            Fault::Drain { nodes } => self.drain(nodes, false).await,
+            Fault::Drain { nodes } => side_by_side(nodes.iter().map(|node| self.stay(node))).await,
             Fault::Upgrade { .. } => Ok(()),
             Fault::Cut { .. } | Fault::Partition { .. } | Fault::Link { .. } => {
                 self.ways.end(self.number);
@@ -117,6 +127,7 @@ impl Act {
     fn crash(&self, node: &str, disk: DiskFate) -> io::Result<()> {
         if self.stage.truth.borrow_mut().count_down(node, true) {
             self.stage.driver.crash(node)?;
+            self.stage.truth.borrow_mut().set_draining(node, None);
             self.stage.chronicle.note("node", node, "dies");
         }
         if disk == DiskFate::Lost {
@@ -127,24 +138,6 @@ impl Act {
             }
         }
         Ok(())
-    }
-
-    /// Starts nodes side by side: none waits for one that cannot start.
-    async fn start_all(&self, nodes: &[String]) -> io::Result<()> {
-        let mut starting: Vec<_> = nodes.iter().map(|node| Box::pin(self.start(node))).collect();
-        let mut result = Ok(());
-        poll_fn(|cx| {
-            starting.retain_mut(|start| match start.as_mut().poll(cx) {
-                Poll::Ready(started) => {
-                    result = std::mem::replace(&mut result, Ok(())).and(started);
-                    false
-                }
-                Poll::Pending => true,
-            });
-            if starting.is_empty() { Poll::Ready(()) } else { Poll::Pending }
-        })
-        .await;
-        result
     }
 
     /// Starts a node unless another fault holds it down; again and again until it starts, as a supervisor does.
@@ -171,19 +164,51 @@ impl Act {
     fn stall(&self, nodes: &[String], stalled: bool) -> io::Result<()> {
         nodes.iter().try_for_each(|node| {
             self.stage.driver.stall(node, stalled)?;
+            let mut truth = self.stage.truth.borrow_mut();
+            if truth.draining_since(node).is_some() {
+                // While it stood still, it told nobody.
+                truth.set_draining(node, Some(self.stage.now()));
+            }
+            drop(truth);
             self.stage.chronicle.note("node", node, if stalled { "stands still" } else { "goes on" });
             Ok(())
         })
     }
 
-    async fn drain(&self, nodes: &[String], begins: bool) -> io::Result<()> {
+    async fn drain(&self, node: &str) -> io::Result<()> {
+        self.stage.truth.borrow_mut().set_draining(node, Some(self.stage.now()));
+        self.stage.chronicle.note("node", node, "is leaving");
+        self.stage.driver.drain(node).await
+    }
+
+    /// Lets nodes leave that run. Who has left is down until the fault is over.
+    async fn leave(&self, nodes: &[String]) -> io::Result<()> {
         for node in nodes {
-            let since = begins.then(|| self.stage.now());
-            self.stage.truth.borrow_mut().set_draining(node, since);
-            self.stage.chronicle.note("node", node, if begins { "is leaving" } else { "stays" });
-            self.stage.driver.drain(node, begins).await?;
+            if self.stage.truth.borrow().runs(node) {
+                self.drain(node).await?;
+                let has_left = Rc::new(Cell::new(false));
+                let waiting = until_left(Rc::clone(&self.stage), node.clone(), Rc::clone(&has_left));
+                let leaver = Leaver { has_left, waiting: task::spawn("leaving", waiting) };
+                self.leaving.borrow_mut().insert(node.clone(), leaver);
+            }
         }
         Ok(())
+    }
+
+    /// Lets a node stay after all, or starts it again if it is too late for that.
+    async fn stay(&self, node: &str) -> io::Result<()> {
+        let Some(Leaver { has_left, waiting }) = self.leaving.borrow_mut().remove(node) else {
+            return Ok(());
+        };
+        if !has_left.get() && self.stage.driver.undrain(node).await? {
+            self.stage.truth.borrow_mut().set_draining(node, None);
+            self.stage.chronicle.note("node", node, "stays");
+            return Ok(());
+        }
+        while !waiting.has_ended() {
+            sleep(LOOK_INTERVAL).await;
+        }
+        if has_left.get() { self.start(node).await } else { Ok(()) }
     }
 
     async fn upgrade(&self, fault: &Fault) -> io::Result<()> {
@@ -191,7 +216,7 @@ impl Act {
         for node in nodes {
             let part = [Part::Node(node.clone())];
             self.stage.truth.borrow_mut().hurt(&part, self.stage.now());
-            self.drain(std::slice::from_ref(node), true).await?;
+            self.drain(node).await?;
             sleep(*drained).await;
             if self.stage.truth.borrow_mut().count_down(node, true) {
                 self.stage.driver.stop(node).await?;
@@ -221,8 +246,47 @@ impl Act {
     }
 }
 
+/// Waits for the end of a node that was told to leave, and counts it as down from then on: unless it was killed, or
+/// another fault has seen it leave.
+async fn until_left(stage: Rc<Stage>, node: String, has_left: Rc<Cell<bool>>) {
+    stage.driver.left(&node).await;
+    {
+        let mut truth = stage.truth.borrow_mut();
+        if truth.draining_since(&node).is_none() || !truth.runs(&node) {
+            return;
+        }
+        truth.set_draining(&node, None);
+        truth.count_down(&node, true);
+    }
+    has_left.set(true);
+    stage.chronicle.note("node", &node, "has left");
+    // What is left of it: nobody may find it, as if it still ran.
+    if let Err(error) = stage.driver.crash(&node) {
+        stage.chronicle.note("log", "-", format!("{node} cannot be cleared away: {error}"));
+    }
+}
+
+/// Does things to nodes side by side: none waits for one that cannot be done. The first error is told.
+async fn side_by_side<F: Future<Output = io::Result<()>>>(doing: impl Iterator<Item = F>) -> io::Result<()> {
+    let mut doing: Vec<_> = doing.map(Box::pin).collect();
+    let mut result = Ok(());
+    poll_fn(|cx| {
+        doing.retain_mut(|done| match done.as_mut().poll(cx) {
+            Poll::Ready(done) => {
+                result = std::mem::replace(&mut result, Ok(())).and(done);
+                false
+            }
+            Poll::Pending => true,
+        });
+        if doing.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    result
+}
+
 /// Before a node that could not start is started again.
 const SUPERVISOR_PAUSE: Duration = Duration::from_secs(1);
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// The pairs of nodes between which a fault of links happens.
 fn ways_of(fault: &Fault) -> BTreeSet<(String, String)> {

@@ -41,19 +41,30 @@ pub(super) fn received(stage: &Stage, receipt: &Receipt) {
     not_by_who_leaves(stage, receipt, (edge, server));
 }
 
-/// A node that is leaving is given nothing new by those who must know it.
+/// A node that is leaving is given nothing by other nodes that must know it.
 fn not_by_who_leaves(stage: &Stage, receipt: &Receipt, (edge, server): (&str, &str)) {
     let truth = stage.truth.borrow();
-    let now = stage.now();
-    let told = [server, edge].into_iter().find(|node| {
-        let reachable = edge == server
-            || truth.is_sound(&Part::Way(server.to_owned(), edge.to_owned()), now.checked_sub(SETTLED));
-        reachable && truth.draining_since(node).is_some_and(|since| since + LEAVING_KNOWN < now)
-    });
-    if let Some(node) = told {
-        let what = format!("{} was given to {node}, which has long been leaving", receipt.target);
-        drop(truth);
+    let since = stage.now().checked_sub(SETTLED);
+    let way = |from: &str, to: &str| Part::Way(from.to_owned(), to.to_owned());
+    let told = edge != server
+        && truth.draining_since(server).is_some_and(|since| since + LEAVING_KNOWN < stage.now())
+        && [way(server, edge), way(edge, server)].iter().all(|way| truth.is_sound(way, since))
+        && truth.is_sound(&Part::Node(edge.to_owned()), since);
+    drop(truth);
+    if told {
+        let what = format!("{} was given to {server}, which has long been leaving", receipt.target);
         violation(stage, "not-by-who-leaves", Some(edge), what);
+    }
+}
+
+/// A node that is leaving serves its own clients for a while, and then takes nothing new.
+fn not_from_who_has_left(stage: &Stage, sample: &Sample, load: &Load) {
+    let leaving = stage.truth.borrow().draining_since(&sample.edge);
+    let closed = leaving.is_some_and(|since| since + ACCEPTING + LEAVING_KNOWN < sample.sent);
+    if closed && sample.fate.is_served() {
+        let what =
+            format!("{} was taken by {}, which has long been leaving", name(load, sample), sample.edge);
+        violation(stage, "not-by-who-leaves", Some(&sample.edge), what);
     }
 }
 
@@ -71,6 +82,7 @@ pub(super) fn answered(stage: &Stage, sample: &Sample) {
     received_in_place(stage, sample, (load, &edge.name));
     answered_if_possible(stage, sample, load);
     answered_in_time(stage, sample, load);
+    not_from_who_has_left(stage, sample, load);
 }
 
 /// With `receive = "allowed"`, a node elsewhere answers nothing but 421; that it is leaving or full, it may say of
@@ -253,6 +265,8 @@ const SETTLED: Duration = Duration::from_secs(16);
 const DOCUMENT_READ_WITHIN: Duration = Duration::from_secs(5);
 /// A probe says it within 100 ms and half a round trip.
 const LEAVING_KNOWN: Duration = Duration::from_secs(1);
+/// How long a node that is leaving goes on taking what clients send it: the default of `drain.delay`.
+const ACCEPTING: Duration = Duration::from_secs(5);
 /// What is promised of a dead peer nearby.
 const SUSPECTED_WITHIN_MIN: Duration = Duration::from_millis(250);
 /// Times of faults and of requests are rounded to a millisecond each.

@@ -54,6 +54,10 @@ impl Driver for Memory {
         Ok(Client { world: client.world(), to: SocketAddr::new(address, HTTP_PORT), told: None })
     }
 
+    fn is_unready(&self, node: &str) -> bool {
+        self.fleet.machine(node).is_ok_and(|machine| machine.is_running() && !machine.is_ready())
+    }
+
     fn received_from(&self, position: usize) -> Vec<Receipt> {
         self.fleet.received_from(position)
     }
@@ -120,12 +124,19 @@ impl Driver for Memory {
         Ok(())
     }
 
-    async fn drain(&self, node: &str, begins: bool) -> io::Result<()> {
-        // A node that died meanwhile drains nothing.
-        if let Ok(shared) = self.fleet.machine(node)?.shared() {
-            let _ = if begins { shared.drain.begin() } else { shared.drain.end() };
+    async fn drain(&self, node: &str) -> io::Result<()> {
+        let machine = self.fleet.machine(node)?;
+        if machine.is_running() { machine.drain() } else { Ok(()) }
+    }
+
+    async fn undrain(&self, node: &str) -> io::Result<bool> {
+        Ok(self.fleet.machine(node)?.undrain().is_ok())
+    }
+
+    async fn left(&self, node: &str) {
+        if let Ok(machine) = self.fleet.machine(node) {
+            machine.left().await;
         }
-        Ok(())
     }
 
     fn drift(&self, node: &str, ppm: i32) -> io::Result<()> {

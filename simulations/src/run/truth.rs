@@ -130,7 +130,7 @@ impl Truth {
         self.down.get(node).is_none_or(|count| *count == 0)
     }
 
-    /// A node is leaving, or not any longer.
+    /// A node is leaving, and nobody can have heard of it before; or not any longer.
     pub(super) fn set_draining(&mut self, node: &str, since: Option<Duration>) {
         match since {
             Some(since) => self.draining.insert(node.to_owned(), since),

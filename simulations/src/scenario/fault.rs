@@ -36,16 +36,16 @@ pub enum Fault {
         /// Which.
         nodes: Vec<String>,
     },
-    /// Nodes are leaving; when it ends, they stay.
+    /// Nodes leave; when it ends, they stay if they still can, and are started again otherwise.
     Drain {
         /// Which.
         nodes: Vec<String>,
     },
-    /// One node after the other drains, stops, and is started again.
+    /// One node after the other leaves, is down, and is started again.
     Upgrade {
         /// Which, in this order.
         nodes: Vec<String>,
-        /// How long each drains.
+        /// How long each has to leave, before it is stopped.
         drained: Duration,
         /// How long each is down.
         stopped: Duration,
@@ -200,6 +200,16 @@ impl Fault {
             Self::Cut { from, to } | Self::Link { from, to, .. } => from.iter().chain(to).cloned().collect(),
             Self::Partition { groups } => groups.concat(),
             Self::Backends { .. } => Vec::new(),
+        }
+    }
+
+    /// How long it goes on by itself, whatever is said about its end.
+    pub fn takes(&self) -> Duration {
+        match self {
+            Self::Upgrade { nodes, drained, stopped, pause } => {
+                (*drained + *stopped + *pause).saturating_mul(u32::try_from(nodes.len()).unwrap_or(u32::MAX))
+            }
+            _ => Duration::ZERO,
         }
     }
 

@@ -132,7 +132,7 @@ fn link(table: &Table<'_>, cast: &Cast) -> Option<Fault> {
 
 fn upgrade(table: &Table<'_>, cast: &Cast) -> Option<Fault> {
     let time = |key, seconds| table.or(key, Duration::from_secs(seconds), some_time);
-    let (drained, stopped, pause) = (time("drained", 5), time("stopped", 1), time("pause", 5));
+    let (drained, stopped, pause) = (time("drained", 8), time("stopped", 1), time("pause", 5));
     Some(Fault::Upgrade { nodes: nodes(table, cast)?, drained, stopped, pause })
 }
 
@@ -191,7 +191,7 @@ const KEYS: &[Key] = &[
     key("duplicates", "0.1"),
     key("reordered", "0.1"),
     key("bytes_per_second", "1000000"),
-    key("drained", "\"5s\""),
+    key("drained", "\"8s\""),
     key("stopped", "\"1s\""),
     key("down", "true"),
     key("pause", "\"5s\""),
