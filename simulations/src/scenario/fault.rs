@@ -209,6 +209,7 @@ impl Fault {
             Self::Upgrade { nodes, drained, stopped, pause } => {
                 (*drained + *stopped + *pause).saturating_mul(u32::try_from(nodes.len()).unwrap_or(u32::MAX))
             }
+            Self::Drain { .. } => LEAVING,
             _ => Duration::ZERO,
         }
     }
@@ -240,3 +241,6 @@ impl Fault {
         }
     }
 }
+
+/// How long a node takes to leave that has nothing long under way: the default of `drain.delay`, and a moment.
+const LEAVING: Duration = Duration::from_secs(6);
