@@ -304,7 +304,7 @@ pub(crate) fn words(fault: &Fault) -> String {
         Fault::Crash { nodes, disk: DiskFate::Kept } => format!("crash of {}", list(nodes)),
         Fault::Crash { nodes, disk: DiskFate::Lost } => format!("crash of {}, with the disk", list(nodes)),
         Fault::Stall { nodes } => format!("{} stand still", list(nodes)),
-        Fault::Drain { nodes } => format!("{} drain", list(nodes)),
+        Fault::Drain { nodes } => format!("drain of {}", list(nodes)),
         Fault::Upgrade { nodes, .. } => format!("upgrade of {}, one by one", list(nodes)),
         Fault::Cut { from, to } => format!("{} no longer heard by {}", list(from), list(to)),
         Fault::Partition { groups } => {
