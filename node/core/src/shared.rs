@@ -2,15 +2,21 @@
 //!
 //! Nothing here locks or waits. Everything else that workers know is in the snapshot, which is replaced whole.
 
+mod breaker;
 mod drain;
 mod in_flight;
+mod retry_budget;
+mod streak;
 mod suspects;
 
 #[cfg(all(test, loom))]
 mod loom_tests;
 
+pub use breaker::{Breaker, BreakerGuard};
 pub use drain::Drain;
 pub use in_flight::{InFlight, InFlightGauges, InFlightGuard};
+pub use retry_budget::RetryBudget;
+pub use streak::Streak;
 pub use suspects::Suspects;
 
 /// The atomics everything here is made of: loom's when the model is checked.

@@ -157,3 +157,56 @@ fn of_two_marks_for_one_peer_the_latest_is_always_learnt() {
         assert_eq!(early.max(late), Some(Moment::from_micros(9)));
     });
 }
+
+#[test]
+fn a_breaker_lets_no_more_in_than_its_limit_and_forgets_nobody() {
+    loom::model(|| {
+        let breaker = Arc::new(Breaker::new());
+        let inside = Arc::new(AtomicBool::new(false));
+        let enter = |breaker: Arc<Breaker>, inside: Arc<AtomicBool>| {
+            let Some(guard) = Breaker::enter(breaker, 1) else { return false };
+            assert!(!inside.swap(true, Ordering::Relaxed), "two at once");
+            inside.store(false, Ordering::Relaxed);
+            drop(guard);
+            true
+        };
+        let other = {
+            let (breaker, inside) = (Arc::clone(&breaker), Arc::clone(&inside));
+            thread::spawn(move || enter(breaker, inside))
+        };
+        let here = enter(Arc::clone(&breaker), inside);
+        let there = other.join().unwrap();
+        assert!(here || there, "somebody always gets in");
+        assert_eq!(breaker.under_way(), 0);
+    });
+}
+
+#[test]
+fn of_a_full_row_of_failures_at_two_workers_one_is_the_last() {
+    loom::model(|| {
+        let streak = Arc::new(Streak::new());
+        let other = {
+            let streak = Arc::clone(&streak);
+            thread::spawn(move || u32::from(streak.failed(3)))
+        };
+        let here = u32::from(streak.failed(3)) + u32::from(streak.failed(3));
+        assert_eq!(here + other.join().unwrap(), 1);
+    });
+}
+
+#[test]
+fn no_saved_retry_is_taken_twice_and_none_is_paid_twice() {
+    loom::model(|| {
+        let budget = Arc::new(RetryBudget::new());
+        (1..RetryBudget::RETRIES_SAVED_MAX).for_each(|_| assert!(budget.take()));
+        let other = {
+            let budget = Arc::clone(&budget);
+            thread::spawn(move || {
+                budget.succeeded();
+                budget.take()
+            })
+        };
+        let here = budget.take();
+        assert!(here != other.join().unwrap(), "one was left, and one success pays for none");
+    });
+}
