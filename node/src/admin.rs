@@ -16,7 +16,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use crate::shared::{Departure, Shared, TunnelStatus};
 use crate::task;
-use crate::world::{Listener, Stream, Taking};
+use crate::world::{Clock, Listener, Stream, Taking};
 
 mod answers;
 mod drain;
@@ -41,6 +41,8 @@ pub struct AdminState {
     pub node: NodeName,
     /// The region in this node's certificate.
     pub region: RegionName,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
 }
 
 /// An admin call on its way to another node.

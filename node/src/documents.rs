@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use graticule_node_core::document::{self, Diagnostic, Loaded, Reloaded, Severity, Source};
+use graticule_node_core::document::{self, AuthorityFile, Diagnostic, Loaded, Reloaded, Severity, Source};
 
+use crate::identity::read_roots;
 use crate::world::Disk;
 
 /// A directory of documents.
@@ -23,7 +24,20 @@ impl Documents {
     /// Reads and checks all of them: what they mean without any error, or every error.
     pub fn load(&self) -> Result<Loaded, Vec<Diagnostic>> {
         let (fleet, tenants) = self.read().map_err(|error| vec![error])?;
-        document::load(&fleet, &tenants)
+        let loaded = document::load(&fleet, &tenants)?;
+        let errors = self.unusable_authorities(&loaded.documents);
+        if errors.is_empty() { Ok(loaded) } else { Err(errors) }
+    }
+
+    /// Files of authorities that pools name and that cannot be used. Asked before a node starts; while it runs, what was
+    /// read before stays.
+    fn unusable_authorities(&self, documents: &document::Documents) -> Vec<Diagnostic> {
+        let files = documents.tenants.iter().flat_map(|tenant| tenant.authority_files());
+        let error = |file: AuthorityFile| {
+            let read = read_roots(&*self.disk, &self.directory.join(&*file.path));
+            read.err().map(|problem| file.error(&problem))
+        };
+        files.filter_map(error).collect()
     }
 
     /// Reads and checks all of them again; what is broken keeps its last good form in `previous`.

@@ -9,16 +9,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use graticule_gossip_core::NodeName;
-use graticule_node_core::headers::ClientAddressRule;
+use graticule_node_core::headers::{self, ClientAddressRule};
+use graticule_node_core::policy::{Balance, HashKey, PoolIndex, TenantIndex};
 use graticule_node_core::shared::{InFlight, InFlightGuard};
 use graticule_node_core::{Reason, Snapshot};
-use http::{HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use rand::RngCore;
 
 use crate::body::ResponseBody;
 use crate::ingress::Handler;
-use crate::pool::Connections;
+use crate::pool::{Asked, Connections};
 use crate::relay::Tunnels;
 use crate::shared::Shared;
 use crate::world::World;
@@ -96,6 +97,21 @@ impl Gateway {
             *current = Rc::new(newer);
         }
         Rc::clone(&current)
+    }
+
+    /// A pool of this region, for a request with these headers as they go to backends.
+    fn asked<'s>(
+        &self,
+        snapshot: &'s Snapshot,
+        (tenant, index): (TenantIndex, PoolIndex),
+        headers: &HeaderMap,
+    ) -> Option<Asked<'s>> {
+        let pool = snapshot.policy.tenant(tenant)?.pool_at(snapshot.here.region, index)?;
+        let pools = snapshot.pools.of(tenant)?;
+        let by_address = pool.balance == Balance::Maglev(HashKey::Address);
+        let rule = &self.settings.client_address;
+        let client = by_address.then(|| headers::carried_client_address(headers, rule)).flatten();
+        Some(Asked { tenant, index, pool, state: pools.pool(index)?, budget: &pools.budget, client })
     }
 
     fn chance(&self) -> u32 {

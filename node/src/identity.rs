@@ -31,6 +31,7 @@ mod fault;
 mod material;
 mod pem;
 pub mod refusal;
+mod roots;
 mod secret;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -41,7 +42,9 @@ mod verifier;
 
 pub use certificate::{PeerIdentity, Serial};
 pub use error::IdentityError;
+pub use roots::read_roots;
 pub use secret::TunnelSecret;
+pub(crate) use tls::WallClock;
 
 use material::Material;
 use verifier::PeerVerifier;

@@ -141,7 +141,8 @@ impl From<EndpointError> for StartError {
 impl Node {
     /// Starts a node on this machine, with a thread for each worker. Must be called on a local runtime.
     pub async fn start(config: NodeConfig) -> Result<Self, StartError> {
-        Self::start_in(World::system(), config, Threads::Own, GossipCodec::Bytes).await
+        let world = World::system_asking(config.dns_servers.clone());
+        Self::start_in(world, config, Threads::Own, GossipCodec::Bytes).await
     }
 
     /// Starts a node in any world.

@@ -1,8 +1,12 @@
-//! This region's backends: one worker's connections to them, and the checks of their health.
+//! This region's backends: one worker's connections to them, and what is known of them all.
 
 pub mod checks;
 mod connections;
+mod executor;
 #[cfg(test)]
 pub(crate) mod testing;
+mod transport;
+mod trust;
 
-pub use connections::{Connections, PooledBody, SendFailure};
+pub use connections::{Asked, Connections, Links, PooledBody, SendFailure};
+pub use trust::Trust;

@@ -4,12 +4,12 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::pool::checks::CheckedPolicy;
 use bytes::Bytes;
 use graticule_geo::Locator;
 use graticule_node_core::decide::Here;
 use graticule_node_core::document::{self, Source};
 use graticule_node_core::mesh::{Condition, Cost, MeshState, PeerId, PeerState, Preference, RegionState};
-use graticule_node_core::pool::Plan;
 use graticule_node_core::{Policy, Snapshot};
 use http::HeaderMap;
 use http_body::{Body, Frame};
@@ -152,9 +152,11 @@ pub(crate) fn snapshot(policy: Policy, (node, region): (&str, &str), peers: &[Pe
         peers: peers.iter().filter(|target| target.region == region.name).map(peer).collect(),
     };
     let regions = policy.fleet.regions.iter().map(state).collect();
-    let pools = Arc::new(Plan::of(&policy, here).states(|_| true));
+    let region = region.parse().unwrap();
+    let CheckedPolicy { policy, pools } =
+        CheckedPolicy::unchecked(Arc::new(policy), &region, graticule_node_core::Moment::default());
     Snapshot {
-        policy: Arc::new(policy),
+        policy,
         locator: Arc::new(Locator::default()),
         mesh: Arc::new(MeshState { regions, preference: Preference::default() }),
         pools,

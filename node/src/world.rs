@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use graticule_node_core::Moment;
+use graticule_node_core::pool::Resolved;
 use rand::RngCore;
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -113,17 +114,25 @@ pub trait Disk: Debug + Send + Sync {
 pub trait Names: Debug + Send + Sync {
     /// The addresses of `host:port`, where host is a name or an address.
     async fn resolve(&self, host_and_port: &str) -> io::Result<Vec<SocketAddr>>;
+
+    /// The addresses of a name, and how long that holds, as DNS says.
+    async fn lookup(&self, name: &str) -> io::Result<Resolved>;
 }
 
 impl World {
     /// The machine this process runs on.
     pub fn system() -> Self {
+        Self::system_asking(Vec::new())
+    }
+
+    /// The same with these DNS servers instead of the machine's own, if there are any.
+    pub fn system_asking(servers: Vec<SocketAddr>) -> Self {
         Self {
             net: Arc::new(net::SystemNet),
             clock: Arc::new(clock::SystemClock),
             chance: Arc::new(chance::SystemChance),
             disk: Arc::new(disk::SystemDisk),
-            names: Arc::new(names::SystemNames),
+            names: Arc::new(names::SystemNames::asking(servers)),
         }
     }
 }

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use graticule::world::Names;
+use graticule_node_core::pool::Resolved;
 
 /// The table. Cheap to clone; clones are the same table.
 #[derive(Debug, Clone, Default)]
@@ -42,7 +44,19 @@ impl Names for NameTable {
             found => Ok(found.into_iter().map(|address| SocketAddr::new(address, port)).collect()),
         }
     }
+
+    async fn lookup(&self, name: &str) -> io::Result<Resolved> {
+        match self.find(name) {
+            found if found.is_empty() => {
+                Err(io::Error::new(io::ErrorKind::NotFound, format!("`{name}`: no such name")))
+            }
+            addresses => Ok(Resolved { addresses, ttl: TTL }),
+        }
+    }
 }
+
+/// How long every answer holds.
+const TTL: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {
@@ -61,6 +75,15 @@ mod tests {
         assert_eq!(resolve(&table, "Backend.EU:80").await.unwrap(), ["10.0.0.1:80", "[fd00::1]:80"]);
         assert_eq!(resolve(&table, "127.0.0.1:81").await.unwrap(), ["127.0.0.1:81"]);
         assert_eq!(resolve(&table, "[::1]:82").await.unwrap(), ["[::1]:82"]);
+    }
+
+    #[tokio::test]
+    async fn a_lookup_tells_how_long_it_holds() {
+        let table = NameTable::default();
+        table.set("backend.eu", vec!["10.0.0.9".parse().unwrap()]);
+        let found = table.lookup("backend.eu").await.unwrap();
+        assert_eq!((found.addresses.len(), found.ttl), (1, TTL));
+        assert_eq!(table.lookup("never").await.map_err(|error| error.kind()), Err(io::ErrorKind::NotFound));
     }
 
     #[tokio::test]

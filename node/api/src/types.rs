@@ -96,11 +96,23 @@ pub struct Tenant {
     pub pools: Vec<RegionName>,
 }
 
-/// One of `GET /v1/pools`: a tenant's servers in the answering node's region.
+/// One of `GET /v1/pools`: a tenant's servers in the answering node's region, under one name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pool {
     /// Whose.
     pub tenant: String,
+    /// What it is called; none for the tenant's pool without a name.
+    pub name: Option<String>,
+    /// Whether ejections are ignored, because too few backends are left.
+    pub panic: bool,
+    /// Requests under way there from this node.
+    pub requests: u32,
+    /// How many there may be.
+    pub requests_max: u32,
+    /// Requests that wait for a new connection.
+    pub connecting: u32,
+    /// How many may.
+    pub connecting_max: u32,
     /// The servers.
     pub backends: Vec<PoolBackend>,
 }
@@ -110,8 +122,16 @@ pub struct Pool {
 pub struct PoolBackend {
     /// Where it is.
     pub address: SocketAddr,
+    /// Its share, compared with others.
+    pub weight: u32,
     /// Whether it is given requests.
     pub healthy: bool,
+    /// `usable`, `failed` (by its check) or `ejected` (because requests failed there).
+    pub condition: String,
+    /// How long it is still out, if it is ejected.
+    pub ejected_for_ms: Option<u64>,
+    /// Requests that failed there since the last that succeeded.
+    pub failures: u32,
 }
 
 /// One of `GET /v1/tunnels`: a peer this node keeps a control tunnel to.

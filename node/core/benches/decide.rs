@@ -18,9 +18,9 @@ use graticule_node_core::policy::{
     Claim, Claims, Digest, DocumentVersion, Fleet, HostPattern, Permission, Pool, Receive, Region, Residency,
     Tenant, TenantIndex, UnknownLocation,
 };
-use graticule_node_core::pool::PoolStates;
+use graticule_node_core::pool::{Names, Pools};
 use graticule_node_core::{Moment, Policy, RegionIndex, RegionSet, Snapshot, decide};
-use http::HeaderMap;
+use http::{HeaderMap, Method};
 
 fn main() {
     divan::main();
@@ -56,7 +56,9 @@ fn update_preferences(bencher: Bencher<'_, '_>) {
 fn request(headers: &HeaderMap) -> Request<'_> {
     Request {
         host: "t5000.example",
+        method: &Method::GET,
         path: "/orders/17",
+        query: "",
         headers,
         client: Some([192, 0, 2, 1].into()),
         tried: RegionSet::EMPTY,
@@ -69,12 +71,13 @@ fn snapshot(exceptions: u32, tiers: &[Range<usize>]) -> Snapshot {
     let claims = (0..TENANTS).map(|number| (TenantIndex(number), vec![claim(number)]));
     let policy =
         Policy { fleet: fleet(), claims: Claims::build(claims).unwrap(), tenants, digest: Digest([0; 32]) };
-    let healthy = vec![Some(vec![backend()]); TENANTS as usize];
+    let mut pools = Pools::default();
+    pools.adopt(&policy, Some(region(0)), &Names::default(), Moment::default());
     Snapshot {
         policy: Arc::new(policy),
         locator: Arc::new(Locator::default()),
         mesh: Arc::new(mesh(exceptions)),
-        pools: Arc::new(PoolStates { healthy }),
+        pools: Arc::new(pools.states()),
         here: Here { node: "here".parse().unwrap(), region: region(0) },
     }
 }
@@ -95,6 +98,8 @@ fn tenant(number: u32, tiers: &[Range<usize>]) -> Tenant {
         routes: Vec::new(),
         pools: all.iter().map(|region| (region, pool())).collect(),
         pool_regions: all,
+        named: Vec::new(),
+        content: Vec::new(),
         expose_region: false,
     }
 }
@@ -110,12 +115,7 @@ fn claim(number: u32) -> Claim {
 }
 
 fn pool() -> Pool {
-    Pool {
-        backends: vec![backend()],
-        check: None,
-        connect_timeout: Duration::from_secs(1),
-        response_timeout: Duration::from_secs(10),
-    }
+    Pool::of([backend()])
 }
 
 fn backend() -> SocketAddr {

@@ -9,7 +9,7 @@ use crate::document::page::{At, Page, Spot};
 use crate::document::table::{Key, Table, key};
 use crate::document::text::Text;
 use crate::document::tree::{Node, parse};
-use crate::document::value::{expecting, integer, one_of, parsed, text};
+use crate::document::value::{expecting, integer, list, one_of, parsed, text};
 use crate::document::{Diagnostic, Source};
 use crate::leaving::LeavingSettings;
 
@@ -40,6 +40,8 @@ pub struct NodeConfig {
     pub mesh: MeshConfig,
     /// Where the admin API listens.
     pub admin_listen: SocketAddr,
+    /// The DNS servers that are asked for backends' names; the machine's own if there are none.
+    pub dns_servers: Vec<SocketAddr>,
     /// Where addresses are looked up.
     pub geo: GeoConfig,
     /// How many requests there can be at a time.
@@ -118,6 +120,7 @@ fn read(page: &Page, node: &Node) -> Option<NodeConfig> {
     let ingress = section(&table, "ingress", ingress::read);
     let mesh = table.required("mesh", mesh::read);
     let admin_listen = section(&table, "admin", admin);
+    let dns_servers = section(&table, "dns", dns);
     let geo = section(&table, "geo", geo::read);
     let requests_in_flight_max = section(&table, "limits", limits);
     let drain = section(&table, "drain", drain::read);
@@ -130,6 +133,7 @@ fn read(page: &Page, node: &Node) -> Option<NodeConfig> {
         ingress: ingress?,
         mesh: mesh?.value,
         admin_listen: admin_listen?,
+        dns_servers: dns_servers?,
         geo: geo?,
         requests_in_flight_max: requests_in_flight_max?,
         drain: drain?,
@@ -156,6 +160,12 @@ fn admin(page: &Page, node: &Node) -> Option<SocketAddr> {
         );
     }
     Some(listen.map_or(ADMIN_LISTEN, |at| at.value))
+}
+
+fn dns(page: &Page, node: &Node) -> Option<Vec<SocketAddr>> {
+    let table = Table::open(page, node, DNS_KEYS)?;
+    let servers = table.or("servers", Vec::new(), list(DNS_SERVERS_MAX, address));
+    Some(servers.into_iter().map(|at| at.value).collect())
 }
 
 fn limits(page: &Page, node: &Node) -> Option<u32> {
@@ -195,6 +205,7 @@ const KEYS: &[Key] = &[
     key("ingress", "{ http = \"0.0.0.0:8080\" }"),
     key("mesh", "{ certificate = \"node.pem\", key = \"node.key\", authorities = \"ca.pem\" }"),
     key("admin", "{ listen = \"127.0.0.1:9901\" }"),
+    key("dns", "{ servers = [\"10.0.0.2:53\"] }"),
     key("geo", "{ embedded = true }"),
     key("limits", "{ requests_in_flight_max = 10000 }"),
     key("drain", "{ delay = \"5s\" }"),
@@ -202,6 +213,7 @@ const KEYS: &[Key] = &[
 ];
 
 const ADMIN_KEYS: &[Key] = &[key("listen", "\"127.0.0.1:9901\"")];
+const DNS_KEYS: &[Key] = &[key("servers", "[\"10.0.0.2:53\"]")];
 const LIMITS_KEYS: &[Key] = &[key("requests_in_flight_max", "10000")];
 const LOG_KEYS: &[Key] = &[key("level", "\"info\""), key("format", "\"text\"")];
 
@@ -215,6 +227,7 @@ const LEVELS: &[(&str, LogLevel)] = &[
 
 const FORMATS: &[(&str, LogFormat)] = &[("text", LogFormat::Text), ("json", LogFormat::Json)];
 
+const DNS_SERVERS_MAX: usize = 8;
 const ADMIN_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9901);
 
 #[cfg(test)]

@@ -5,14 +5,13 @@ use std::sync::Arc;
 
 use graticule_geo::Locator;
 use graticule_gossip_core::NodeName;
-use http::HeaderMap;
+use http::{HeaderMap, Method};
 
 use crate::mesh::{MeshState, Sought};
-use crate::policy::{Policy, Tenant, TenantId, TenantIndex};
-use crate::pool::PoolStates;
+use crate::policy::{Content, Policy, PoolIndex, Tenant, TenantId, TenantIndex};
+use crate::pool::{Ability, PoolStates};
 use crate::{Reason, RegionIndex, RegionSet};
 
-pub mod backend;
 mod location;
 pub mod peers;
 mod rationale;
@@ -65,21 +64,42 @@ fn place(
 
     // Which region is nearest and able?
     let sought = Sought::new(&document.id);
-    let question = routing::Question { snapshot, tenant, document, sought, permission: &permission, request };
+    let split = document.split_for(&request.content());
+    let question =
+        routing::Question { snapshot, tenant, document, sought, split, permission: &permission, request };
     rationale.candidates = routing::candidates(&question);
     match rationale.chosen() {
-        Some(region) if region == here => Ok(Decision::Local { tenant }),
+        Some(region) if region == here => {
+            // Which of its pools here?
+            let pool = snapshot.pools.draw(tenant, split, request.chance).ok_or(Reason::NoCompliantRegion)?;
+            Ok(Decision::Local { tenant, pool })
+        }
         Some(region) => Ok(Decision::Relay { tenant, region }),
         None => Err(Reason::NoCompliantRegion),
     }
 }
 
-/// What would be decided for a request of `tenant` if one came now; nothing is sent.
-pub fn explain(snapshot: &Snapshot, tenant: TenantIndex, path: &str, client: Option<IpAddr>) -> Decided {
+/// What would be decided for a GET of `tenant` if one came now; nothing is sent. `path` has the form of
+/// [`path`](crate::path), `query` is what follows it.
+pub fn explain(
+    snapshot: &Snapshot,
+    tenant: TenantIndex,
+    (path, query): (&str, &str),
+    client: Option<IpAddr>,
+) -> Decided {
     let headers = HeaderMap::new();
     // Half of the shares prefer each side of an even split; the middle speaks for most.
     let chance = u32::MAX / 2;
-    let request = Request { host: "", path, headers: &headers, client, tried: RegionSet::EMPTY, chance };
+    let request = Request {
+        host: "",
+        method: &Method::GET,
+        path,
+        query,
+        headers: &headers,
+        client,
+        tried: RegionSet::EMPTY,
+        chance,
+    };
     let mut rationale = Rationale { tenant: Some(tenant), ..Rationale::default() };
     let decision = match snapshot.policy.tenant(tenant) {
         None => Err(Reason::UnknownTenant),
@@ -94,18 +114,17 @@ pub fn explain(snapshot: &Snapshot, tenant: TenantIndex, path: &str, client: Opt
 /// [`Reason::PolicySkew`], and the edge tries the next compliant region. That includes a tenant that is not known here,
 /// and a client's country that the rules here ask for and the edge's did not. Without a healthy backend the answer is
 /// [`Reason::NoCompliantRegion`]: the edge remembers it for a second and goes elsewhere. The edge alone judges tiers,
-/// because it alone sees which regions are able.
-pub fn serve(snapshot: &Snapshot, relayed: &Relayed<'_>) -> Result<TenantIndex, Reason> {
+/// because it alone sees which regions are able. Which of the tenant's pools is for the request is asked here.
+pub fn serve(snapshot: &Snapshot, relayed: &Relayed<'_>) -> Result<(TenantIndex, PoolIndex), Reason> {
     let tenant = snapshot.policy.tenant_by_id(relayed.tenant).ok_or(Reason::PolicySkew)?;
     let document = snapshot.policy.tenant(tenant).ok_or(Reason::PolicySkew)?;
-    let rules = document.residency_for(relayed.path);
+    let rules = document.residency_for(relayed.content.path);
     if !residency::permits_relayed(rules, relayed.client, snapshot.here.region) {
         return Err(Reason::PolicySkew);
     }
-    match snapshot.pools.of(tenant) {
-        Some(healthy) if !healthy.is_empty() => Ok(tenant),
-        _ => Err(Reason::NoCompliantRegion),
-    }
+    let split = document.split_for(&relayed.content);
+    let pool = snapshot.pools.draw(tenant, split, relayed.chance);
+    Ok((tenant, pool.ok_or(Reason::NoCompliantRegion)?))
 }
 
 /// Everything a decision needs: immutable, replaced whole, loaded once for a request.
@@ -137,16 +156,26 @@ pub struct Here {
 pub struct Request<'a> {
     /// The host asked for, in lower case and without port.
     pub host: &'a str,
+    /// The method.
+    pub method: &'a Method,
     /// The path, without query, in the form of [`path`](crate::path).
     pub path: &'a str,
+    /// What follows `?`, as it came; empty if there is nothing.
+    pub query: &'a str,
     /// The headers.
     pub headers: &'a HeaderMap,
     /// The client's address, `None` if it could not be told.
     pub client: Option<IpAddr>,
     /// Regions in which this request has failed already.
     pub tried: RegionSet,
-    /// Chance, uniform over all values: decides which share of a spilling region this request is in.
+    /// Chance, uniform over all values: decides which share of a spilling region, or of several pools, this request is in.
     pub chance: u32,
+}
+
+impl<'a> Request<'a> {
+    fn content(&self) -> Content<'a> {
+        Content { method: self.method, path: self.path, query: self.query, headers: self.headers }
+    }
 }
 
 /// The facts of a request that another node relayed, as that node carried them.
@@ -154,19 +183,23 @@ pub struct Request<'a> {
 pub struct Relayed<'a> {
     /// Whose it is, as the edge recognised it.
     pub tenant: &'a TenantId,
-    /// The path, without query, in the form of [`path`](crate::path).
-    pub path: &'a str,
+    /// What it is.
+    pub content: Content<'a>,
     /// Where the client is, as far as the edge's rules asked.
     pub client: ClientCountry,
+    /// Chance, uniform over all values: decides which share of several pools this request is in.
+    pub chance: u32,
 }
 
 /// Where a request goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
-    /// To this region's pool of the tenant.
+    /// To one of the tenant's pools in this region.
     Local {
         /// Whose.
         tenant: TenantIndex,
+        /// Which.
+        pool: PoolIndex,
     },
     /// Through a tunnel to a node of another region.
     Relay {

@@ -28,7 +28,7 @@ pub(crate) mod value;
 pub use diagnostic::{Diagnostic, Severity};
 pub use fleet::FleetDocument;
 pub use keep::{Reloaded, load_keeping};
-pub use tenant::TenantDocument;
+pub use tenant::{AuthorityFile, TenantDocument};
 
 /// How a document is read: text, tree, tables, values and diagnostics at their places. For other files of this form,
 /// such as scenarios, so that all of them report errors alike.

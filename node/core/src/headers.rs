@@ -12,7 +12,9 @@ mod host;
 mod tracing;
 mod via;
 
-pub use client_address::{ClientAddressHeader, ClientAddressRule, client_address, forward_client_address};
+pub use client_address::{
+    ClientAddressHeader, ClientAddressRule, carried_client_address, client_address, forward_client_address,
+};
 pub use hop_by_hop::{asks_for_upgrade, has_foreign_coding, strip_hop_by_hop, strip_trailers};
 pub use host::{Host, host_of};
 pub use tracing::{NewTrace, X_REQUEST_ID, request_id, trace_context};

@@ -4,9 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use graticule_geo::{Coordinates, Country, CountrySet, Label};
 use graticule_gossip_core::{MeshName, NodeName, RegionName};
@@ -14,10 +12,17 @@ use graticule_gossip_core::{MeshName, NodeName, RegionName};
 use crate::{RegionIndex, RegionSet};
 
 mod claims;
+mod content;
 mod id;
+mod pool;
 
 pub use claims::{Claim, ClaimConflict, Claims, HeaderClaim, HostPattern, HostPatternError};
+pub use content::{Content, ContentRule, PoolShare, QueryClaim, Split};
 pub use id::{TenantId, TenantIdError};
+pub use pool::{
+    Backend, BackendHost, BackendTls, Balance, CheckKind, EjectionRule, HashKey, HealthCheck, Pool,
+    PoolIndex, PoolLimits, PoolName, PoolNameError, Protocol, RetryRule,
+};
 
 /// Everything the documents say, in the form decisions use.
 #[derive(Debug, Clone)]
@@ -95,10 +100,14 @@ pub struct Tenant {
     pub residency: Residency,
     /// Rules for parts of it, longest path prefix first.
     pub routes: Vec<Route>,
-    /// Its servers, at most one pool for each region, by region.
+    /// Its servers, at most one pool for each region, by region: for requests that no content rule is about.
     pub pools: Vec<(RegionIndex, Pool)>,
-    /// The regions it has a pool in.
+    /// The regions it has such a pool in.
     pub pool_regions: RegionSet,
+    /// Pools beside those, by name, at most [`Tenant::NAMED_POOLS_MAX`]: for content rules.
+    pub named: Vec<NamedPools>,
+    /// Which requests go to which pools, first match wins.
+    pub content: Vec<ContentRule>,
     /// Whether answers may carry `x-graticule-region`.
     pub expose_region: bool,
 }
@@ -110,10 +119,56 @@ impl Tenant {
         route.map_or(&self.residency, |route| &route.residency)
     }
 
-    /// The tenant's servers in `region`.
+    /// How many names of pools a tenant can have.
+    pub const NAMED_POOLS_MAX: usize = 16;
+
+    /// The tenant's servers in `region` for requests that no content rule is about.
     pub fn pool(&self, region: RegionIndex) -> Option<&Pool> {
         self.pools.iter().find_map(|(at, pool)| (*at == region).then_some(pool))
     }
+
+    /// The pool at `index` in `region`.
+    pub fn pool_at(&self, region: RegionIndex, index: PoolIndex) -> Option<&Pool> {
+        let Some(named) = index.named() else { return self.pool(region) };
+        let pools = &self.named.get(named)?.pools;
+        pools.iter().find_map(|(at, pool)| (*at == region).then_some(pool))
+    }
+
+    /// Every pool index of this tenant, the unnamed one first.
+    pub fn pool_indexes(&self) -> impl Iterator<Item = PoolIndex> {
+        (0..=self.named.len()).map(|at| PoolIndex(at as u8))
+    }
+
+    /// The regions that have a pool at `index`.
+    pub fn regions_of(&self, index: PoolIndex) -> RegionSet {
+        match index.named() {
+            None => self.pool_regions,
+            Some(named) => self.named.get(named).map_or(RegionSet::EMPTY, |named| named.regions),
+        }
+    }
+
+    /// What the pool at `index` is called; `None` for the one without a name.
+    pub fn pool_name(&self, index: PoolIndex) -> Option<&PoolName> {
+        self.named.get(index.named()?).map(|named| &named.name)
+    }
+
+    /// The pools that a request may go to, with their shares: those of the first content rule that is about it, else
+    /// the unnamed pool.
+    pub fn split_for(&self, content: &Content<'_>) -> &Split {
+        let rule = self.content.iter().find(|rule| rule.matches(content));
+        rule.map_or(Split::UNNAMED, |rule| &rule.split)
+    }
+}
+
+/// The pools of one name.
+#[derive(Debug, Clone)]
+pub struct NamedPools {
+    /// The name.
+    pub name: PoolName,
+    /// At most one for each region, by region.
+    pub pools: Vec<(RegionIndex, Pool)>,
+    /// The regions with one.
+    pub regions: RegionSet,
 }
 
 /// Rules for a part of a tenant.
@@ -191,41 +246,6 @@ pub enum Receive {
     Any,
     /// Only nodes in the tenant's places; others answer 421 before they read a body.
     Allowed,
-}
-
-/// A tenant's servers in one region.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pool {
-    /// The servers, at least one, at most [`Pool::BACKENDS_MAX`].
-    pub backends: Vec<SocketAddr>,
-    /// How their health is checked; without it they count as healthy.
-    pub check: Option<HealthCheck>,
-    /// How long a connection to one may take.
-    pub connect_timeout: Duration,
-    /// How long one may take to begin its answer.
-    pub response_timeout: Duration,
-}
-
-impl Pool {
-    /// How many backends a pool can have.
-    pub const BACKENDS_MAX: usize = 1_024;
-}
-
-/// An active HTTP check of a backend.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct HealthCheck {
-    /// What to GET; 2xx is a success.
-    pub path: String,
-    /// `Host` of the check.
-    pub host: String,
-    /// Time between two checks.
-    pub interval: Duration,
-    /// How long an answer may take.
-    pub timeout: Duration,
-    /// Failures in a row after which a healthy backend counts as failed.
-    pub fall: u32,
-    /// Successes in a row after which a failed backend counts as healthy.
-    pub rise: u32,
 }
 
 impl PathPrefix {

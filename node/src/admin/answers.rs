@@ -1,11 +1,10 @@
 //! What the node knows, in the admin API's words.
 
-use std::net::SocketAddr;
-
 use graticule_node_api as api;
-use graticule_node_core::Snapshot;
-use graticule_node_core::mesh::{Condition, Cost, PeerId};
-use graticule_node_core::policy::{Receive, TenantIndex};
+use graticule_node_core::mesh::{self, Cost, PeerId};
+use graticule_node_core::policy::{Pool, PoolIndex, Receive, Tenant, TenantIndex};
+use graticule_node_core::pool::{Condition, Member, PoolState};
+use graticule_node_core::{Moment, Snapshot};
 
 use super::AdminState;
 
@@ -64,7 +63,7 @@ pub(super) fn regions(state: &AdminState) -> Vec<api::Region> {
             cost_ms: cost_ms(seen.cost),
             load: seen.load,
             this: at == snapshot.here.region.position(),
-            peers_usable: seen.peers.iter().filter(|peer| peer.condition == Condition::Usable).count(),
+            peers_usable: seen.peers.iter().filter(|peer| peer.condition == mesh::Condition::Usable).count(),
             peers: seen.peers.len(),
         })
         .collect()
@@ -89,20 +88,45 @@ pub(super) fn tenants(snapshot: &Snapshot) -> Vec<api::Tenant> {
     snapshot.policy.tenants.iter().map(tenant).collect()
 }
 
-pub(super) fn pools(snapshot: &Snapshot) -> Vec<api::Pool> {
-    let here = snapshot.here.region;
+pub(super) fn pools(snapshot: &Snapshot, now: Moment) -> Vec<api::Pool> {
     let tenants = snapshot.policy.tenants.iter().enumerate();
-    tenants
-        .filter_map(|(at, tenant)| {
-            let healthy = snapshot.pools.of(TenantIndex(at as u32)).unwrap_or_default();
-            let backend = |address: &SocketAddr| api::PoolBackend {
-                address: *address,
-                healthy: healthy.contains(address),
-            };
-            let backends = tenant.pool(here)?.backends.iter().map(backend).collect();
-            Some(api::Pool { tenant: tenant.id.to_string(), backends })
+    let pools = tenants.flat_map(|(at, tenant)| {
+        tenant.pool_indexes().filter_map(move |index| {
+            let document = tenant.pool_at(snapshot.here.region, index)?;
+            let state = snapshot.pools.pool(TenantIndex(at as u32), index)?;
+            Some(pool(tenant, index, (document, state), now))
         })
-        .collect()
+    });
+    pools.collect()
+}
+
+fn pool(tenant: &Tenant, index: PoolIndex, (document, state): (&Pool, &PoolState), now: Moment) -> api::Pool {
+    let backend = |(at, member): (usize, &Member)| api::PoolBackend {
+        address: member.address,
+        weight: member.weight,
+        healthy: state.is_usable(at),
+        condition: match member.condition {
+            Condition::Usable => "usable",
+            Condition::Failed => "failed",
+            Condition::Ejected(_) => "ejected",
+        }
+        .to_owned(),
+        ejected_for_ms: match member.condition {
+            Condition::Ejected(until) => Some(until.since(now).as_millis() as u64),
+            Condition::Usable | Condition::Failed => None,
+        },
+        failures: member.streak.failures(),
+    };
+    api::Pool {
+        tenant: tenant.id.to_string(),
+        name: tenant.pool_name(index).map(ToString::to_string),
+        panic: state.is_panic(),
+        requests: state.counts().requests.under_way(),
+        requests_max: document.limits.requests_max,
+        connecting: state.counts().connecting.under_way(),
+        connecting_max: document.limits.connecting_max,
+        backends: state.members().iter().enumerate().map(backend).collect(),
+    }
 }
 
 pub(super) fn tunnels(state: &AdminState) -> Vec<api::Tunnel> {
@@ -131,9 +155,9 @@ fn condition(snapshot: &Snapshot, peer: PeerId) -> &'static str {
     let peers = snapshot.mesh.regions.iter().flat_map(|region| &region.peers);
     let found = peers.into_iter().find(|known| known.id == peer).map(|known| known.condition);
     match found {
-        Some(Condition::Usable) => "usable",
-        Some(Condition::Suspect) => "suspect",
-        Some(Condition::Draining) => "draining",
-        Some(Condition::Unreachable) | None => "unreachable",
+        Some(mesh::Condition::Usable) => "usable",
+        Some(mesh::Condition::Suspect) => "suspect",
+        Some(mesh::Condition::Draining) => "draining",
+        Some(mesh::Condition::Unreachable) | None => "unreachable",
     }
 }

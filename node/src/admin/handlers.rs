@@ -31,7 +31,7 @@ pub(super) async fn tenants(State(state): State<AdminState>) -> Json<Vec<api::Te
 }
 
 pub(super) async fn pools(State(state): State<AdminState>) -> Json<Vec<api::Pool>> {
-    Json(answers::pools(&state.shared.snapshot()))
+    Json(answers::pools(&state.shared.snapshot(), state.clock.now()))
 }
 
 pub(super) async fn tunnels(State(state): State<AdminState>) -> Json<Vec<api::Tunnel>> {

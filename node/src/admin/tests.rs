@@ -72,6 +72,7 @@ pub(super) fn state() -> (AdminState, mpsc::Receiver<RemoteCall>) {
         remote,
         node: "node-1".parse().unwrap(),
         region: "eu".parse().unwrap(),
+        clock: World::system().clock,
     };
     (state, calls)
 }
@@ -156,7 +157,14 @@ fn tenants_pools_and_tunnels_are_shown() {
         assert_eq!(tenants[0]["tiers"], serde_json::json!([["eu"]]));
         assert_eq!(tenants[1]["pools"], serde_json::json!(["us"]));
         let (_, pools) = server.get("/v1/pools").await;
-        let expected = serde_json::json!([{"tenant": "acme", "backends": [{"address": "127.0.0.1:1", "healthy": true}]}]);
+        let expected = serde_json::json!([{
+            "tenant": "acme", "name": null, "panic": false,
+            "requests": 0, "requests_max": 1024, "connecting": 0, "connecting_max": 256,
+            "backends": [{
+                "address": "127.0.0.1:1", "weight": 1, "healthy": true,
+                "condition": "usable", "ejected_for_ms": null, "failures": 0,
+            }],
+        }]);
         assert_eq!(pools, expected, "only those of this region");
         let (_, tunnels) = server.get("/v1/tunnels").await;
         assert_eq!((&tunnels[0]["condition"], &tunnels[0]["rtt_ms"]), (&"usable".into(), &1.5.into()));

@@ -62,7 +62,8 @@ fn here(state: &AdminState, query: &WhyQuery) -> Result<Why, Problem> {
         bad_query("a path begins with `/`, and one with dot segments or malformed escapes is refused")
     })?;
     let client: Option<IpAddr> = query.ip;
-    let decided = explain(&snapshot, tenant, &matched, client);
+    let query_of = |path: &str| path.split_once('?').map_or(String::new(), |(_, query)| query.to_owned());
+    let decided = explain(&snapshot, tenant, (&matched, &query_of(&path)), client);
     Ok(describe((&snapshot, &state.region), &decided, id.as_str(), path))
 }
 

@@ -5,7 +5,8 @@ use std::rc::Rc;
 use graticule_node_core::decide::{Decided, Decision, Request, decide, peers};
 use graticule_node_core::framing::{BodyLength, RequestHeadRef};
 use graticule_node_core::mesh::{PeerId, Sought};
-use graticule_node_core::policy::{Policy, Tenant, TenantIndex};
+use graticule_node_core::policy::{Policy, PoolIndex, Tenant, TenantIndex};
+use graticule_node_core::shared::RetryBudget;
 use graticule_node_core::{Reason, RegionIndex, RegionSet, Snapshot};
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, HeaderValue, Method, Response, header};
@@ -55,7 +56,7 @@ impl Pending {
             let decided = self.decide(&snapshot);
             let attempt = match decided.decision {
                 Decision::Refuse(reason) => Attempt::Over(reason),
-                Decision::Local { tenant } => self.local(&snapshot, tenant).await,
+                Decision::Local { tenant, pool } => self.local(&snapshot, tenant, pool).await,
                 Decision::Relay { tenant, region } => self.relay(&snapshot, &decided, tenant, region).await,
             };
             match attempt {
@@ -74,7 +75,9 @@ impl Pending {
     fn request(&self, tried: RegionSet) -> Request<'_> {
         Request {
             host: self.facts.host.name(),
+            method: &self.facts.method,
             path: self.facts.path(),
+            query: self.facts.target.query().unwrap_or_default(),
             headers: &self.facts.headers,
             client: self.facts.client,
             tried,
@@ -86,15 +89,14 @@ impl Pending {
         answer::refusal(&self.gateway.settings, reason, self.facts.request_id.as_ref())
     }
 
-    /// This region's pool.
-    async fn local(&mut self, snapshot: &Snapshot, tenant: TenantIndex) -> Attempt {
+    /// One of the tenant's pools in this region.
+    async fn local(&mut self, snapshot: &Snapshot, tenant: TenantIndex, index: PoolIndex) -> Attempt {
         let here = snapshot.here.region;
-        let (Some(owner), Some(healthy)) = (snapshot.policy.tenant(tenant), snapshot.pools.of(tenant)) else {
+        let asked = self.gateway.asked(snapshot, (tenant, index), &self.facts.headers);
+        let (Some(owner), Some(asked)) = (snapshot.policy.tenant(tenant), asked) else {
             return Attempt::Over(Reason::NoCompliantRegion);
         };
-        let (Some(pool), Some(body)) = (owner.pool(here), self.upload.take_back()) else {
-            return Attempt::Over(Reason::NoCompliantRegion);
-        };
+        let Some(body) = self.upload.take_back() else { return Attempt::Over(Reason::NoCompliantRegion) };
         let kept = self.kept_headers(owner, &body);
         let authority = self.facts.host.authority();
         let request = backend_request(
@@ -104,7 +106,7 @@ impl Pending {
             body,
         );
         let chance = self.gateway.chance();
-        match self.gateway.backends.send(healthy, pool, chance, request).await {
+        match self.gateway.backends.send(asked, chance, request).await {
             Ok(response) => {
                 let mut response = response.map(ResponseBody::backend);
                 answer::from_backend(&mut response);
@@ -190,10 +192,12 @@ impl Pending {
                 Attempt::Answered(response)
             }
             Err(failure) => {
-                if failure == Failure::Refused(Reason::NoCompliantRegion) {
+                // It speaks of one pool: of a tenant with several, it says nothing about the others.
+                if failure == Failure::Refused(Reason::NoCompliantRegion) && owner.content.is_empty() {
                     gateway.shared.refused(target, &owner.id);
                 }
-                self.failed(failure, target, region)
+                let budget = snapshot.pools.of(tenant).map(|pools| &*pools.budget);
+                self.failed(failure, (target, region), budget)
             }
         }
     }
@@ -221,7 +225,12 @@ impl Pending {
     }
 
     /// Whether a request that failed at a peer may go elsewhere.
-    fn failed(&mut self, failure: Failure, peer: PeerId, region: RegionIndex) -> Attempt {
+    fn failed(
+        &mut self,
+        failure: Failure,
+        (peer, region): (PeerId, RegionIndex),
+        budget: Option<&RetryBudget>,
+    ) -> Attempt {
         // Whatever the peer makes of a body that breaks off, it is the client that broke it off.
         if let Some(reason) = self.upload.fault() {
             return Attempt::Over(reason);
@@ -231,6 +240,10 @@ impl Pending {
             Failure::Never(reason) => (reason, false),
             Failure::Sent(reason) => (reason, self.facts.method.is_idempotent()),
         };
+        // Where backends fail, more requests make it worse: such retries are limited. A lost node or tunnel is no
+        // backend's failure, and what reached no backend costs none.
+        let costs = matches!(failure, Failure::Sent(Reason::BackendFailed | Reason::BackendTimeout));
+        let repeatable = repeatable && (!costs || budget.is_some_and(RetryBudget::take));
         let Some(body) = self.upload.take_back().filter(|_| repeatable) else { return Attempt::Over(reason) };
         self.upload = Upload::new(body, self.facts.method.is_idempotent());
         match failure {

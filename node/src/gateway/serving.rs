@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use graticule_node_core::decide::{Relayed, serve};
 use graticule_node_core::framing::RequestHead;
-use graticule_node_core::policy::TenantIndex;
+use graticule_node_core::policy::{Content, PoolIndex, TenantIndex};
 use graticule_node_core::shared::InFlightGuard;
 use graticule_node_core::{Reason, path};
 use http::Response;
@@ -19,6 +19,7 @@ use crate::relay::Server;
 pub struct Admission {
     snapshot: Current,
     tenant: TenantIndex,
+    pool: PoolIndex,
     guard: InFlightGuard,
 }
 
@@ -34,9 +35,12 @@ impl Server for Gateway {
         }
         let snapshot = self.snapshot();
         let path = path::form(head.target.path())?;
-        let relayed = Relayed { tenant: &head.tenant, path: &path, client: head.client };
-        let tenant = serve(&snapshot, &relayed)?;
-        Ok(Admission { snapshot, tenant, guard })
+        let query = head.target.query().unwrap_or_default();
+        let content = Content { method: &head.method, path: &path, query, headers: &head.headers };
+        let chance = self.chance();
+        let relayed = Relayed { tenant: &head.tenant, content, client: head.client, chance };
+        let (tenant, pool) = serve(&snapshot, &relayed)?;
+        Ok(Admission { snapshot, tenant, pool, guard })
     }
 
     fn is_leaving(&self) -> bool {
@@ -53,11 +57,10 @@ impl Server for Gateway {
         headers.append(http::header::VIA, self.settings.via.clone());
         let request = dispatch::backend_request(&method, &target, (&mut headers, &authority), body);
         async move {
-            let Admission { snapshot, tenant, guard } = admission;
-            let owner = snapshot.policy.tenant(tenant).ok_or(Reason::PolicySkew)?;
-            let pool = owner.pool(snapshot.here.region).ok_or(Reason::NoCompliantRegion)?;
-            let healthy = snapshot.pools.of(tenant).unwrap_or_default();
-            let sent = self.backends.send(healthy, pool, self.chance(), request).await;
+            let Admission { snapshot, tenant, pool, guard } = admission;
+            let asked = self.asked(&snapshot, (tenant, pool), request.headers());
+            let sent =
+                self.backends.send(asked.ok_or(Reason::NoCompliantRegion)?, self.chance(), request).await;
             let mut response = sent.map_err(|failure| failure.reason)?.map(ResponseBody::backend);
             answer::from_backend(&mut response);
             response.headers_mut().append(http::header::VIA, self.settings.via.clone());

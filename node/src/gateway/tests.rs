@@ -21,6 +21,9 @@ use crate::relay::serve_connection;
 use crate::shared::{PeerTarget, Phase};
 use crate::task::{self, Task};
 use crate::testing::{LOOPBACK, Pair, eventually, pair, policy, raw, run, snapshot, target, tenant};
+use graticule_node_core::Moment;
+use graticule_node_core::policy::HealthCheck;
+use graticule_node_core::pool::{CheckFailure, CheckTarget, Names, PoolStates, Pools};
 
 /// One node: a worker's gateway behind a real listener.
 struct Site {
@@ -56,7 +59,7 @@ impl Site {
             proxy_status: text(name.to_string()),
             name,
         };
-        let (backends, tunnels) = (Connections::new(&world), Rc::default());
+        let (backends, tunnels) = (Connections::new(&world, crate::pool::testing::links()), Rc::default());
         let gateway = Gateway::new(Arc::new(shared), world.clone(), (backends, tunnels), settings, in_flight);
         let gateway = Rc::new(gateway);
         let listener = world.net.listen(LOOPBACK, false).unwrap();
@@ -540,6 +543,19 @@ fn after_a_refusal_the_next_region_is_asked_with_the_whole_body() {
     });
 }
 
+/// The pools of a node all of whose backends have failed their checks.
+fn failed(snapshot: &Snapshot) -> PoolStates {
+    let (mut policy, now) = (Policy::clone(&snapshot.policy), Moment::default());
+    let pool = &mut Arc::make_mut(&mut policy.tenants[0]).pools[0].1;
+    let check = pool.check.insert(HealthCheck::http("/", "acme")).clone();
+    let address = pool.backends[0].to_string().parse().unwrap();
+    let mut pools = Pools::default();
+    pools.adopt(&policy, Some(snapshot.here.region), &Names::default(), now);
+    let target = Arc::new(CheckTarget { address, check });
+    pools.handle_result(&target, Err(CheckFailure::Broken), now).unwrap();
+    pools.states()
+}
+
 #[test]
 fn a_backend_that_cannot_be_reached_over_there_is_remembered_only_if_it_says_so() {
     run(async {
@@ -548,8 +564,8 @@ fn a_backend_that_cannot_be_reached_over_there_is_remembered_only_if_it_says_so(
         assert_refused(&fleet.edge.get("/", "").await, Reason::NoCompliantRegion);
         assert!(fleet.edge.refusals.try_recv().is_err());
         let without = Snapshot::clone(&fleet.node.gateway.shared.snapshot());
-        let none = graticule_node_core::pool::PoolStates { healthy: vec![Some(Vec::new())] };
-        fleet.node.gateway.shared.update(|snapshot| snapshot.pools = Arc::new(none));
+        let none = Arc::new(failed(&without));
+        fleet.node.gateway.shared.update(|snapshot| snapshot.pools = none);
         assert_refused(&fleet.edge.get("/", "").await, Reason::NoCompliantRegion);
         let (peer, tenant) = fleet.edge.refusals.try_recv().unwrap();
         assert_eq!((peer, tenant.as_str()), (PeerId(0), "acme"));

@@ -85,7 +85,7 @@ impl ResolvesClientCert for OwnCertificate {
 }
 
 /// The world's wall clock, so that a simulation's certificates expire in simulated time.
-pub(super) struct WallClock(pub(super) Arc<dyn Clock>);
+pub(crate) struct WallClock(pub(crate) Arc<dyn Clock>);
 
 impl TimeProvider for WallClock {
     fn current_time(&self) -> Option<UnixTime> {

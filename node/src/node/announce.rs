@@ -8,6 +8,7 @@ use graticule_gossip_core::{Announcement, Generation, MeshAddress};
 use graticule_node_core::Snapshot;
 use graticule_node_core::mesh::{Exceptions, Report};
 use graticule_node_core::policy::TenantIndex;
+use graticule_node_core::pool::TenantPools;
 
 use crate::identity::PeerIdentity;
 use crate::mesh::Tracking;
@@ -43,11 +44,11 @@ pub(super) fn report(snapshot: &Snapshot, draining: bool) -> Report {
     }
 }
 
-/// Tenants with a pool here and no healthy backend in it.
+/// Tenants with pools here and no backend in any of them that is given requests.
 fn exceptions(snapshot: &Snapshot) -> Exceptions {
     let tenants = snapshot.policy.tenants.iter().enumerate();
-    let failed =
-        tenants.filter(|(at, _)| snapshot.pools.of(TenantIndex(*at as u32)).is_some_and(<[_]>::is_empty));
+    let pools = |at: usize| snapshot.pools.of(TenantIndex(at as u32));
+    let failed = tenants.filter(|(at, _)| pools(*at).is_some_and(TenantPools::is_exhausted));
     let mut tenants: Vec<_> = failed.map(|(_, tenant)| tenant.id.clone()).collect();
     let many = tenants.len() > Exceptions::TENANTS_MAX;
     tenants.truncate(Exceptions::TENANTS_MAX);

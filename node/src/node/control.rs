@@ -10,6 +10,7 @@ use graticule_node_core::config::NodeConfig;
 use graticule_node_core::document;
 use graticule_node_core::mesh::PeerId;
 use graticule_node_core::policy::TenantId;
+use graticule_node_core::pool::MemberId;
 use quinn::Endpoint;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -20,7 +21,8 @@ use crate::admin::{self, AdminState, RemoteCall};
 use crate::documents::Documents;
 use crate::identity::Identity;
 use crate::mesh::{self, AdminHandler, Mesh, MeshParts, MeshSettings, Seed, Tracking};
-use crate::pool::checks::{self, CheckedPolicy};
+use crate::pool::Trust;
+use crate::pool::checks::{self, CheckedPolicy, Checking};
 use crate::shared::{Departure, Shared};
 use crate::task::{self, Task};
 use crate::world::{Listener, World};
@@ -41,6 +43,8 @@ pub(super) struct ControlSetup {
     pub(super) departure: Arc<Departure>,
     /// Who wants a look at the files, and to know when it is done.
     pub(super) reloads: mpsc::Receiver<oneshot::Sender<()>>,
+    /// Whom backends' certificates are believed by, and those at which requests fail.
+    pub(super) backends: (Trust, mpsc::Receiver<MemberId>),
 }
 
 /// Starts everything that the control runtime does.
@@ -62,6 +66,7 @@ pub(super) async fn start(mut setup: ControlSetup) -> Result<Vec<Task>, StartErr
         remote,
         node: own.node.clone(),
         region: own.region.clone(),
+        clock: Arc::clone(&setup.world.clock),
     };
     let mesh = mesh(&setup, &voice, &tracking, (seeds, state.clone()));
     let mut tasks = vec![
@@ -70,17 +75,22 @@ pub(super) async fn start(mut setup: ControlSetup) -> Result<Vec<Task>, StartErr
         task::spawn("remote admin calls", pass_on_calls(mesh, remote_calls)),
         task::spawn("load", load(&setup, Rc::clone(&tracking))),
     ];
-    let ControlSetup { world, config, shared, identity, documents, admin, refusals, reloads, .. } = setup;
+    let ControlSetup {
+        world, config, shared, identity, documents, admin, refusals, backends, reloads, ..
+    } = setup;
     let (policies, policy) = watch::channel(Arc::clone(&snapshot.policy));
     let (policy_now, pools_now) = (Arc::clone(&snapshot.policy), Arc::clone(&snapshot.pools));
     let (checked, states) = watch::channel(CheckedPolicy { policy: policy_now, pools: pools_now });
     let (documents, loaded, stamps) = documents;
+    let (trust, failing) = backends;
+    let directory = config.documents.clone();
+    let checking = Checking { world: world.clone(), region: own.region.clone(), documents: directory, trust };
     let geo = config.geo.clone();
     let watched = reload::Watched { world: world.clone(), identity, documents, loaded, stamps, geo };
     let activated = reload::activate(Arc::clone(&shared), Rc::clone(&tracking), own.region.clone(), states);
     tasks.extend([
         task::spawn("tracker", mesh::track(Rc::clone(&tracking), Arc::clone(&shared), refusals)),
-        task::spawn("health checks", checks::run(world, own.region, policy, checked)),
+        task::spawn("health checks", checks::run(checking, failing, policy, checked)),
         task::spawn("activation", activated),
         task::spawn("announcements", announce::run(Arc::clone(&shared), voice.gossip, voice.said, tracking)),
         task::spawn("reloads", reload::watch(watched, shared, policies, reloads)),

@@ -6,11 +6,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use graticule_gossip_core::Generation;
-use graticule_node_core::Policy;
 use graticule_node_core::config::NodeConfig;
 use graticule_node_core::decide::{Here, Snapshot};
 use graticule_node_core::mesh::MeshState;
-use graticule_node_core::pool::Plan;
+use graticule_node_core::{Moment, Policy};
 use http::HeaderValue;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -22,6 +21,8 @@ use crate::documents::Documents;
 use crate::gateway::GatewaySettings;
 use crate::identity::{Identity, IdentityFiles};
 use crate::ingress::IngressLimits;
+use crate::pool::checks::CheckedPolicy;
+use crate::pool::{Links, Trust};
 use crate::shared::{Departure, Phase, Shared};
 use crate::task;
 use crate::tunnel::{self, Parting};
@@ -40,7 +41,7 @@ pub(super) async fn start(
     let loaded = documents.load().map_err(StartError::Documents)?;
     loaded.warnings.iter().for_each(|warning| tracing::warn!(%warning, "documents"));
     let locator = geo::load(&world, &config.geo).map_err(StartError::Geo)?;
-    let snapshot = first_snapshot(loaded.policy, locator, &identity)?;
+    let snapshot = first_snapshot(loaded.policy, locator, &identity, world.clock.now())?;
     let count = workers(&config);
     let (shared, refusals) = Shared::new(snapshot, count);
     let shared = Arc::new(shared);
@@ -53,7 +54,10 @@ pub(super) async fn start(
     let admin_address =
         admin.local_address().map_err(|error| StartError::Listen(config.admin_listen, error))?;
     let (phase, phases) = watch::channel(Phase::Serving);
-    let workers = start_workers(&world, &config, &shared, &identity, (threads, phases)).await?;
+    let (failing, has_failed) = mpsc::channel(FAILING_MAX);
+    let links = Links { failing, trust: Trust::default() };
+    let parts = (&shared, &identity, &links);
+    let workers = start_workers(&world, &config, parts, (threads, phases)).await?;
     shared.joining.send_replace(!config.mesh.seeds.is_empty());
     let departure = Arc::new(Departure::new(&world, Arc::clone(&shared), config.drain));
     let (reload, reloads) = mpsc::channel(RELOADS_MAX);
@@ -72,6 +76,7 @@ pub(super) async fn start(
         refusals,
         departure: Arc::clone(&departure),
         reloads,
+        backends: (links.trust, has_failed),
     };
     let mut control = control::start(setup).await?;
     let (ending, ended) = watch::channel(None);
@@ -103,12 +108,13 @@ fn first_snapshot(
     policy: Policy,
     locator: graticule_geo::Locator,
     identity: &Identity,
+    now: Moment,
 ) -> Result<Snapshot, StartError> {
     let own = identity.own();
     let region = reload::place(&policy, &own).map_err(StartError::Region)?;
-    let pools = Arc::new(Plan::of(&policy, region).states(|_| true));
+    let CheckedPolicy { policy, pools } = CheckedPolicy::unchecked(Arc::new(policy), &own.region, now);
     Ok(Snapshot {
-        policy: Arc::new(policy),
+        policy,
         locator: Arc::new(locator),
         mesh: Arc::new(MeshState::default()),
         pools,
@@ -153,8 +159,7 @@ struct Workers {
 async fn start_workers(
     world: &World,
     config: &NodeConfig,
-    shared: &Arc<Shared>,
-    identity: &Identity,
+    (shared, identity, links): (&Arc<Shared>, &Identity, &Links),
     (threads, phases): (Threads, watch::Receiver<Phase>),
 ) -> Result<Workers, StartError> {
     let http = config.ingress.http;
@@ -170,6 +175,7 @@ async fn start_workers(
             mesh: worker_address(config.mesh.listen, index)?,
             limits: limits(config),
             settings: settings(config, index),
+            links: links.clone(),
         };
         let (ready, is_ready) = oneshot::channel();
         started.running.push(spawn(setup, ready, phases.clone(), threads)?);
@@ -243,6 +249,8 @@ fn settings(config: &NodeConfig, worker: usize) -> GatewaySettings {
 
 /// Askings for a look at the files that wait.
 const RELOADS_MAX: usize = 1;
+/// Backends with a full row of failures that wait to be taken out; others are told again with their next row.
+const FAILING_MAX: usize = 256;
 const GENERATION: &str = "generation";
 const GENERATION_BYTES_MAX: usize = 32;
 

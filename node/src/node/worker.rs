@@ -18,7 +18,7 @@ use crate::gateway::{Gateway, GatewaySettings};
 use crate::identity::refusal::Refusal;
 use crate::identity::{Expect, Identity, PeerIdentity};
 use crate::ingress::{self, IngressLimits};
-use crate::pool::Connections;
+use crate::pool::{Connections, Links};
 use crate::relay::{Tunnel, Tunnels, serve_connection};
 use crate::shared::{Phase, Shared};
 use crate::task::{self, Task};
@@ -35,6 +35,7 @@ pub(super) struct WorkerSetup {
     pub(super) mesh: SocketAddr,
     pub(super) limits: IngressLimits,
     pub(super) settings: GatewaySettings,
+    pub(super) links: Links,
 }
 
 /// Runs until `phase` says that the node ends, or is gone. Tells through `ready` where it listens.
@@ -72,14 +73,14 @@ struct Started {
 }
 
 fn start(setup: WorkerSetup, phase: &watch::Receiver<Phase>) -> Result<Started, StartError> {
-    let WorkerSetup { world, shared, identity, http, mesh, limits, settings } = setup;
+    let WorkerSetup { world, shared, identity, http, mesh, limits, settings, links } = setup;
     let index = settings.worker;
     let listener = world.net.listen(http, true).map_err(|error| StartError::Listen(http, error))?;
     let address = listener.local_address().map_err(|error| StartError::Listen(http, error))?;
     let server = (identity.server_config()?, &identity.tunnel_secret());
     let endpoint = tunnel::bind(&world, mesh, server, true)?;
     let tunnels = Rc::new(Tunnels::default());
-    let backends = Connections::new(&world);
+    let backends = Connections::new(&world, links);
     let gauge = |gauges: &Arc<InFlightGauges>| {
         gauges.worker(index).ok_or_else(|| StartError::Thread(format!("no gauge of worker {index}")))
     };

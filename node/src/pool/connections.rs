@@ -1,43 +1,82 @@
-//! One worker's HTTP/1 connections to backends: which one a request takes, and what happens if it cannot.
+//! One worker's connections to backends: which one a request takes, and what happens if it cannot.
 //!
-//! A connection belongs to one request at a time, from its choice to the end of the response's body. Whatever drops
-//! it before that end closes it at once, so the backend notices a client that went away. A request is sent a second
-//! time only while none of its bytes can have left.
+//! An HTTP/1.1 connection belongs to one request at a time, from its choice to the end of the response's body; HTTP/2
+//! connections are shared. Whatever drops a request before that end closes its connection or stream at once, so the
+//! backend notices a client that went away. A request whose bytes may have left is sent a second time only if it may be
+//! repeated, and its tenant has saved up a retry.
 
 use std::error::Error;
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use graticule_node_core::Reason;
-use graticule_node_core::decide::backend::choose;
-use graticule_node_core::policy::Pool;
+use graticule_node_core::policy::{Pool, PoolIndex, Protocol, TenantIndex};
+use graticule_node_core::pool::{Ask, MemberId, PoolState, retry};
+use graticule_node_core::shared::RetryBudget;
+use graticule_node_core::{Moment, Reason};
 use http::{Request, Response};
 use http_body::Body;
-use smallvec::SmallVec;
+use tokio::sync::mpsc;
 
+use super::Trust;
+use super::transport::{self, ConnectError};
 use crate::task::{self, Task};
-use crate::world::{Net, World};
+use crate::world::World;
 
 mod backends;
 mod connection;
 mod exchange;
+mod handle;
+mod http2;
+mod key;
 mod patience;
 mod request_body;
 mod response_body;
+mod retries;
+mod spare;
 
-use backends::Backends;
+use backends::{Backends, InFlight};
+use connection::{Connection, Http1};
 use exchange::{Exchange, Unsent};
+use handle::{Handle, Handles, Outcome};
 pub use response_body::PooledBody;
 
 /// One worker's connections to the backends it has spoken to lately. Lives and is used on that worker's runtime.
 #[derive(Debug)]
 pub struct Connections {
-    net: Arc<dyn Net>,
+    world: World,
+    trust: Trust,
     backends: Rc<Backends>,
+    handles: Rc<Handles>,
     _sweeper: Task,
+}
+
+/// How a worker's connections and the control side know of each other.
+#[derive(Debug, Clone)]
+pub struct Links {
+    /// Where full rows of failures are reported.
+    pub failing: mpsc::Sender<MemberId>,
+    /// Whom to believe.
+    pub trust: Trust,
+}
+
+/// The pool that a request is for, as one snapshot has it.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// Whose it is.
+    pub tenant: TenantIndex,
+    /// Which of the tenant's.
+    pub index: PoolIndex,
+    /// What the document says of it.
+    pub pool: &'a Pool,
+    /// Its backends as they are.
+    pub state: &'a Arc<PoolState>,
+    /// What pays for the tenant's retries.
+    pub budget: &'a RetryBudget,
+    /// The client, for pools that choose by its address.
+    pub client: Option<IpAddr>,
 }
 
 /// A request that got no response.
@@ -51,10 +90,11 @@ pub struct SendFailure<B> {
 
 impl Connections {
     /// No connections yet. Must be called on the runtime that will use them.
-    pub fn new(world: &World) -> Self {
-        let backends = Rc::new(Backends::default());
-        let sweeper = task::spawn("backend connections", Rc::clone(&backends).sweep());
-        Self { net: Arc::clone(&world.net), backends, _sweeper: sweeper }
+    pub fn new(world: &World, links: Links) -> Self {
+        let (backends, handles) = (Rc::new(Backends::default()), Rc::new(Handles::new(links.failing)));
+        let sweeping = Rc::clone(&backends).sweep(Rc::clone(&handles));
+        let sweeper = task::spawn("backend connections", sweeping);
+        Self { world: world.clone(), trust: links.trust, backends, handles, _sweeper: sweeper }
     }
 
     /// How many requests this worker has at `backend`: each from its choice to the end of its response's body.
@@ -62,24 +102,24 @@ impl Connections {
         self.backends.in_flight(backend)
     }
 
-    /// Sends `request` to one of `backends` and waits for the head of the response, which may come before the
+    /// Sends `request` to a backend of the pool and waits for the head of the response, which may come before the
     /// request's body has gone.
     ///
     /// The request goes out as it is: the caller has set `Host`, made the URI origin-form (`/path?query`), set version
     /// 1.1 and removed hop-by-hop headers. 1xx responses are dropped unless the request asks for them with
     /// [`hyper::ext::on_informational`]; 101 is a failure, because nothing here carries what comes after it.
     ///
-    /// The backend is the less busy of two that `chance` picks. One that cannot be connected to is replaced by
-    /// another, each at most once and at most three in all; then the reason is `BackendUnreachable` and the request
-    /// comes back. `pool.response_timeout` runs while the backend is to act: it begins again with each piece of the
-    /// request's body, and rests while the client is to send the next. A body that fails is `BadRequest`.
-    pub fn send<B>(
-        &self,
-        backends: &[SocketAddr],
-        pool: &Pool,
+    /// The pool's balance chooses the backend. One that cannot be connected to, or fails a request that may be repeated,
+    /// is replaced by another, each at most once, as often as the pool's rule and the tenant's budget allow. A request
+    /// that reached no backend comes back, with `BackendUnreachable`, or `Overloaded` if the pool is at its limits.
+    /// `pool.response_timeout` runs while the backend is to act: it begins again with each piece of the request's body,
+    /// and rests while the client is to send the next. A body that fails is `BadRequest`.
+    pub fn send<'a, B>(
+        &'a self,
+        asked: Asked<'a>,
         chance: u32,
         request: Request<B>,
-    ) -> impl Future<Output = Result<Response<PooledBody>, SendFailure<B>>>
+    ) -> impl Future<Output = Result<Response<PooledBody>, SendFailure<B>>> + use<'a, B>
     where
         B: Body<Data = Bytes> + Unpin + 'static,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
@@ -87,7 +127,7 @@ impl Connections {
         let (request, kept) = request_body::erase(request);
         let mut unsent = Some(request);
         async move {
-            let sent = self.send_to_any(backends, pool, chance, &mut unsent).await;
+            let sent = self.send_to_any(&asked, chance, &mut unsent).await;
             sent.map_err(|reason| SendFailure {
                 reason,
                 request: unsent.and_then(|request| request_body::restore(request, kept)),
@@ -97,58 +137,119 @@ impl Connections {
 
     async fn send_to_any(
         &self,
-        backends: &[SocketAddr],
-        pool: &Pool,
+        asked: &Asked<'_>,
         chance: u32,
         unsent: &mut Unsent,
     ) -> Result<Response<PooledBody>, Reason> {
-        let mut tried = SmallVec::<[SocketAddr; BACKENDS_TRIED_MAX]>::new();
-        while tried.len() < BACKENDS_TRIED_MAX {
-            let Some(address) = self.choose(backends, &tried, chance) else { break };
-            match self.send_to(address, pool, unsent).await {
-                Err(_) if unsent.is_some() => tried.push(address),
-                done => return done,
-            }
+        let handle = self.handles.get(asked, &self.backends);
+        let key = unsent.as_ref().and_then(|request| key::of(asked.pool, request.headers(), asked.client));
+        let now = self.world.clock.now();
+        let ask = Ask { tried: &[], key, turn: handle.next_turn(), chance, now };
+        let member = handle.choose(&ask).ok_or(Reason::BackendUnreachable)?;
+        let spare = spare::Spare::of(&asked.pool.retry, unsent);
+        let result = self.attempt(&handle, asked.pool, (member, now), unsent).await;
+        if retries::judge(&result, unsent).is_some() {
+            // Rare, so it may cost an allocation; every request would pay for its size otherwise.
+            let first = retries::First { handle: &handle, member, result, spare };
+            return Box::pin(self.retry(asked, first, chance, unsent)).await;
         }
-        Err(Reason::BackendUnreachable)
+        if result.is_ok() {
+            asked.budget.succeeded();
+        }
+        result
     }
 
-    fn choose(&self, backends: &[SocketAddr], tried: &[SocketAddr], chance: u32) -> Option<SocketAddr> {
-        let in_flight = |address| self.in_flight(address);
-        if tried.is_empty() {
-            return choose(backends, in_flight, chance);
-        }
-        let untried = backends.iter().copied().filter(|address| !tried.contains(address));
-        choose(&untried.collect::<SmallVec<[SocketAddr; 8]>>(), in_flight, chance)
+    /// Sends to one backend, and learns from what comes of it.
+    async fn attempt(
+        &self,
+        handle: &Rc<Handle>,
+        pool: &Pool,
+        (member, begun): (usize, Moment),
+        unsent: &mut Unsent,
+    ) -> Result<Response<PooledBody>, Reason> {
+        let result = self.send_to(handle, pool, member, unsent).await;
+        let outcome = match &result {
+            Ok(response) if !retry::is_failure(response.status().as_u16()) => Outcome::Answered,
+            // The client's fault, or the pool's limit.
+            Err(Reason::BadRequest | Reason::RequestTimeout | Reason::Overloaded) => return result,
+            Ok(_) | Err(_) => Outcome::Failed,
+        };
+        let now = self.world.clock.now();
+        handle.report(member, outcome, now.since(begun), now);
+        result
     }
 
     /// Sends to one backend: on an idle connection if there is one, and on a new one if there is none or the backend
     /// turns out to have closed it.
     async fn send_to(
         &self,
-        address: SocketAddr,
+        handle: &Rc<Handle>,
         pool: &Pool,
+        member: usize,
         unsent: &mut Unsent,
     ) -> Result<Response<PooledBody>, Reason> {
-        if let Some((in_flight, connection)) = self.backends.take_idle(address).await {
-            match Exchange::new(in_flight, connection).run(unsent, pool.response_timeout).await {
-                Err(_) if unsent.is_some() => {}
-                done => return done,
+        let in_flight = self.enter(handle, member)?;
+        let in_flight = match self.open_already(in_flight.backend()).await {
+            None => in_flight,
+            Some(connection) => {
+                match Exchange::new(in_flight, connection).run(unsent, pool.response_timeout).await {
+                    Err(_) if unsent.is_some() => self.enter(handle, member)?,
+                    done => return done,
+                }
             }
+        };
+        let connection = Box::pin(self.open(handle, pool, in_flight.backend())).await?;
+        Exchange::new(in_flight, connection).run(unsent, pool.response_timeout).await
+    }
+
+    fn enter(&self, handle: &Rc<Handle>, member: usize) -> Result<InFlight, Reason> {
+        InFlight::enter(&self.backends, handle, member).ok_or(Reason::Overloaded)
+    }
+
+    /// A connection that is there.
+    async fn open_already(&self, backend: &backends::Backend) -> Option<Connection> {
+        match backend.endpoint.protocol {
+            Protocol::Http1 => self.backends.take_idle(backend).await,
+            Protocol::Http2 => backend.multiplexed.lane().map(Connection::Http2),
         }
-        let in_flight = self.backends.enter(address);
-        match connection::open(&*self.net, address, pool.connect_timeout).await {
-            Ok(connection) => Exchange::new(in_flight, connection).run(unsent, pool.response_timeout).await,
-            Err(error) => {
-                tracing::debug!(%address, %error, "no connection to a backend");
-                Err(Reason::BackendUnreachable)
+    }
+
+    /// A connection that is made.
+    async fn open(
+        &self,
+        handle: &Rc<Handle>,
+        pool: &Pool,
+        backend: &backends::Backend,
+    ) -> Result<Connection, Reason> {
+        let _waiting = handle.connecting().ok_or(Reason::Overloaded)?;
+        let (endpoint, limit) = (&backend.endpoint, pool.connect_timeout);
+        let connect = transport::connect(&*self.world.net, &self.trust, endpoint, limit);
+        let failed = |error: Option<ConnectError>| {
+            let address = endpoint.address;
+            match error {
+                Some(error @ ConnectError::Untrusted(_)) => {
+                    tracing::warn!(%address, %error, "a backend is not whom its pool names, or not of its protocol");
+                }
+                Some(error) => tracing::debug!(%address, %error, "no connection to a backend"),
+                None => tracing::debug!(%address, "no more connections to a backend"),
+            }
+            Reason::BackendUnreachable
+        };
+        match endpoint.protocol {
+            Protocol::Http1 => {
+                let stream = connect.await.map_err(|error| failed(Some(error)))?;
+                let connection = Http1::over(stream, endpoint.address).await;
+                connection.map(Connection::Http1).map_err(|_| Reason::BackendUnreachable)
+            }
+            Protocol::Http2 => {
+                // Whoever waits for another one's attempt waits no longer than for its own.
+                let opened = tokio::time::timeout(limit, backend.multiplexed.open(connect)).await;
+                let opened = opened.unwrap_or(Err(Some(ConnectError::TimedOut)));
+                opened.map(Connection::Http2).map_err(failed)
             }
         }
     }
 }
-
-/// How many backends one request is offered to.
-const BACKENDS_TRIED_MAX: usize = 3;
 
 #[cfg(test)]
 mod tests;

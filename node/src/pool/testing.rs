@@ -14,6 +14,9 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use bytes::Bytes;
 use graticule_node_core::Moment;
+use graticule_node_core::policy::{Pool, PoolIndex, TenantIndex};
+use graticule_node_core::pool::{Condition, Member, MemberId, PoolState};
+use graticule_node_core::shared::RetryBudget;
 use http::{Request, Response};
 use http_body::{Body, Frame};
 use http_body_util::combinators::UnsyncBoxBody;
@@ -27,6 +30,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::{Asked, Links, Trust};
 use crate::task::{self, Task};
 use crate::world::{Clock, Listener, Net, Stream, World};
 
@@ -217,6 +221,45 @@ impl Clock for RuntimeClock {
     fn cpu_time(&self) -> Duration {
         Duration::ZERO
     }
+}
+
+/// One pool as requests find it, all of its backends usable.
+pub(crate) struct OnePool {
+    pub(crate) pool: Pool,
+    pub(crate) state: Arc<PoolState>,
+    pub(crate) budget: RetryBudget,
+}
+
+impl OnePool {
+    pub(crate) fn new(backends: &[SocketAddr], pool: &Pool) -> Self {
+        let member = |(at, address): (usize, &SocketAddr)| Member {
+            address: *address,
+            weight: 1,
+            condition: Condition::Usable,
+            since: None,
+            id: MemberId(at as u64),
+            streak: Arc::default(),
+        };
+        let members = backends.iter().enumerate().map(member).collect();
+        let state = PoolState::new(pool, members, false, Arc::default(), Moment::default());
+        Self { pool: pool.clone(), state: Arc::new(state), budget: RetryBudget::new() }
+    }
+
+    pub(crate) fn asked(&self) -> Asked<'_> {
+        Asked {
+            tenant: TenantIndex(0),
+            index: PoolIndex::UNNAMED,
+            pool: &self.pool,
+            state: &self.state,
+            budget: &self.budget,
+            client: None,
+        }
+    }
+}
+
+/// Links that lead nowhere: nobody hears of failures, and public authorities are not loaded.
+pub(crate) fn links() -> Links {
+    Links { failing: mpsc::channel(1).0, trust: Trust::default() }
 }
 
 /// Waits until `condition` holds, and fails if that takes more than two seconds.

@@ -151,7 +151,7 @@ impl<M: Fn() -> bool> Exchange<'_, M> {
 /// A refusal after `accepted` says how far the request came.
 fn after_accepted(reason: Reason) -> Failure {
     match reason {
-        Reason::BackendUnreachable | Reason::NoCompliantRegion | Reason::PolicySkew => {
+        Reason::BackendUnreachable | Reason::NoCompliantRegion | Reason::Overloaded | Reason::PolicySkew => {
             Failure::Refused(reason)
         }
         reason => Failure::Sent(reason),

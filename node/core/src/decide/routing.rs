@@ -1,8 +1,8 @@
 //! Which region is nearest and able: what became of every region of the fleet.
 
-use super::{Candidate, Request, Snapshot, Verdict};
+use super::{Ability, Candidate, Request, Snapshot, Verdict};
 use crate::mesh::{Condition, Cost, RegionState, Sought};
-use crate::policy::{Permission, Tenant, TenantIndex};
+use crate::policy::{Permission, Split, Tenant, TenantIndex};
 use crate::{RegionIndex, RegionSet};
 
 /// What routing has to know.
@@ -11,6 +11,8 @@ pub(super) struct Question<'a> {
     pub(super) tenant: TenantIndex,
     pub(super) document: &'a Tenant,
     pub(super) sought: Sought<'a>,
+    /// The pools that the request may go to.
+    pub(super) split: &'a Split,
     pub(super) permission: &'a Permission,
     pub(super) request: &'a Request<'a>,
 }
@@ -44,8 +46,8 @@ fn assess(question: &Question<'_>, region: RegionIndex) -> (Candidate, bool) {
 
 /// Why a region that is allowed cannot serve this request; `None` if it can.
 fn obstacle(question: &Question<'_>, region: RegionIndex) -> Option<Verdict> {
-    let Question { snapshot, document, .. } = question;
-    if !document.pool_regions.contains(region) {
+    let Question { snapshot, document, split, .. } = question;
+    if !split.shares().iter().any(|share| document.regions_of(share.pool).contains(region)) {
         Some(Verdict::NoPool)
     } else if question.request.tried.contains(region) {
         Some(Verdict::Tried)
@@ -60,10 +62,10 @@ fn obstacle(question: &Question<'_>, region: RegionIndex) -> Option<Verdict> {
 }
 
 fn own_obstacle(question: &Question<'_>) -> Option<Verdict> {
-    match question.snapshot.pools.of(question.tenant) {
-        None => Some(Verdict::NoPool),
-        Some([]) => Some(Verdict::NoHealthyBackend),
-        Some(_) => None,
+    match question.snapshot.pools.ability(question.tenant, question.split) {
+        Ability::NoPool => Some(Verdict::NoPool),
+        Ability::NoBackend => Some(Verdict::NoHealthyBackend),
+        Ability::Able => None,
     }
 }
 

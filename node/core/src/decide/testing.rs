@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use graticule_geo::{Coordinates, Country, Locator};
-use http::HeaderMap;
+use http::{HeaderMap, Method};
 
 use super::{Here, Request, Snapshot};
 use crate::mesh::{
@@ -16,7 +16,7 @@ use crate::policy::{
     Claim, Claims, Digest, DocumentVersion, Fleet, HostPattern, Permission, Policy, Pool, Receive, Region,
     Residency, Tenant, TenantId, TenantIndex, UnknownLocation,
 };
-use crate::pool::PoolStates;
+use crate::pool::testing::states;
 use crate::{RegionIndex, RegionSet};
 
 pub(crate) fn region(position: usize) -> RegionIndex {
@@ -58,17 +58,14 @@ pub(crate) fn document(id: &str, tiers: &[&[usize]]) -> Tenant {
         routes: Vec::new(),
         pools: pool_regions.iter().map(|region| (region, pool())).collect(),
         pool_regions,
+        named: Vec::new(),
+        content: Vec::new(),
         expose_region: false,
     }
 }
 
 fn pool() -> Pool {
-    Pool {
-        backends: vec![backend()],
-        check: None,
-        connect_timeout: Duration::from_secs(1),
-        response_timeout: Duration::from_secs(10),
-    }
+    Pool::of([backend()])
 }
 
 pub(crate) fn backend() -> SocketAddr {
@@ -137,18 +134,26 @@ pub(crate) fn snapshot(policy: Policy, here: usize) -> Snapshot {
     });
     let mesh = MeshState { regions: regions.collect(), preference: Preference::default() };
     let here = region(here);
-    let healthy =
-        policy.tenants.iter().map(|tenant| tenant.pool(here).map(|pool| pool.backends.clone())).collect();
+    let backends = policy.tenants.iter().map(|tenant| tenant.pool(here).map(|_| vec![backend()]));
     Snapshot {
+        pools: Arc::new(states(backends)),
         policy: Arc::new(policy),
         locator: Arc::new(Locator::default()),
         mesh: Arc::new(mesh),
-        pools: Arc::new(PoolStates { healthy }),
         here: Here { node: "here".parse().unwrap(), region: here },
     }
 }
 
 /// A request to a host, from nowhere.
 pub(crate) fn request<'a>(host: &'a str, headers: &'a HeaderMap) -> Request<'a> {
-    Request { host, path: "/", headers, client: None, tried: RegionSet::EMPTY, chance: 0 }
+    Request {
+        host,
+        method: &Method::GET,
+        path: "/",
+        query: "",
+        headers,
+        client: None,
+        tried: RegionSet::EMPTY,
+        chance: 0,
+    }
 }

@@ -8,9 +8,11 @@ use proptest::prelude::*;
 use super::testing::*;
 use super::*;
 use crate::mesh::{Condition, PeerState, RegionState, Sought};
-use crate::policy::{PathPrefix, Permission, Receive, Residency, Route, Tenant, UnknownLocation};
+use crate::policy::{PathPrefix, Permission, Receive, Residency, Route, Split, Tenant, UnknownLocation};
+use crate::pool::testing::states;
 
 const TENANT: TenantIndex = TenantIndex(0);
+const LOCAL: Decision = Decision::Local { tenant: TENANT, pool: PoolIndex::UNNAMED };
 
 /// Five regions, seen from region `here`, and one tenant.
 fn fleet_with(tenant: Tenant, here: usize) -> Snapshot {
@@ -40,14 +42,14 @@ fn set_condition(snapshot: &mut Snapshot, position: usize, condition: Condition)
 }
 
 fn fail_own_pool(snapshot: &mut Snapshot) {
-    Arc::make_mut(&mut snapshot.pools).healthy[0] = Some(Vec::new());
+    snapshot.pools = Arc::new(states([Some(Vec::new())]));
 }
 
 #[test]
 fn a_request_stays_here_if_it_may_and_can() {
     use Verdict::{Chosen, CostsMore, Forbidden};
     let decided = ask(&fleet_with(document("shop", &[&[1, 2, 3]]), 2));
-    assert_eq!(decided.decision, Decision::Local { tenant: TENANT });
+    assert_eq!(decided.decision, LOCAL);
     assert_eq!(verdicts(&decided), [Forbidden, CostsMore, Chosen, CostsMore, Forbidden]);
     assert!(decided.rationale.record_here);
 }
@@ -197,14 +199,20 @@ fn a_mesh_of_another_fleet_is_nowhere_to_go() {
 }
 
 fn relayed(tenant: &TenantId, client: ClientCountry) -> Relayed<'_> {
-    Relayed { tenant, path: "/", client }
+    static NONE: std::sync::LazyLock<HeaderMap> = std::sync::LazyLock::new(HeaderMap::new);
+    let content = Content { method: &Method::GET, path: "/", query: "", headers: &NONE };
+    Relayed { tenant, content, client, chance: 0 }
 }
 
 #[test]
 fn a_serving_node_asks_its_own_rules_again() {
     let shop = tenant_id("shop");
     let serve_at = |here, tenant| serve(&fleet_with(tenant, here), &relayed(&shop, ClientCountry::NotAsked));
-    assert_eq!(serve_at(1, document("shop", &[&[2], &[1]])), Ok(TENANT), "any tier: the edge knows why");
+    assert_eq!(
+        serve_at(1, document("shop", &[&[2], &[1]])),
+        Ok((TENANT, PoolIndex::UNNAMED)),
+        "any tier: the edge knows why"
+    );
     assert_eq!(serve_at(0, document("shop", &[&[2], &[1]])), Err(Reason::PolicySkew));
     assert_eq!(
         serve_at(1, document("other", &[&[1]])),
@@ -220,7 +228,7 @@ fn a_serving_node_goes_by_the_country_that_the_edge_carried() {
     tenant.residency.by_client.push(([country("CH")].into_iter().collect(), permission(&[&[3]])));
     let snapshot = fleet_with(tenant, 1);
     let serve_for = |client| serve(&snapshot, &relayed(&shop, client));
-    assert_eq!(serve_for(ClientCountry::Known(country("DE"))), Ok(TENANT));
+    assert_eq!(serve_for(ClientCountry::Known(country("DE"))), Ok((TENANT, PoolIndex::UNNAMED)));
     assert_eq!(serve_for(ClientCountry::Known(country("CH"))), Err(Reason::PolicySkew));
     assert_eq!(serve_for(ClientCountry::Unknown), Err(Reason::PolicySkew));
     assert_eq!(serve_for(ClientCountry::NotAsked), Err(Reason::PolicySkew));
@@ -232,13 +240,13 @@ fn a_serving_node_without_a_backend_says_so_and_never_relays_on() {
     let mut snapshot = fleet_with(document("shop", &[&[0, 1]]), 1);
     fail_own_pool(&mut snapshot);
     assert_eq!(serve(&snapshot, &relayed(&shop, ClientCountry::NotAsked)), Err(Reason::NoCompliantRegion));
-    Arc::make_mut(&mut snapshot.pools).healthy[0] = None;
+    snapshot.pools = Arc::new(states([None]));
     assert_eq!(serve(&snapshot, &relayed(&shop, ClientCountry::NotAsked)), Err(Reason::NoCompliantRegion));
 }
 
 #[test]
 fn decisions_have_labels() {
-    assert_eq!(Decision::Local { tenant: TENANT }.label(), "local");
+    assert_eq!(LOCAL.label(), "local");
     assert_eq!(relay(1).label(), "relay");
     assert_eq!(Decision::Refuse(Reason::NotPermitted).label(), "refuse");
 }
@@ -287,7 +295,7 @@ prop_compose! {
         let mut snapshot = snapshot(policy(REGIONS, vec![tenant]), here);
         Arc::make_mut(&mut snapshot.mesh).regions = regions;
         let own = has_pool.then(|| if healthy { vec![backend()] } else { Vec::new() });
-        Arc::make_mut(&mut snapshot.pools).healthy = vec![own];
+        snapshot.pools = Arc::new(states([own]));
         snapshot
     }
 }
@@ -300,7 +308,7 @@ fn rules(snapshot: &Snapshot) -> &Tenant {
 fn is_able(snapshot: &Snapshot, at: RegionIndex) -> bool {
     let shop = tenant_id("shop");
     let reachable = if at == snapshot.here.region {
-        snapshot.pools.of(TENANT).is_some_and(|healthy| !healthy.is_empty())
+        snapshot.pools.ability(TENANT, Split::UNNAMED) == Ability::Able
     } else {
         snapshot.mesh.regions[at.position()].peers.iter().any(|peer| peer.can_serve(&Sought::new(&shop)))
     };
@@ -368,8 +376,107 @@ proptest! {
         let Decision::Relay { region, .. } = decided.decision else { return Ok(()) };
         let mut there = snapshot;
         there.here.region = region;
-        Arc::make_mut(&mut there.pools).healthy = vec![Some(vec![backend()])];
+        there.pools = Arc::new(states([Some(vec![backend()])]));
         let shop = tenant_id("shop");
-        prop_assert_eq!(serve(&there, &relayed(&shop, decided.rationale.client)), Ok(TENANT));
+        prop_assert_eq!(serve(&there, &relayed(&shop, decided.rationale.client)), Ok((TENANT, PoolIndex::UNNAMED)));
+    }
+}
+
+mod content {
+    use super::*;
+    use crate::Moment;
+    use crate::policy::{ContentRule, NamedPools, PathPrefix, Pool, PoolShare, TenantIndex};
+    use crate::pool::{CheckFailure, CheckTarget, Names, Pools};
+
+    const API: PoolIndex = PoolIndex(1);
+
+    /// A tenant in regions 0 and 1 whose `/api` goes to a pool that is in `regions` only.
+    fn tenant(regions: &[usize], split: Split) -> Tenant {
+        let mut tenant = document("shop", &[&[0, 1]]);
+        let check = Some(crate::policy::HealthCheck::http("/", "shop"));
+        let pool = Pool { check, ..Pool::of(["10.0.0.9:80".parse().unwrap()]) };
+        let named = NamedPools {
+            name: "api".parse().unwrap(),
+            pools: regions.iter().map(|at| (region(*at), pool.clone())).collect(),
+            regions: set(regions),
+        };
+        let rule = ContentRule {
+            path_prefix: PathPrefix::new("/api"),
+            methods: Vec::new(),
+            header: None,
+            query: None,
+            split,
+        };
+        (tenant.named, tenant.content) = (vec![named], vec![rule]);
+        tenant
+    }
+
+    fn pools_of(snapshot: &Snapshot, api_fails: bool) -> Arc<PoolStates> {
+        let mut pools = Pools::default();
+        let now = Moment::default();
+        pools.adopt(&snapshot.policy, Some(snapshot.here.region), &Names::default(), now);
+        if api_fails {
+            let check = crate::policy::HealthCheck::http("/", "shop");
+            let target = Arc::new(CheckTarget { address: "10.0.0.9:80".parse().unwrap(), check });
+            assert!(pools.handle_result(&target, Err(CheckFailure::Broken), now).is_some());
+        }
+        Arc::new(pools.states())
+    }
+
+    fn decision(tenant: Tenant, path: &str, api_fails: bool, chance: u32) -> Decision {
+        let mut snapshot = fleet_with(tenant, 0);
+        snapshot.pools = pools_of(&snapshot, api_fails);
+        let headers = HeaderMap::new();
+        decide(&snapshot, &Request { path, chance, ..request("shop.example", &headers) }).decision
+    }
+
+    const TENANT: TenantIndex = TenantIndex(0);
+
+    #[test]
+    fn a_request_goes_to_the_pool_that_its_rule_names() {
+        let local = |pool| Decision::Local { tenant: TENANT, pool };
+        let all = || tenant(&[0, 1], Split::all_to(API));
+        assert_eq!(decision(all(), "/api/x", false, 0), local(API));
+        assert_eq!(decision(all(), "/apis", false, 0), local(PoolIndex::UNNAMED));
+    }
+
+    #[test]
+    fn a_region_without_that_pool_or_without_its_backends_is_unable() {
+        assert_eq!(decision(tenant(&[1], Split::all_to(API)), "/api", false, 0), relay(1));
+        assert_eq!(decision(tenant(&[0, 1], Split::all_to(API)), "/api", true, 0), relay(1));
+        let only_here = decision(tenant(&[0], Split::all_to(API)), "/api", true, 0);
+        assert_eq!(only_here, Decision::Refuse(Reason::NoCompliantRegion));
+        assert_eq!(decision(tenant(&[0], Split::all_to(API)), "/", true, 0), LOCAL);
+    }
+
+    #[test]
+    fn a_split_is_kept_and_what_an_unable_pool_would_get_goes_to_the_others() {
+        let share = |pool, weight| PoolShare { pool, weight };
+        let split = || Split::new([share(PoolIndex::UNNAMED, 3), share(API, 1)]);
+        let to_api = |api_fails| {
+            let chances = (0..4_000u32).map(|at| at.wrapping_mul(0x9e37_79b9));
+            let is_api = |chance: &u32| {
+                let decided = decision(tenant(&[0], split()), "/api", api_fails, *chance);
+                decided == Decision::Local { tenant: TENANT, pool: API }
+            };
+            chances.filter(is_api).count()
+        };
+        assert!((900..1_100).contains(&to_api(false)), "a quarter of 4,000");
+        assert_eq!(to_api(true), 0);
+    }
+
+    #[test]
+    fn the_serving_node_asks_the_rules_itself() {
+        let mut snapshot = fleet_with(tenant(&[0], Split::all_to(API)), 0);
+        let shop = tenant_id("shop");
+        let serve_with = |snapshot: &Snapshot| {
+            let mut relayed = relayed(&shop, ClientCountry::NotAsked);
+            relayed.content.path = "/api";
+            serve(snapshot, &relayed)
+        };
+        snapshot.pools = pools_of(&snapshot, false);
+        assert_eq!(serve_with(&snapshot), Ok((TENANT, API)));
+        snapshot.pools = pools_of(&snapshot, true);
+        assert_eq!(serve_with(&snapshot), Err(Reason::NoCompliantRegion));
     }
 }

@@ -8,8 +8,13 @@ use graticule_gossip_core::RegionName;
 
 use super::fleet::{FleetDocument, FleetNames};
 use super::page::{At, Page, Spot, listed};
-use super::tenant::{ClientRule, PermissionRules, Reach, Rules, TenantDocument, Unknown};
-use crate::policy::{Permission, Pool, Receive, Residency, Route, Tenant, UnknownLocation};
+use super::tenant::{
+    ByRegion, ClientRule, ContentRules, PermissionRules, Reach, Rules, TenantDocument, Unknown,
+};
+use crate::policy::{
+    ContentRule, NamedPools, Permission, Pool, PoolIndex, PoolName, PoolShare, Receive, Residency, Route,
+    Split, Tenant, UnknownLocation,
+};
 use crate::{RegionIndex, RegionSet};
 
 /// Reports every region, set and label of `document` that the fleet does not know.
@@ -21,7 +26,12 @@ pub(super) fn check_names(document: &TenantDocument, names: &FleetNames, page: &
             check_region(&home.value, names, page, home.spot);
         }
     }
-    document.pools.iter().for_each(|(region, pool)| check_region(region, names, page, pool.spot));
+    let further = document.named_pools.values().flat_map(|at| &at.value);
+    document
+        .pools
+        .iter()
+        .chain(further)
+        .for_each(|(region, pool)| check_region(region, names, page, pool.spot));
 }
 
 fn check_region(region: &RegionName, names: &FleetNames, page: &Page, spot: Spot) {
@@ -57,10 +67,18 @@ pub(super) fn resolve(document: &TenantDocument, fleet: &FleetDocument, page: &P
         let key = |route: &Route| std::cmp::Reverse(route.path_prefix.as_str().len());
         (key(a), &a.path_prefix).cmp(&(key(b), &b.path_prefix))
     });
-    let pools: Vec<(RegionIndex, Pool)> = document
-        .pools
+    let pools = pools(&document.pools, fleet);
+    let named: Vec<NamedPools> = document
+        .named_pools
         .iter()
-        .filter_map(|(region, pool)| Some((fleet.fleet().region_by_name(region)?, pool.value.clone())))
+        .map(|(name, at)| {
+            let pools = self::pools(&at.value, fleet);
+            NamedPools {
+                name: name.clone(),
+                regions: pools.iter().map(|(region, _)| *region).collect(),
+                pools,
+            }
+        })
         .collect();
     let tenant = Tenant {
         claims: document.claims.iter().map(|claim| claim.value.clone()).collect(),
@@ -70,6 +88,8 @@ pub(super) fn resolve(document: &TenantDocument, fleet: &FleetDocument, page: &P
         routes,
         pool_regions: pools.iter().map(|(region, _)| *region).collect(),
         pools,
+        content: document.content.iter().map(|rule| content_rule(rule, &named)).collect(),
+        named,
         expose_region: document.expose_region,
     };
     // Rules that are wrong say nothing about which pools are needed.
@@ -77,6 +97,30 @@ pub(super) fn resolve(document: &TenantDocument, fleet: &FleetDocument, page: &P
         check_pools(document, &tenant, fleet, page);
     }
     tenant
+}
+
+fn pools(written: &ByRegion, fleet: &FleetDocument) -> Vec<(RegionIndex, Pool)> {
+    let known = |(region, at): (&RegionName, &At<Pool>)| {
+        Some((fleet.fleet().region_by_name(region)?, at.value.clone()))
+    };
+    written.iter().filter_map(known).collect()
+}
+
+fn content_rule(rule: &ContentRules, named: &[NamedPools]) -> ContentRule {
+    let index = |name: &Option<PoolName>| match name {
+        None => Some(PoolIndex::UNNAMED),
+        // There are fewer names than an index can tell apart.
+        Some(name) => named.iter().position(|known| known.name == *name).map(|at| PoolIndex(at as u8 + 1)),
+    };
+    let share =
+        |(name, weight): &(Option<PoolName>, u32)| Some(PoolShare { pool: index(name)?, weight: *weight });
+    ContentRule {
+        path_prefix: rule.path_prefix.clone(),
+        methods: rule.methods.clone(),
+        header: rule.header.clone(),
+        query: rule.query.clone(),
+        split: Split::new(rule.shares.iter().filter_map(share)),
+    }
 }
 
 /// Warns of regions that are permitted but have no pool, and of pools that no rule permits.
@@ -94,7 +138,8 @@ fn check_pools(document: &TenantDocument, tenant: &Tenant, fleet: &FleetDocument
             "the rules permit these regions: add pools, or `deny` them",
         );
     }
-    for (name, pool) in &document.pools {
+    let named = document.named_pools.values().flat_map(|at| &at.value);
+    for (name, pool) in document.pools.iter().chain(named) {
         if fleet.fleet().region_by_name(name).is_some_and(|index| !permitted.contains(index)) {
             let message = format!("no rule permits `{name}`, so this pool is never used");
             page.warn(pool.spot, message, "permit the region, or remove the pool");

@@ -5,21 +5,24 @@ use std::sync::Arc;
 
 use graticule_gossip_core::RegionName;
 
-use super::Source;
 use super::canonical::Canonical;
 use super::page::{At, Page, Spot};
 use super::table::{Key, Table, key};
 use super::text::Text;
 use super::tree::parse;
 use super::value::{boolean, integer, parsed};
-use crate::policy::{Claim, Digest, DocumentVersion, Pool, TenantId};
+use super::{Diagnostic, Source};
+use crate::policy::{Claim, Digest, DocumentVersion, Pool, PoolName, TenantId};
 
 mod claim;
+mod content;
 mod pool;
 mod route;
 pub(super) mod rules;
 
 pub(super) use claim::path_prefix;
+pub(super) use content::ContentRules;
+pub(super) use pool::ByRegion;
 pub(super) use route::RouteRules;
 pub(super) use rules::{ClientRule, PermissionRules, Reach, Rules, Unknown};
 
@@ -32,9 +35,30 @@ pub struct TenantDocument {
     pub(super) claims: Arc<[At<Claim>]>,
     pub(super) residency: Rules,
     pub(super) routes: Vec<RouteRules>,
-    pub(super) pools: BTreeMap<RegionName, At<Pool>>,
+    pub(super) pools: ByRegion,
+    pub(super) named_pools: BTreeMap<PoolName, At<ByRegion>>,
+    pub(super) content: Vec<ContentRules>,
     pub(super) expose_region: bool,
     digest: Digest,
+}
+
+/// A file that a pool names, and where.
+#[derive(Debug, Clone)]
+pub struct AuthorityFile {
+    /// Relative to the documents.
+    pub path: Box<str>,
+    file: Arc<str>,
+    spot: Spot,
+}
+
+impl AuthorityFile {
+    /// What to tell the document's author about a file that cannot be used.
+    pub fn error(&self, problem: &str) -> Diagnostic {
+        let page = Page::new(&self.file);
+        let message = format!("the authorities in `{}` cannot be used: the file {problem}", self.path);
+        page.error_with(self.spot, message, "put a PEM file there, or name another in `tls.ca` of this pool");
+        page.into_diagnostics().remove(0)
+    }
 }
 
 /// What reading a tenant's document gave.
@@ -56,6 +80,9 @@ impl TenantDocument {
 
     /// How many routes a tenant can have.
     pub const ROUTES_MAX: usize = 256;
+
+    /// How many content rules a tenant can have.
+    pub const CONTENT_RULES_MAX: usize = 256;
 
     /// How many fallback tiers one table of rules can have.
     pub const FALLBACK_TIERS_MAX: usize = 15;
@@ -81,6 +108,17 @@ impl TenantDocument {
         self.digest
     }
 
+    /// The files of authorities that its pools name, relative to the documents.
+    pub fn authority_files(&self) -> Vec<AuthorityFile> {
+        let named = self.named_pools.values().flat_map(|at| &at.value);
+        let pools = self.pools.iter().chain(named);
+        let file = |(_, at): (&RegionName, &At<Pool>)| {
+            let path = at.value.tls.as_ref()?.authorities.clone()?;
+            Some(AuthorityFile { path, file: Arc::clone(&self.file), spot: at.spot })
+        };
+        pools.filter_map(file).collect()
+    }
+
     /// Where `receive = "allowed"` was written, if it was.
     pub(super) fn receives_alone(&self) -> Option<Spot> {
         receives_alone(Some(&self.residency), &self.routes)
@@ -90,13 +128,18 @@ impl TenantDocument {
         let pool = |(region, at): (&RegionName, &At<Pool>)| {
             Canonical::default().text(region.as_str()).list([pool::canonical(&at.value)])
         };
-        Canonical::of("tenant/1")
+        let named = |(name, at): (&PoolName, &At<ByRegion>)| {
+            Canonical::default().text(name.as_str()).set(at.value.iter().map(pool))
+        };
+        Canonical::of("tenant/2")
             .text(self.id.value.as_str())
             .number(self.version.value.0)
             .set(self.claims.iter().map(|claim| claim::canonical(&claim.value)))
             .list([self.residency.canonical()])
             .set(self.routes.iter().map(RouteRules::canonical))
             .set(self.pools.iter().map(pool))
+            .set(self.named_pools.iter().map(named))
+            .list(self.content.iter().map(ContentRules::canonical))
             .number(u64::from(self.expose_region))
     }
 }
@@ -113,6 +156,12 @@ pub(super) fn read(source: &Source, page: &Page) -> TenantReading {
     let residency = table.required("residency", rules::read);
     let routes = route::read(page, &table);
     let pools = pool::read(page, &table, pool::check_host(&claims));
+    let named_pools = pool::read_named(page, &table, pool::check_host(&claims));
+    let known: Vec<&PoolName> = named_pools.keys().collect();
+    let content = content::read(page, &table, &known);
+    if !page.has_errors() {
+        warn_of_idle_pools(page, &named_pools, &content);
+    }
     let expose_region = table.or("expose_region", true, boolean);
 
     let mut reading = TenantReading {
@@ -130,6 +179,8 @@ pub(super) fn read(source: &Source, page: &Page) -> TenantReading {
             residency: residency.value,
             routes,
             pools,
+            named_pools,
+            content,
             expose_region,
             digest: Digest([0; 32]),
         };
@@ -137,6 +188,15 @@ pub(super) fn read(source: &Source, page: &Page) -> TenantReading {
         reading.document = Some(Arc::new(document));
     }
     reading
+}
+
+/// Warns of pools that no content rule names.
+fn warn_of_idle_pools(page: &Page, named: &BTreeMap<PoolName, At<ByRegion>>, content: &[ContentRules]) {
+    let shares = || content.iter().flat_map(|rule| &rule.shares).filter_map(|(name, _)| name.as_ref());
+    for (name, At { spot, .. }) in named.iter().filter(|(name, _)| !shares().any(|used| used == *name)) {
+        let message = format!("no content rule names the pool `{name}`, so it is never used");
+        page.warn(*spot, message, "add `[[content]]` with `pool` or `split`, or remove the pool");
+    }
 }
 
 fn receives_alone(residency: Option<&Rules>, routes: &[RouteRules]) -> Option<Spot> {
@@ -151,6 +211,8 @@ const KEYS: &[Key] = &[
     key("residency", "{ allow = [\"set:EU\"] }"),
     key("route", "[{ path_prefix = \"/eu\", allow = [\"set:EU\"] }]"),
     key("pools", "{ eu-central = { backends = [\"127.0.0.1:9001\"] } }"),
+    key("named_pools", "{ canary = { eu-central = { backends = [\"127.0.0.1:9002\"] } } }"),
+    key("content", "[{ path_prefix = \"/api\", pool = \"api\" }]"),
     key("expose_region", "true"),
 ];
 

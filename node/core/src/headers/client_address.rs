@@ -77,6 +77,17 @@ pub fn forward_client_address(headers: &mut HeaderMap, rule: &ClientAddressRule,
     };
 }
 
+/// The client's address as [`forward_client_address`] passed it on at the node that the client is connected to.
+pub fn carried_client_address(headers: &HeaderMap, rule: &ClientAddressRule) -> Option<IpAddr> {
+    match &rule.header {
+        ClientAddressHeader::Single(name) => address_list::single(headers, name),
+        ClientAddressHeader::XForwardedFor | ClientAddressHeader::Forwarded => {
+            rule.client_of(&rule.list(headers)?)
+        }
+        ClientAddressHeader::None => *address_list::x_forwarded_for(headers, &X_FORWARDED_FOR)?.last()?,
+    }
+}
+
 impl ClientAddressRule {
     fn trusts(&self, address: IpAddr) -> bool {
         self.trusted.iter().any(|network| network.contains(&address))

@@ -6,8 +6,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{CheckTarget, Health, Plan, PoolStates, Transition};
+use super::{CheckTarget, Health, Plan, Transition};
 use crate::Moment;
+use crate::policy::CheckKind;
 
 /// The checks of one region's backends: when each is due, how often any may be started, and what they found.
 ///
@@ -32,27 +33,14 @@ pub enum CheckFailure {
     Unreachable,
     /// No answer came in time.
     TimedOut,
-    /// The connection broke, or the answer was no HTTP.
+    /// The connection broke, or the answer was not of the protocol.
     Broken,
+    /// The server could not show that it is whom the pool names.
+    Untrusted,
     /// The answer had this status.
     Status(u16),
-}
-
-/// What a result changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PoolEvent {
-    /// A backend no longer counts as healthy.
-    BackendFailed {
-        /// Which, under which check.
-        target: Arc<CheckTarget>,
-        /// What the last check found.
-        failure: CheckFailure,
-    },
-    /// A failed backend counts as healthy again.
-    BackendRecovered {
-        /// Which, under which check.
-        target: Arc<CheckTarget>,
-    },
+    /// The answer to a gRPC check was another than `SERVING`: this gRPC status, or none and not serving.
+    Grpc(Option<u32>),
 }
 
 impl Checks {
@@ -63,7 +51,7 @@ impl Checks {
     pub const CHECKS_BURST_MAX: u32 = 20;
 
     /// Replaces the plan. Targets of both plans keep their health and rhythm; a new target inherits the health of one
-    /// with the same address, host and path whose numbers were changed; others begin unknown.
+    /// with the same address that asks the same and whose numbers were changed; others begin unknown.
     pub fn adopt(&mut self, plan: Plan, now: Moment) {
         let healths: Vec<_> = plan.targets().iter().map(|target| self.inherited(target, now)).collect();
         let due = |(position, health): (usize, &Health)| health.poll_timeout().map(|at| (at, position));
@@ -90,29 +78,30 @@ impl Checks {
         Some(Arc::clone(target))
     }
 
-    /// A check has ended. A target that the plan no longer has is ignored.
+    /// A check has ended. Says whether the target has changed sides. One that the plan no longer has is ignored.
     pub fn handle_result(
         &mut self,
         target: &CheckTarget,
         result: Result<(), CheckFailure>,
-    ) -> Option<PoolEvent> {
+    ) -> Option<Transition> {
         let position = self.plan.position(target)?;
-        let target = Arc::clone(self.plan.targets().get(position)?);
         let health = self.healths.get_mut(position)?;
         if let Some(due) = health.poll_timeout() {
             self.due.remove(&(due, position));
         }
         let transition = health.handle_result(&target.check, result.is_ok());
         self.due.extend(health.poll_timeout().map(|due| (due, position)));
-        match (transition?, result) {
-            (Transition::Failed, Err(failure)) => Some(PoolEvent::BackendFailed { target, failure }),
-            _ => Some(PoolEvent::BackendRecovered { target }),
-        }
+        transition
     }
 
-    /// Health of every pool as the checks see it.
-    pub fn states(&self) -> PoolStates {
-        self.plan.states(|position| self.healths.get(position).is_none_or(Health::is_healthy))
+    /// What is checked, and for whom.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Whether the target at a position of the plan counts as healthy.
+    pub fn is_healthy(&self, position: usize) -> bool {
+        self.healths.get(position).is_none_or(Health::is_healthy)
     }
 
     fn inherited(&self, target: &CheckTarget, now: Moment) -> Health {
@@ -123,7 +112,7 @@ impl Checks {
         let first = now + phase(target);
         let asks_the_same = |position: &usize| {
             let known = self.plan.targets().get(*position);
-            known.is_some_and(|k| k.check.path == target.check.path && k.check.host == target.check.host)
+            known.is_some_and(|k| k.check.kind == target.check.kind && k.check.tls == target.check.tls)
         };
         let known = self.plan.positions_at(target.address).find(asks_the_same).and_then(health);
         known.map_or(Health::new(first), |health| health.rescheduled(first))
@@ -136,7 +125,12 @@ impl Checks {
 /// How long a new target waits for its first check: not all at once, and the same in every run.
 fn phase(target: &CheckTarget) -> Duration {
     let mut hasher = DefaultHasher::new();
-    (target.address, &target.check.host, &target.check.path).hash(&mut hasher);
+    target.address.hash(&mut hasher);
+    match &target.check.kind {
+        CheckKind::Http { path, host, .. } => (host, path).hash(&mut hasher),
+        CheckKind::Grpc { service, host } => (host, service).hash(&mut hasher),
+        CheckKind::Tcp => {}
+    }
     let spread = target.check.interval.min(FIRST_CHECK_MAX);
     spread.mul_f64(hasher.finish() as f64 / u64::MAX as f64)
 }
@@ -146,8 +140,11 @@ impl fmt::Display for CheckFailure {
         match self {
             Self::Unreachable => f.write_str("no connection"),
             Self::TimedOut => f.write_str("no answer in time"),
-            Self::Broken => f.write_str("connection broken or answer is no HTTP"),
+            Self::Broken => f.write_str("connection broken or answer not of the protocol"),
+            Self::Untrusted => f.write_str("TLS failed: no certificate of that name by a trusted authority"),
             Self::Status(status) => write!(f, "status {status}"),
+            Self::Grpc(Some(status)) => write!(f, "gRPC status {status}"),
+            Self::Grpc(None) => f.write_str("gRPC health is not SERVING"),
         }
     }
 }

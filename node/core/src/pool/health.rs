@@ -97,12 +97,10 @@ mod tests {
 
     fn check(fall: u32, rise: u32) -> HealthCheck {
         HealthCheck {
-            path: "/healthz".to_owned(),
-            host: "backend".to_owned(),
             interval: Duration::from_secs(5),
-            timeout: Duration::from_secs(1),
             fall,
             rise,
+            ..HealthCheck::http("/healthz", "backend")
         }
     }
 

@@ -1,11 +1,12 @@
-//! What has to be checked for one region's pools, each target once however many tenants share it?
+//! What are one region's pools under one policy, and what has to be checked for them, each target once however many
+//! tenants share it?
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::PoolStates;
-use crate::policy::{HealthCheck, Pool};
+use super::Names;
+use crate::policy::{Backend, BackendHost, HealthCheck, Pool, PoolIndex, Tenant, TenantIndex};
 use crate::{Policy, RegionIndex};
 
 /// One backend under one check.
@@ -17,38 +18,67 @@ pub struct CheckTarget {
     pub check: HealthCheck,
 }
 
-/// The distinct targets of one region under one policy, and which pool asks for which.
+/// The pools of one region under one policy, and the distinct targets of their checks.
 #[derive(Debug, Clone, Default)]
 pub struct Plan {
     targets: Vec<Arc<CheckTarget>>,
-    pools: Vec<Option<Vec<Member>>>,
+    pools: Vec<PlannedPool>,
+    /// By target: the pools that ask for it.
+    askers: Vec<Vec<usize>>,
+}
+
+/// One pool that is here.
+#[derive(Debug, Clone)]
+pub(super) struct PlannedPool {
+    /// Whose.
+    pub(super) tenant: TenantIndex,
+    /// Which of the tenant's.
+    pub(super) index: PoolIndex,
+    /// Its backends, names by their addresses.
+    pub(super) members: Vec<PlannedMember>,
 }
 
 /// One backend of one pool.
 #[derive(Debug, Clone, Copy)]
-struct Member {
-    address: SocketAddr,
+pub(super) struct PlannedMember {
+    pub(super) address: SocketAddr,
+    pub(super) weight: u32,
     /// Position of its target; `None` if its pool is not checked.
-    target: Option<usize>,
+    pub(super) target: Option<usize>,
 }
 
 impl Plan {
-    /// What `policy` asks for in `region`.
-    pub fn of(policy: &Policy, region: RegionIndex) -> Self {
-        let pools: Vec<_> = policy.tenants.iter().map(|tenant| tenant.pool(region)).collect();
-        let mut positions: BTreeMap<(SocketAddr, &HealthCheck), usize> =
-            pools.iter().flatten().flat_map(|pool| checked(pool)).map(|key| (key, 0)).collect();
-        positions.values_mut().enumerate().for_each(|(position, value)| *value = position);
-
-        let member = |pool: &Pool, address: SocketAddr| Member {
-            address,
-            target: pool.check.as_ref().and_then(|check| positions.get(&(address, check)).copied()),
+    /// What `policy` asks for in `region`, with the addresses that names have.
+    pub fn of(policy: &Policy, region: RegionIndex, names: &Names) -> Self {
+        let here = |(at, tenant): (usize, &Arc<Tenant>)| {
+            let tenant = Arc::clone(tenant);
+            let pools = tenant.pool_indexes().collect::<Vec<_>>().into_iter();
+            pools.filter_map(move |index| {
+                let members = members(tenant.pool_at(region, index)?, names);
+                Some(PlannedPool { tenant: TenantIndex(at as u32), index, members })
+            })
         };
-        let members = |pool: &Pool| pool.backends.iter().map(|address| member(pool, *address)).collect();
-        Self {
-            pools: pools.iter().map(|pool| pool.map(members)).collect(),
-            targets: positions.keys().map(|(address, check)| target(*address, check)).collect(),
+        let mut pools: Vec<PlannedPool> = policy.tenants.iter().enumerate().flat_map(here).collect();
+        let check =
+            |pool: &PlannedPool| policy.tenant(pool.tenant)?.pool_at(region, pool.index)?.check.as_ref();
+        let mut askers: BTreeMap<(SocketAddr, &HealthCheck), Vec<usize>> = BTreeMap::new();
+        for (at, pool) in pools.iter().enumerate() {
+            let check = check(pool);
+            for (member, check) in pool.members.iter().filter_map(|member| Some((member, check?))) {
+                askers.entry((member.address, check)).or_default().push(at);
+            }
         }
+        let positions: BTreeMap<_, _> = askers.keys().enumerate().map(|(at, key)| (*key, at)).collect();
+        for pool in &mut pools {
+            let Some(check) = check(pool) else { continue };
+            for member in &mut pool.members {
+                member.target = positions.get(&(member.address, check)).copied();
+            }
+        }
+        let target = |(address, check): &(SocketAddr, &HealthCheck)| {
+            Arc::new(CheckTarget { address: *address, check: HealthCheck::clone(check) })
+        };
+        Self { targets: askers.keys().map(target).collect(), askers: askers.into_values().collect(), pools }
     }
 
     /// The distinct targets in their order.
@@ -68,76 +98,103 @@ impl Plan {
         (first..).take_while(at)
     }
 
-    /// Health of every pool, where `is_healthy` tells it of the target at a position. What is not checked is healthy.
-    pub fn states(&self, is_healthy: impl Fn(usize) -> bool) -> PoolStates {
-        let usable = |member: &&Member| member.target.is_none_or(&is_healthy);
-        let healthy = |members: &Vec<Member>| members.iter().filter(usable).map(|m| m.address).collect();
-        PoolStates { healthy: self.pools.iter().map(|pool| pool.as_ref().map(healthy)).collect() }
+    /// The pools that are here, by tenant and index.
+    pub(super) fn pools(&self) -> &[PlannedPool] {
+        &self.pools
+    }
+
+    /// The positions of the pools that ask for the target at a position.
+    pub(super) fn askers(&self, target: usize) -> &[usize] {
+        self.askers.get(target).map_or(&[], |askers| askers)
     }
 }
 
-fn checked(pool: &Pool) -> impl Iterator<Item = (SocketAddr, &HealthCheck)> {
-    pool.check.iter().flat_map(|check| pool.backends.iter().map(move |address| (*address, check)))
+/// The backends of a pool, each address once.
+fn members(pool: &Pool, names: &Names) -> Vec<PlannedMember> {
+    let mut seen = BTreeSet::new();
+    let members = pool.backends.iter().flat_map(|backend| {
+        addresses(backend, names).iter().map(|address| PlannedMember {
+            address: SocketAddr::new(*address, backend.port),
+            weight: backend.weight,
+            target: None,
+        })
+    });
+    members.filter(|member| seen.insert(member.address)).take(Pool::BACKENDS_MAX).collect()
 }
 
-fn target(address: SocketAddr, check: &HealthCheck) -> Arc<CheckTarget> {
-    Arc::new(CheckTarget { address, check: HealthCheck::clone(check) })
+fn addresses<'a>(backend: &'a Backend, names: &'a Names) -> &'a [std::net::IpAddr] {
+    match &backend.host {
+        BackendHost::Address(address) => std::slice::from_ref(address),
+        BackendHost::Name(name) => names.addresses(name),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use proptest::prelude::*;
 
     use super::*;
-    use crate::policy::TenantIndex;
+    use crate::policy::CheckKind;
+    use crate::pool::Resolved;
     use crate::pool::testing::{address, check, policy, pool, region};
+    use crate::{Moment, policy::Backend};
+
+    fn plan(pools: Vec<Option<Pool>>) -> Plan {
+        Plan::of(&policy(pools), region(0), &Names::default())
+    }
+
+    fn path(target: &Arc<CheckTarget>) -> &str {
+        match &target.check.kind {
+            CheckKind::Http { path, .. } => path,
+            CheckKind::Tcp | CheckKind::Grpc { .. } => "",
+        }
+    }
 
     #[test]
     fn tenants_that_share_a_backend_and_a_check_share_a_target() {
         let shared = pool(&[1, 2], Some(check("/up")));
-        let plan = Plan::of(&policy(vec![Some(shared.clone()), Some(shared)]), region(0));
+        let plan = plan(vec![Some(shared.clone()), Some(shared)]);
         let addresses: Vec<_> = plan.targets().iter().map(|target| target.address).collect();
         assert_eq!(addresses, [address(1), address(2)]);
+        assert_eq!(plan.askers(0), [0, 1]);
     }
 
     #[test]
     fn two_checks_of_one_backend_are_two_targets() {
-        let pools = vec![Some(pool(&[1], Some(check("/a")))), Some(pool(&[1], Some(check("/b"))))];
-        let plan = Plan::of(&policy(pools), region(0));
-        let paths: Vec<_> = plan.targets().iter().map(|target| target.check.path.as_str()).collect();
-        assert_eq!(paths, ["/a", "/b"]);
+        let plan = plan(vec![Some(pool(&[1], Some(check("/a")))), Some(pool(&[1], Some(check("/b"))))]);
+        assert_eq!(plan.targets().iter().map(path).collect::<Vec<_>>(), ["/a", "/b"]);
         assert_eq!(plan.positions_at(address(1)).collect::<Vec<_>>(), [0, 1]);
         assert_eq!(plan.positions_at(address(2)).count(), 0);
-    }
-
-    #[test]
-    fn a_failed_target_leaves_every_pool_that_asked_for_it_and_no_other() {
-        let pools = vec![
-            Some(pool(&[1, 2], Some(check("/a")))),
-            Some(pool(&[1], Some(check("/b")))),
-            Some(pool(&[1], None)),
-            None,
-            Some(pool(&[1], Some(check("/a")))),
-        ];
-        let plan = Plan::of(&policy(pools), region(0));
-        let failed = plan.position(&CheckTarget { address: address(1), check: check("/a") });
-        let states = plan.states(|position| Some(position) != failed);
-
-        assert_eq!(states.of(TenantIndex(0)), Some([address(2)].as_slice()));
-        assert_eq!(states.of(TenantIndex(1)), Some([address(1)].as_slice()));
-        assert_eq!(states.of(TenantIndex(2)), Some([address(1)].as_slice()));
-        assert_eq!(states.of(TenantIndex(3)), None);
-        assert_eq!(states.of(TenantIndex(4)), Some([].as_slice()));
-        assert_eq!(states.of(TenantIndex(5)), None);
+        assert_eq!((plan.askers(0), plan.askers(1)), ([0].as_slice(), [1].as_slice()));
     }
 
     #[test]
     fn only_the_pools_of_the_region_count() {
-        let plan = Plan::of(&policy(vec![Some(pool(&[1], Some(check("/"))))]), region(1));
-        assert!(plan.targets().is_empty());
-        assert_eq!(plan.states(|_| true).of(TenantIndex(0)), None);
+        let policy = policy(vec![Some(pool(&[1], Some(check("/"))))]);
+        let plan = Plan::of(&policy, region(1), &Names::default());
+        assert!(plan.targets().is_empty() && plan.pools().is_empty());
+    }
+
+    #[test]
+    fn names_stand_for_their_addresses_and_no_address_counts_twice() {
+        let by_name = Backend { host: BackendHost::Name("b.example".into()), port: 8_080, weight: 3 };
+        let mut pool = pool(&[1], None);
+        pool.backends.push(by_name);
+        let policy = policy(vec![Some(pool)]);
+        let mut resolved = Names::default();
+        resolved.adopt(&policy, Some(region(0)), Moment::default());
+        let weights = |names: &Names| {
+            let plan = Plan::of(&policy, region(0), names);
+            plan.pools()[0].members.iter().map(|member| (member.address, member.weight)).collect::<Vec<_>>()
+        };
+        assert_eq!(weights(&resolved), [(address(1), 1)]);
+        let found = Resolved { addresses: vec![address(1).ip(), address(2).ip()], ttl: names_ttl() };
+        resolved.handle_answer("b.example", Some(found), Moment::default());
+        assert_eq!(weights(&resolved), [(address(1), 1), (address(2), 3)]);
+    }
+
+    fn names_ttl() -> std::time::Duration {
+        std::time::Duration::from_mins(1)
     }
 
     fn pools() -> impl Strategy<Value = Vec<Option<Pool>>> {
@@ -150,36 +207,25 @@ mod tests {
     proptest! {
         #[test]
         fn targets_are_exactly_the_distinct_checked_backends(pools in pools()) {
-            let plan = Plan::of(&policy(pools.clone()), region(0));
+            let plan = plan(pools.clone());
+            let backends = |pool: &Pool| {
+                pool.backends.iter().map(|b| b.to_string().parse::<SocketAddr>().unwrap()).collect::<Vec<_>>()
+            };
             let expected: BTreeSet<_> = pools
                 .iter()
                 .flatten()
                 .filter_map(|pool| pool.check.clone().map(|check| (pool, check)))
-                .flat_map(|(pool, check)| pool.backends.iter().map(move |a| (*a, check.clone())))
+                .flat_map(|(pool, check)| backends(pool).into_iter().map(move |a| (a, check.clone())))
                 .collect();
             let targets: Vec<_> =
                 plan.targets().iter().map(|target| (target.address, target.check.clone())).collect();
             prop_assert_eq!(targets, expected.into_iter().collect::<Vec<_>>());
             for (position, target) in plan.targets().iter().enumerate() {
                 prop_assert_eq!(plan.position(target), Some(position));
-            }
-        }
-
-        #[test]
-        fn a_pool_keeps_the_order_of_its_healthy_backends(pools in pools(), failed in any::<u16>()) {
-            let plan = Plan::of(&policy(pools.clone()), region(0));
-            let is_healthy = |position: usize| failed & (1 << position) == 0;
-            let states = plan.states(is_healthy);
-            prop_assert_eq!(states.healthy.len(), pools.len());
-            for (pool, healthy) in pools.iter().zip(&states.healthy) {
-                let expected = pool.as_ref().map(|pool| {
-                    let usable = |address: &&SocketAddr| pool.check.as_ref().is_none_or(|check| {
-                        let target = CheckTarget { address: **address, check: check.clone() };
-                        plan.position(&target).is_some_and(is_healthy)
-                    });
-                    pool.backends.iter().filter(usable).copied().collect::<Vec<_>>()
-                });
-                prop_assert_eq!(healthy, &expected);
+                for asker in plan.askers(position) {
+                    let members = &plan.pools()[*asker].members;
+                    prop_assert!(members.iter().any(|member| member.target == Some(position)));
+                }
             }
         }
     }

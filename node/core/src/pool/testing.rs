@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use graticule_geo::Coordinates;
 
+use super::{Condition, Member, MemberId, PoolState, PoolStates, TenantPools};
 use crate::policy::{
     Claims, Digest, DocumentVersion, Fleet, HealthCheck, Permission, Pool, Receive, Region, Residency,
     Tenant, UnknownLocation,
 };
-use crate::{Policy, RegionIndex, RegionSet};
+use crate::{Moment, Policy, RegionIndex, RegionSet};
 
 pub(super) fn address(last: u8) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::new(10, 0, 0, last), 8080))
@@ -22,23 +23,11 @@ pub(super) fn region(position: usize) -> RegionIndex {
 }
 
 pub(super) fn check(path: &str) -> HealthCheck {
-    HealthCheck {
-        path: path.to_owned(),
-        host: "backend".to_owned(),
-        interval: Duration::from_secs(5),
-        timeout: Duration::from_secs(1),
-        fall: 3,
-        rise: 2,
-    }
+    HealthCheck { interval: Duration::from_secs(5), ..HealthCheck::http(path, "backend") }
 }
 
 pub(super) fn pool(backends: &[u8], check: Option<HealthCheck>) -> Pool {
-    Pool {
-        backends: backends.iter().copied().map(address).collect(),
-        check,
-        connect_timeout: Duration::from_secs(1),
-        response_timeout: Duration::from_secs(30),
-    }
+    Pool { check, ..Pool::of(backends.iter().copied().map(address)) }
 }
 
 /// Tenants with these pools in region 0 of two.
@@ -77,6 +66,32 @@ fn tenant(number: usize, pool: Option<Pool>) -> Tenant {
         routes: Vec::new(),
         pool_regions: if pool.is_some() { here } else { RegionSet::EMPTY },
         pools: pool.into_iter().map(|pool| (region(0), pool)).collect(),
+        named: Vec::new(),
+        content: Vec::new(),
         expose_region: false,
+    }
+}
+
+/// Unnamed pools of these backends, all usable, by tenant; `None` for tenants without one here.
+pub(crate) fn states(pools: impl IntoIterator<Item = Option<Vec<SocketAddr>>>) -> PoolStates {
+    let state = |backends: Vec<SocketAddr>| {
+        let members = backends.into_iter().enumerate().map(|(at, address)| member(at, address)).collect();
+        Arc::new(PoolState::new(&Pool::of([]), members, false, Arc::default(), Moment::default()))
+    };
+    let tenant = |pool: Option<Vec<SocketAddr>>| TenantPools {
+        pools: pool.map(|backends| Some(state(backends))).into_iter().collect(),
+        ..TenantPools::default()
+    };
+    PoolStates::new(pools.into_iter().map(tenant).collect())
+}
+
+pub(super) fn member(at: usize, address: SocketAddr) -> Member {
+    Member {
+        address,
+        weight: 1,
+        condition: Condition::Usable,
+        since: None,
+        id: MemberId(at as u64),
+        streak: Arc::default(),
     }
 }

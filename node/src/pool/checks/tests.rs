@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use graticule_geo::Coordinates;
 use graticule_node_core::policy::{
-    Claims, Digest, DocumentVersion, Fleet, HealthCheck, Permission, Pool, Receive, Region, Residency,
-    Tenant, TenantIndex, UnknownLocation,
+    Claims, Digest, DocumentVersion, Fleet, HealthCheck, Permission, Pool, PoolIndex, Receive, Region,
+    Residency, Tenant, TenantIndex, UnknownLocation,
 };
 use graticule_node_core::{RegionIndex, RegionSet};
 use http::Response;
@@ -21,24 +21,12 @@ use crate::task::Task;
 const INTERVAL: Duration = Duration::from_secs(5);
 
 fn check() -> HealthCheck {
-    HealthCheck {
-        path: "/healthz".to_owned(),
-        host: "shop.example".to_owned(),
-        interval: INTERVAL,
-        timeout: Duration::from_secs(1),
-        fall: 3,
-        rise: 2,
-    }
+    HealthCheck { interval: INTERVAL, ..HealthCheck::http("/healthz", "shop.example") }
 }
 
 fn tenant(number: usize, at: RegionIndex, backends: &[SocketAddr]) -> Tenant {
     let here = RegionSet::from_iter([at]);
-    let pool = Pool {
-        backends: backends.to_vec(),
-        check: Some(check()),
-        connect_timeout: Duration::from_secs(1),
-        response_timeout: Duration::from_secs(10),
-    };
+    let pool = Pool { check: Some(check()), ..Pool::of(backends.iter().copied()) };
     Tenant {
         claims: Vec::new(),
         id: format!("tenant-{number}").parse().unwrap(),
@@ -52,6 +40,8 @@ fn tenant(number: usize, at: RegionIndex, backends: &[SocketAddr]) -> Tenant {
         routes: Vec::new(),
         pools: vec![(at, pool)],
         pool_regions: here,
+        named: Vec::new(),
+        content: Vec::new(),
         expose_region: false,
     }
 }
@@ -96,22 +86,32 @@ fn backend(net: &MemoryNet) -> (Backend, Rc<Cell<u16>>) {
 struct Running {
     policy: watch::Sender<Arc<Policy>>,
     checked: watch::Receiver<CheckedPolicy>,
+    failing: mpsc::Sender<MemberId>,
     _task: Task,
 }
 
 impl Running {
     fn start(net: &Arc<MemoryNet>, policy: Arc<Policy>) -> Self {
         let region: RegionName = "eu".parse().unwrap();
-        let first = CheckedPolicy::unchecked(Arc::clone(&policy), &region);
+        let first = CheckedPolicy::unchecked(Arc::clone(&policy), &region, Moment::default());
         let (checked, receiver) = watch::channel(first);
         let (policy, policies) = watch::channel(policy);
-        let task = task::spawn("checks", run(net.world(), region, policies, checked));
-        Self { policy, checked: receiver, _task: task }
+        let (failing, has_failed) = mpsc::channel(16);
+        let checking =
+            Checking { world: net.world(), region, documents: PathBuf::from("."), trust: Trust::default() };
+        let task = task::spawn("checks", run(checking, has_failed, policies, checked));
+        Self { policy, checked: receiver, failing, _task: task }
     }
 
     fn healthy(&self) -> Vec<SocketAddr> {
-        self.checked.borrow().pools.of(TenantIndex(0)).unwrap().to_vec()
+        usable(&self.checked.borrow().pools, 0)
     }
+}
+
+fn usable(pools: &PoolStates, tenant: u32) -> Vec<SocketAddr> {
+    let pool = pools.pool(TenantIndex(tenant), PoolIndex::UNNAMED).unwrap();
+    let members = pool.members().iter().enumerate();
+    members.filter(|(at, _)| pool.is_usable(*at)).map(|(_, member)| member.address).collect()
 }
 
 /// Until the checks of so many intervals have ended, however they are spread.
@@ -188,8 +188,8 @@ async fn a_new_policy_comes_with_its_own_states_and_keeps_what_is_known() {
     tokio::time::sleep(Duration::from_millis(1)).await;
     let checked = running.checked.borrow().clone();
     assert!(Arc::ptr_eq(&checked.policy, &newer));
-    assert_eq!(checked.pools.of(TenantIndex(0)), Some([added.address].as_slice()));
-    assert_eq!(checked.pools.of(TenantIndex(1)), Some([].as_slice()));
+    assert_eq!(usable(&checked.pools, 0), [added.address]);
+    assert!(usable(&checked.pools, 1).is_empty());
 }
 
 #[tokio::test(flavor = "local", start_paused = true)]
@@ -216,8 +216,8 @@ async fn more_dead_backends_than_may_be_checked_at_once_hide_nobody() {
     tenants.push(std::slice::from_ref(&backend.address));
     let mut policy = Arc::unwrap_or_clone(policy(&["eu"], &tenants));
     for (number, tenant) in policy.tenants.iter_mut().enumerate().take(1_500) {
-        let path = format!("/{number}");
-        let slow = HealthCheck { path, timeout: Duration::from_secs(3), ..check() };
+        let asked = HealthCheck::http(&format!("/{number}"), "shop.example");
+        let slow = HealthCheck { interval: INTERVAL, timeout: Duration::from_secs(3), ..asked };
         Arc::make_mut(tenant).pools[0].1.check = Some(slow);
     }
     let running = Running::start(&net, Arc::new(policy));
@@ -225,7 +225,7 @@ async fn more_dead_backends_than_may_be_checked_at_once_hide_nobody() {
     assert!(net.attempts.lock().unwrap().len() <= CHECKS_UNDER_WAY_MAX + 1);
     tokio::time::sleep(Duration::from_secs(5)).await;
     let checked = running.checked.borrow();
-    assert!(checked.pools.healthy.iter().all(|healthy| healthy.as_ref().is_some_and(Vec::is_empty)));
+    assert!((0..=1_500).all(|tenant| usable(&checked.pools, tenant).is_empty()));
 }
 
 #[tokio::test(flavor = "local", start_paused = true)]
@@ -235,4 +235,95 @@ async fn it_ends_with_the_policy() {
     drop(running.policy);
     tokio::time::sleep(Duration::from_millis(1)).await;
     assert!(running.checked.has_changed().is_err());
+}
+
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn a_backend_at_which_requests_fail_is_out_for_its_time_although_its_checks_pass() {
+    let net = Arc::new(MemoryNet::default());
+    let ((failing, _), (good, _)) = (backend(&net), backend(&net));
+    let running = Running::start(&net, policy(&["eu"], &[&[failing.address, good.address]]));
+    first_checks().await;
+    let pools = Arc::clone(&running.checked.borrow().pools);
+    let id = pools.pool(TenantIndex(0), PoolIndex::UNNAMED).unwrap().members()[0].id;
+    running.failing.try_send(id).unwrap();
+    tokio::time::sleep(Duration::from_secs(29)).await;
+    assert_eq!(running.healthy(), [good.address]);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(running.healthy(), [failing.address, good.address]);
+}
+
+mod names {
+    use std::io;
+    use std::net::IpAddr;
+    use std::sync::Mutex;
+
+    use async_trait::async_trait;
+    use graticule_node_core::policy::{Backend as Named, BackendHost};
+
+    use super::*;
+    use crate::world::Names as Resolution;
+
+    /// One name, and how often it was looked up.
+    #[derive(Debug, Default)]
+    struct OneName {
+        addresses: Mutex<Option<Vec<IpAddr>>>,
+        lookups: Mutex<u32>,
+    }
+
+    #[async_trait]
+    impl Resolution for OneName {
+        async fn resolve(&self, _: &str) -> io::Result<Vec<SocketAddr>> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+
+        async fn lookup(&self, name: &str) -> io::Result<Resolved> {
+            assert_eq!(name, "shop.internal");
+            *self.lookups.lock().unwrap() += 1;
+            let addresses = self.addresses.lock().unwrap().clone();
+            let addresses = addresses.ok_or(io::ErrorKind::NotFound)?;
+            Ok(Resolved { addresses, ttl: Duration::from_secs(10) })
+        }
+    }
+
+    #[tokio::test(flavor = "local", start_paused = true)]
+    async fn a_name_is_followed_by_its_time_to_live_and_its_last_addresses_outlive_dns() {
+        let net = Arc::new(MemoryNet::default());
+        let dns = Arc::new(OneName::default());
+        let mut policy = Arc::unwrap_or_clone(policy(&["eu"], &[&[]]));
+        let pool = &mut Arc::make_mut(&mut policy.tenants[0]).pools[0].1;
+        pool.check = None;
+        pool.backends = vec![Named { host: BackendHost::Name("shop.internal".into()), port: 80, weight: 1 }];
+        let world = World { names: Arc::clone(&dns) as Arc<dyn Resolution>, ..net.world() };
+        let (running, region) = (Arc::new(policy), "eu".parse::<RegionName>().unwrap());
+        let first = CheckedPolicy::unchecked(Arc::clone(&running), &region, Moment::default());
+        let (checked, seen) = watch::channel(first);
+        let (_policy, policies) = watch::channel(running);
+        let (_failing, has_failed) = mpsc::channel(16);
+        let checking = Checking { world, region, documents: PathBuf::from("."), trust: Trust::default() };
+        let _task = task::spawn("checks", run(checking, has_failed, policies, checked));
+        let now = || usable(&seen.borrow().pools, 0).iter().map(ToString::to_string).collect::<Vec<_>>();
+        let set = |addresses: Option<&[&str]>| {
+            let parsed = addresses.map(|all| all.iter().map(|text| text.parse().unwrap()).collect());
+            *dns.addresses.lock().unwrap() = parsed;
+        };
+
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        assert!(now().is_empty(), "never resolved");
+        set(Some(&["10.0.0.1"]));
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert_eq!(now(), ["10.0.0.1:80"]);
+        set(Some(&["10.0.0.3", "10.0.0.2"]));
+        tokio::time::sleep(Duration::from_secs(7)).await;
+        assert_eq!(now(), ["10.0.0.1:80"], "the first answer still holds");
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        assert_eq!(now(), ["10.0.0.2:80", "10.0.0.3:80"]);
+        set(None);
+        tokio::time::sleep(Duration::from_mins(10)).await;
+        assert_eq!(now(), ["10.0.0.2:80", "10.0.0.3:80"], "DNS has failed for ten minutes");
+        // 1 + 2 + 4 + 8 + 16 s, then every 30 s.
+        assert!((20..30).contains(&*dns.lookups.lock().unwrap()));
+        set(Some(&["10.0.0.9"]));
+        tokio::time::sleep(Duration::from_secs(31)).await;
+        assert_eq!(now(), ["10.0.0.9:80"]);
+    }
 }

@@ -1,26 +1,37 @@
-//! Which connections are idle, and how many requests does each backend have?
+//! Which connections are idle, and what has each backend to do?
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::connection::Connection;
+use graticule_node_core::Moment;
+use graticule_node_core::pool::PeakEwma;
+use graticule_node_core::shared::BreakerGuard;
 
-/// Every backend with a request or an idle connection.
+use super::connection::Connection;
+use super::handle::{Handle, Handles, Outcome, Requests};
+use super::http2::Multiplexed;
+use crate::pool::transport::Endpoint;
+
+/// Every backend that a pool in use, a request or an idle connection leads to.
 #[derive(Debug, Default)]
 pub(super) struct Backends {
-    by_address: RefCell<HashMap<SocketAddr, Rc<Backend>>>,
+    by_endpoint: RefCell<HashMap<Endpoint, Rc<Backend>>>,
     /// Idle connections of all backends.
     idle: Cell<usize>,
     /// Ticks of the sweeper so far: a clock that costs nothing to read.
     ticks: Cell<u32>,
 }
 
-#[derive(Debug, Default)]
-struct Backend {
+/// One backend as this worker knows it.
+#[derive(Debug)]
+pub(super) struct Backend {
+    pub(super) endpoint: Endpoint,
+    /// Its HTTP/2 connections.
+    pub(super) multiplexed: Multiplexed,
     in_flight: Cell<u32>,
+    ewma: Cell<PeakEwma>,
     /// The one used last is at the end, and taken first.
     idle: RefCell<Vec<Idle>>,
 }
@@ -31,32 +42,58 @@ struct Idle {
     since: u32,
 }
 
-/// One request at one backend, counted until this is dropped.
+/// One request at one backend of one pool, counted until this is dropped.
 #[derive(Debug)]
 pub(super) struct InFlight {
     backends: Rc<Backends>,
     backend: Rc<Backend>,
+    member: usize,
+    requests: BreakerGuard<Requests>,
+}
+
+impl Backend {
+    /// How many requests this worker has there.
+    pub(super) fn in_flight(&self) -> u32 {
+        self.in_flight.get()
+    }
+
+    /// How long an answer is expected to take, in microseconds.
+    pub(super) fn expected(&self, now: Moment) -> Option<f32> {
+        self.ewma.get().expected(now)
+    }
+
+    /// Learns from what came of a request.
+    pub(super) fn learn(&self, learn: impl FnOnce(&mut PeakEwma)) {
+        let mut ewma = self.ewma.get();
+        learn(&mut ewma);
+        self.ewma.set(ewma);
+    }
 }
 
 impl Backends {
-    /// How many requests `address` has.
-    pub(super) fn in_flight(&self, address: SocketAddr) -> u32 {
-        self.by_address.borrow().get(&address).map_or(0, |backend| backend.in_flight.get())
+    /// What is known of a backend.
+    pub(super) fn get(&self, endpoint: Endpoint) -> Rc<Backend> {
+        let fresh = |endpoint: &Endpoint| Backend {
+            endpoint: endpoint.clone(),
+            multiplexed: Multiplexed::default(),
+            in_flight: Cell::default(),
+            ewma: Cell::default(),
+            idle: RefCell::default(),
+        };
+        let mut known = self.by_endpoint.borrow_mut();
+        Rc::clone(known.entry(endpoint).or_insert_with_key(|endpoint| Rc::new(fresh(endpoint))))
     }
 
-    /// Counts a request at `address`.
-    pub(super) fn enter(self: &Rc<Self>, address: SocketAddr) -> InFlight {
-        let backend = Rc::clone(self.by_address.borrow_mut().entry(address).or_default());
-        InFlight::new(Rc::clone(self), backend)
+    /// The sweeper's ticks so far.
+    pub(super) fn ticks(&self) -> u32 {
+        self.ticks.get()
     }
 
-    /// Counts a request at `address` and gives it the connection used last, if one is idle and open.
-    pub(super) async fn take_idle(self: &Rc<Self>, address: SocketAddr) -> Option<(InFlight, Connection)> {
-        let backend = self.by_address.borrow().get(&address).map(Rc::clone)?;
-        let in_flight = InFlight::new(Rc::clone(self), backend);
+    /// The connection to `backend` that was used last, if one is idle and open.
+    pub(super) async fn take_idle(&self, backend: &Backend) -> Option<Connection> {
         let mut noticed = false;
         loop {
-            let Idle { connection, since } = self.pop(&in_flight.backend)?;
+            let Idle { connection, since } = self.pop(backend)?;
             // A connection that has rested may have been closed without anybody having looked: let the runtime look
             // at its sockets once. Under load connections are younger than a tick, and this costs nothing.
             if since != self.ticks.get() && !noticed {
@@ -64,32 +101,40 @@ impl Backends {
                 noticed = true;
             }
             if connection.is_ready() {
-                return Some((in_flight, connection));
+                return Some(connection);
             }
         }
     }
 
-    /// Once a tick, until dropped: closes connections that were idle too long and forgets backends without any.
-    pub(super) async fn sweep(self: Rc<Self>) {
+    /// Once a tick, until dropped: closes connections that were idle too long and forgets backends that nobody uses.
+    pub(super) async fn sweep(self: Rc<Self>, handles: Rc<Handles>) {
         let mut interval = tokio::time::interval(TICK);
         loop {
             interval.tick().await;
-            self.tick();
+            self.tick(&handles);
         }
     }
 
-    pub(super) fn tick(&self) {
+    pub(super) fn tick(&self, handles: &Handles) {
         let now = self.ticks.get().wrapping_add(1);
         self.ticks.set(now);
+        handles.sweep(now, IDLE_TICKS_MAX);
         let keep =
             |idle: &mut Idle| now.wrapping_sub(idle.since) < IDLE_TICKS_MAX && idle.connection.is_ready();
-        self.by_address.borrow_mut().retain(|_, backend| {
+        self.by_endpoint.borrow_mut().retain(|_, backend| {
             let mut idle = backend.idle.borrow_mut();
             let before = idle.len();
             idle.retain_mut(keep);
             self.idle.set(self.idle.get() - (before - idle.len()));
-            !idle.is_empty() || backend.in_flight.get() > 0
+            let multiplexed = backend.multiplexed.sweep(IDLE_TICKS_MAX);
+            !idle.is_empty() || multiplexed || Rc::strong_count(backend) > 1
         });
+    }
+
+    /// How many requests this worker has at an address, whatever the protocol.
+    pub(super) fn in_flight(&self, address: std::net::SocketAddr) -> u32 {
+        let known = self.by_endpoint.borrow();
+        known.values().filter(|backend| backend.endpoint.address == address).map(|b| b.in_flight()).sum()
     }
 
     fn pop(&self, backend: &Backend) -> Option<Idle> {
@@ -100,9 +145,21 @@ impl Backends {
 }
 
 impl InFlight {
-    fn new(backends: Rc<Backends>, backend: Rc<Backend>) -> Self {
+    /// Counts a request at a member of a pool, unless the pool has as many as it may.
+    pub(super) fn enter(backends: &Rc<Backends>, handle: &Rc<Handle>, member: usize) -> Option<Self> {
+        let backend = Rc::clone(handle.backend(member)?);
+        let requests = handle.enter()?;
         backend.in_flight.set(backend.in_flight.get() + 1);
-        Self { backends, backend }
+        Some(Self { backends: Rc::clone(backends), backend, member, requests })
+    }
+
+    pub(super) fn backend(&self) -> &Rc<Backend> {
+        &self.backend
+    }
+
+    /// The answer broke off: that counts against the backend as well as no answer.
+    pub(super) fn broke_off(&self) {
+        self.requests.holder().handle().count(self.member, Outcome::Failed);
     }
 
     /// The request is over: keeps its connection for another one, if it can take one and there is room.

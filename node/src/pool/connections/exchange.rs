@@ -4,15 +4,19 @@ use std::time::Duration;
 
 use graticule_node_core::Reason;
 use http::{Request, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
 
 use super::backends::InFlight;
 use super::connection::Connection;
+use super::http2;
 use super::patience;
 use super::request_body::RequestBody;
 use super::response_body::PooledBody;
 use crate::body;
 
-/// A request's hold on a connection. Dropping it closes the connection; [`finish`](Self::finish) keeps it.
+/// A request's hold on a connection. Dropping it closes the connection, or the stream of a shared one;
+/// [`finish`](Self::finish) keeps it.
 #[derive(Debug)]
 pub(super) struct Exchange {
     connection: Connection,
@@ -21,6 +25,8 @@ pub(super) struct Exchange {
 
 /// A request until it is given to a connection, kept in one place: every step that moved it would copy its head.
 pub(super) type Unsent = Option<Request<RequestBody>>;
+
+type Answer = Option<Result<Response<Incoming>, TrySendError<Request<RequestBody>>>>;
 
 impl Exchange {
     /// Nothing sent yet.
@@ -35,10 +41,23 @@ impl Exchange {
         unsent: &mut Unsent,
         limit: Duration,
     ) -> Result<Response<PooledBody>, Reason> {
-        let request = unsent.take().ok_or(Reason::BackendFailed)?;
+        let mut request = unsent.take().ok_or(Reason::BackendFailed)?;
         let progress = request.body().progress();
-        let answer = self.connection.send(request);
-        match patience::within(limit, progress, answer).await {
+        let answer: Answer = match &mut self.connection {
+            Connection::Http1(connection) => {
+                patience::within(limit, progress, connection.send(request)).await
+            }
+            Connection::Http2(lane) => {
+                http2::prepare(&mut request, self.in_flight.backend().endpoint.tls.is_some());
+                let mut answer = Box::pin(patience::within(limit, progress, lane.send(request))).await;
+                if let Some(Err(error)) = &mut answer {
+                    *unsent = error.take_message();
+                    unsent.iter_mut().for_each(http2::restore);
+                }
+                answer
+            }
+        };
+        match answer {
             // Nobody asked for another protocol: upgrades are not forwarded.
             Some(Ok(response)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
                 Err(Reason::BackendFailed)
@@ -46,7 +65,9 @@ impl Exchange {
             Some(Ok(response)) => Ok(response.map(|body| PooledBody::new(body, self))),
             Some(Err(mut error)) => {
                 tracing::debug!(error = %error.error(), "no response from a backend");
-                *unsent = error.take_message();
+                if let Some(message) = error.take_message() {
+                    *unsent = Some(message);
+                }
                 let error = error.error();
                 Err(if error.is_user() { body::fault(error) } else { Reason::BackendFailed })
             }
@@ -58,5 +79,10 @@ impl Exchange {
     /// without listening to the end is left alone with the rest.
     pub(super) fn finish(self) {
         self.in_flight.keep(self.connection);
+    }
+
+    /// The response broke off.
+    pub(super) fn broke_off(self) {
+        self.in_flight.broke_off();
     }
 }

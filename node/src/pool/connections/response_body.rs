@@ -44,7 +44,7 @@ impl Body for PooledBody {
         match &frame {
             // Who reads this need not ask again after the last of a known length, nor after trailers.
             Some(Ok(frame)) if !frame.is_trailers() && !self.incoming.is_end_stream() => {}
-            Some(Err(_)) => self.exchange = None,
+            Some(Err(_)) => self.exchange.take().into_iter().for_each(Exchange::broke_off),
             None | Some(Ok(_)) => self.finish(),
         }
         Poll::Ready(frame)

@@ -10,16 +10,29 @@ use http_body::Frame;
 use http_body_util::{BodyExt, Empty, Full};
 use tokio::time::Instant;
 
+use graticule_node_core::policy::RetryRule;
+
 use super::*;
-use crate::pool::testing::{AnyBody, Backend, Endless, MemoryNet, channel, eventually, full};
+use crate::pool::testing::{AnyBody, Backend, Endless, MemoryNet, OnePool, channel, eventually, full, links};
 
 fn pool() -> Pool {
-    Pool {
-        backends: Vec::new(),
-        check: None,
-        connect_timeout: Duration::from_secs(1),
-        response_timeout: Duration::from_secs(10),
-    }
+    Pool { response_timeout: Duration::from_secs(10), ..Pool::of([]) }
+}
+
+/// Sends a request to a pool of these backends, all of them usable.
+async fn send<B>(
+    connections: &Connections,
+    backends: &[SocketAddr],
+    pool: &Pool,
+    chance: u32,
+    request: Request<B>,
+) -> Result<Response<PooledBody>, SendFailure<B>>
+where
+    B: Body<Data = Bytes> + Unpin + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let one = OnePool::new(backends, pool);
+    connections.send(one.asked(), chance, request).await
 }
 
 fn get() -> Request<Empty<Bytes>> {
@@ -44,7 +57,7 @@ async fn echo(request: Request<hyper::body::Incoming>) -> Response<AnyBody> {
 
 /// Sends a GET, reads the answer to its end, and returns it.
 async fn fetch(connections: &Connections, backends: &[SocketAddr]) -> Bytes {
-    let response = connections.send(backends, &pool(), 0, get()).await.unwrap();
+    let response = send(connections, backends, &pool(), 0, get()).await.unwrap();
     response.into_body().collect().await.unwrap().to_bytes()
 }
 
@@ -54,7 +67,7 @@ mod reuse {
     #[tokio::test(flavor = "local")]
     async fn requests_after_each_other_share_a_connection() {
         let backend = Backend::on_loopback(ok).await;
-        let connections = Connections::new(&World::system());
+        let connections = Connections::new(&World::system(), links());
         for _ in 0..10 {
             assert_eq!(fetch(&connections, &[backend.address]).await, "ok");
         }
@@ -66,10 +79,10 @@ mod reuse {
     async fn requests_at_once_have_a_connection_each_and_a_bounded_number_is_kept() {
         let net = Arc::new(MemoryNet::default());
         let backend = Backend::in_memory(&net, ok);
-        let connections = Connections::new(&net.world());
+        let connections = Connections::new(&net.world(), links());
         let mut responses = Vec::new();
         for _ in 0..300 {
-            responses.push(connections.send(&[backend.address], &pool(), 0, get()).await.unwrap());
+            responses.push(send(&connections, &[backend.address], &pool(), 0, get()).await.unwrap());
         }
         assert_eq!(connections.in_flight(backend.address), 300);
         assert_eq!(backend.seen.open.get(), 300);
@@ -88,12 +101,12 @@ mod reuse {
             response
         })
         .await;
-        let connections = Connections::new(&World::system());
+        let connections = Connections::new(&World::system(), links());
         for (method, path) in [(Method::HEAD, "/200"), (Method::GET, "/204"), (Method::GET, "/304")] {
             let mut request = get();
             (*request.method_mut(), *request.uri_mut()) = (method, path.parse().unwrap());
             // As servers do that know from the head that no body follows: nobody asks for one.
-            drop(connections.send(&[backend.address], &pool(), 0, request).await.unwrap());
+            drop(send(&connections, &[backend.address], &pool(), 0, request).await.unwrap());
         }
         assert_eq!(backend.seen.connections.get(), 1);
     }
@@ -102,7 +115,7 @@ mod reuse {
     async fn a_connection_idle_for_a_minute_is_closed() {
         let net = Arc::new(MemoryNet::default());
         let backend = Backend::in_memory(&net, ok);
-        let connections = Connections::new(&net.world());
+        let connections = Connections::new(&net.world(), links());
         fetch(&connections, &[backend.address]).await;
         tokio::time::sleep(Duration::from_secs(58)).await;
         assert_eq!(backend.seen.open.get(), 1);
@@ -122,7 +135,7 @@ mod reuse {
             response
         })
         .await;
-        let connections = Connections::new(&World::system());
+        let connections = Connections::new(&World::system(), links());
         for _ in 0..3 {
             assert_eq!(fetch(&connections, &[backend.address]).await, "ok");
         }
@@ -163,15 +176,15 @@ mod reuse {
     #[tokio::test(flavor = "local")]
     async fn a_connection_that_the_backend_closed_unseen_is_not_written_to() {
         let (address, server, answered) = two_answers();
-        let connections = Connections::new(&World::system());
+        let connections = Connections::new(&World::system(), links());
         let body = || Full::new(Bytes::from_static(b"body"));
-        let response = connections.send(&[address], &pool(), 0, post(body())).await.unwrap();
+        let response = send(&connections, &[address], &pool(), 0, post(body())).await.unwrap();
         response.into_body().collect().await.unwrap();
 
         // From here on the runtime has no occasion to look at its sockets before the connection is chosen.
-        connections.backends.tick();
+        connections.backends.tick(&connections.handles);
         drop(server.join().unwrap());
-        let response = connections.send(&[address], &pool(), 0, post(body())).await.unwrap();
+        let response = send(&connections, &[address], &pool(), 0, post(body())).await.unwrap();
         assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "ok");
         assert_eq!(*answered.lock().unwrap(), 1);
     }
@@ -179,13 +192,13 @@ mod reuse {
     #[tokio::test(flavor = "local")]
     async fn a_connection_that_was_closed_a_while_ago_is_replaced() {
         let (address, server, _) = two_answers();
-        let connections = Connections::new(&World::system());
+        let connections = Connections::new(&World::system(), links());
         let body = || Full::new(Bytes::from_static(b"body"));
-        let response = connections.send(&[address], &pool(), 0, post(body())).await.unwrap();
+        let response = send(&connections, &[address], &pool(), 0, post(body())).await.unwrap();
         response.into_body().collect().await.unwrap();
         drop(server.join().unwrap());
         tokio::time::sleep(Duration::from_millis(20)).await;
-        let response = connections.send(&[address], &pool(), 0, post(body())).await.unwrap();
+        let response = send(&connections, &[address], &pool(), 0, post(body())).await.unwrap();
         assert_eq!(response.status(), StatusCode::OK);
     }
 }
@@ -198,15 +211,15 @@ mod choice {
         let net = Arc::new(MemoryNet::default());
         let backends: Vec<_> = (0..4).map(|_| Backend::in_memory(&net, ok)).collect();
         let addresses: Vec<_> = backends.iter().map(|backend| backend.address).collect();
-        let connections = Connections::new(&net.world());
+        let connections = Connections::new(&net.world(), links());
         let mut held = Vec::new();
         for _ in 0..100 {
-            held.push(connections.send(&addresses[..1], &pool(), 0, get()).await.unwrap());
+            held.push(send(&connections, &addresses[..1], &pool(), 0, get()).await.unwrap());
         }
         let mut others = Vec::new();
         for step in 0_u32..300 {
             let chance = step.wrapping_mul(0x9E37_79B9);
-            others.push(connections.send(&addresses, &pool(), chance, get()).await.unwrap());
+            others.push(send(&connections, &addresses, &pool(), chance, get()).await.unwrap());
         }
         assert_eq!(connections.in_flight(addresses[0]), 100);
         for address in &addresses[1..] {
@@ -214,36 +227,6 @@ mod choice {
         }
         drop(held);
         assert_eq!(connections.in_flight(addresses[0]), 0);
-    }
-
-    fn candidates(count: u8) -> Vec<SocketAddr> {
-        (0..count).map(|last| SocketAddr::from(([10, 0, 0, last], 80))).collect()
-    }
-
-    #[test]
-    fn every_candidate_is_picked_about_equally_often() {
-        let candidates = candidates(5);
-        let mut counts = [0; 5];
-        for step in 0_u32..10_000 {
-            let chosen = choose(&candidates, |_| 0, step.wrapping_mul(0x9E37_79B9)).unwrap();
-            counts[candidates.iter().position(|candidate| *candidate == chosen).unwrap()] += 1;
-        }
-        assert!(counts.iter().all(|count| (1_800..=2_200).contains(count)), "{counts:?}");
-    }
-
-    #[test]
-    fn the_busiest_is_chosen_only_if_it_is_alone() {
-        assert_eq!(choose(&[], |_| 0, 7), None);
-        for count in 1_u8..6 {
-            let candidates = candidates(count);
-            for busiest in &candidates {
-                for step in 0_u32..1_000 {
-                    let load = |address| u32::from(address == *busiest);
-                    let chosen = choose(&candidates, load, step.wrapping_mul(0x9E37_79B9)).unwrap();
-                    assert_eq!(chosen == *busiest, count == 1);
-                }
-            }
-        }
     }
 }
 
@@ -259,10 +242,10 @@ mod retry {
     async fn a_backend_that_refuses_is_replaced() {
         let backend = Backend::on_loopback(echo).await;
         let backends = [closed(), backend.address];
-        let connections = Connections::new(&World::system());
+        let connections = Connections::new(&World::system(), links());
         for chance in [0, u32::MAX, 0x1234_5678, 0x8765_4321] {
             let request = post(Full::new(Bytes::from_static(b"hello")));
-            let response = connections.send(&backends, &pool(), chance, request).await.unwrap();
+            let response = send(&connections, &backends, &pool(), chance, request).await.unwrap();
             assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "hello");
         }
         assert_eq!(backend.seen.requests.get(), 4);
@@ -270,16 +253,16 @@ mod retry {
 
     #[tokio::test(flavor = "local")]
     async fn a_request_that_was_not_sent_comes_back_whole() {
-        let connections = Connections::new(&World::system());
+        let connections = Connections::new(&World::system(), links());
         for backends in [vec![], vec![closed()], vec![closed(), closed(), closed(), closed()]] {
-            let failure = connections.send(&backends, &pool(), 7, post(full("hello"))).await.unwrap_err();
+            let failure = send(&connections, &backends, &pool(), 7, post(full("hello"))).await.unwrap_err();
             assert_eq!(failure.reason, Reason::BackendUnreachable);
             let request = failure.request.unwrap();
             assert_eq!(request.method(), Method::POST);
             assert_eq!(request.headers()["host"], "test");
             assert_eq!(request.into_body().collect().await.unwrap().to_bytes(), "hello");
 
-            let failure = connections.send(&backends, &pool(), 7, get()).await.unwrap_err();
+            let failure = send(&connections, &backends, &pool(), 7, get()).await.unwrap_err();
             assert_eq!(failure.request.unwrap().uri(), "/");
         }
     }
@@ -287,11 +270,11 @@ mod retry {
     #[tokio::test(flavor = "local", start_paused = true)]
     async fn three_backends_are_tried_and_each_once() {
         let net = Arc::new(MemoryNet::default());
-        let connections = Connections::new(&net.world());
+        let connections = Connections::new(&net.world(), links());
         let backends: Vec<_> = (1..=8).map(|last| SocketAddr::from(([10, 9, 9, last], 80))).collect();
         for chance in [0, 1 << 30, u32::MAX] {
             net.attempts.lock().unwrap().clear();
-            assert!(connections.send(&backends, &pool(), chance, get()).await.is_err());
+            assert!(send(&connections, &backends, &pool(), chance, get()).await.is_err());
             let attempts = net.attempts.lock().unwrap();
             assert_eq!(attempts.len(), 3);
             assert_eq!(attempts.iter().collect::<BTreeSet<_>>().len(), 3);
@@ -301,9 +284,9 @@ mod retry {
     #[tokio::test(flavor = "local", start_paused = true)]
     async fn a_backend_that_does_not_answer_the_connection_is_given_up() {
         let net = Arc::new(MemoryNet::default());
-        let connections = Connections::new(&net.world());
+        let connections = Connections::new(&net.world(), links());
         let start = Instant::now();
-        let failure = connections.send(&[MemoryNet::BLACK_HOLE], &pool(), 0, get()).await.unwrap_err();
+        let failure = send(&connections, &[MemoryNet::BLACK_HOLE], &pool(), 0, get()).await.unwrap_err();
         assert_eq!(failure.reason, Reason::BackendUnreachable);
         assert!(failure.request.is_some());
         assert_eq!(start.elapsed(), Duration::from_secs(1));
@@ -338,13 +321,14 @@ mod retry {
         for answers in [0, 1] {
             let (address, read) = breaks_off(answers);
             let other = Backend::on_loopback(ok).await;
-            let connections = Connections::new(&World::system());
+            let connections = Connections::new(&World::system(), links());
             for _ in 0..answers {
-                assert!(connections.send(&[address], &pool(), 0, get()).await.is_ok());
+                assert!(send(&connections, &[address], &pool(), 0, get()).await.is_ok());
             }
             // Chance 0 picks the first of two that are equally busy.
             let request = post(Full::new(Bytes::from_static(b"pay")));
-            let failure = connections.send(&[address, other.address], &pool(), 0, request).await.unwrap_err();
+            let failure =
+                send(&connections, &[address, other.address], &pool(), 0, request).await.unwrap_err();
             assert_eq!(failure.reason, Reason::BackendFailed);
             assert!(failure.request.is_none());
             assert_eq!(*read.lock().unwrap(), answers + 1);
@@ -359,7 +343,7 @@ mod streams {
     #[tokio::test(flavor = "local")]
     async fn a_mebibyte_comes_back_as_it_went() {
         let backend = Backend::on_loopback(echo).await;
-        let connections = Connections::new(&World::system());
+        let connections = Connections::new(&World::system(), links());
         let content: Vec<u8> =
             (0..1 << 20_u32).map(|at: u32| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
         for piece in [1_000, 65_536, 1 << 20] {
@@ -370,7 +354,7 @@ mod streams {
                     sender.send(Ok(Frame::data(piece))).await.unwrap();
                 }
             });
-            let response = connections.send(&[backend.address], &pool(), 0, post(body)).await.unwrap();
+            let response = send(&connections, &[backend.address], &pool(), 0, post(body)).await.unwrap();
             assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), content);
         }
         assert_eq!(backend.seen.connections.get(), 1);
@@ -393,11 +377,11 @@ mod streams {
             response
         })
         .await;
-        let connections = Connections::new(&World::system());
+        let connections = Connections::new(&World::system(), links());
         for _ in 0..2 {
             let mut request = get();
             request.headers_mut().insert("te", HeaderValue::from_static("trailers"));
-            let mut response = connections.send(&[backend.address], &pool(), 0, request).await.unwrap();
+            let mut response = send(&connections, &[backend.address], &pool(), 0, request).await.unwrap();
             assert_eq!(response.body_mut().frame().await.unwrap().unwrap().into_data().unwrap(), "ok");
             let trailers = response.body_mut().frame().await.unwrap().unwrap().into_trailers().unwrap();
             assert_eq!(trailers["x-sum"], "42");
@@ -415,8 +399,8 @@ mod streams {
             let body = Endless(Arc::clone(&counted)).map_err(Into::into).boxed_unsync();
             async { Response::new(body) }
         });
-        let connections = Connections::new(&net.world());
-        let mut response = connections.send(&[backend.address], &pool(), 0, get()).await.unwrap();
+        let connections = Connections::new(&net.world(), links());
+        let mut response = send(&connections, &[backend.address], &pool(), 0, get()).await.unwrap();
         response.body_mut().frame().await.unwrap().unwrap();
         tokio::time::sleep(Duration::from_secs(1)).await;
         let stopped = *pieces.lock().unwrap();
@@ -434,10 +418,10 @@ mod streams {
     async fn a_backend_that_stops_reading_stops_the_client() {
         let net = Arc::new(MemoryNet::default());
         let backend = Backend::in_memory(&net, never);
-        let connections = Connections::new(&net.world());
+        let connections = Connections::new(&net.world(), links());
         let pieces = Arc::new(Mutex::new(0));
         let request = post(Endless(Arc::clone(&pieces)));
-        let failure = connections.send(&[backend.address], &pool(), 0, request).await.unwrap_err();
+        let failure = send(&connections, &[backend.address], &pool(), 0, request).await.unwrap_err();
         assert_eq!(failure.reason, Reason::BackendTimeout);
         assert!(*pieces.lock().unwrap() * 16 * 1024 < 2 << 20);
     }
@@ -445,10 +429,10 @@ mod streams {
     #[tokio::test(flavor = "local")]
     async fn an_answer_may_come_before_the_body_has_gone() {
         let backend = Backend::on_loopback(async |_| Response::new(full("early"))).await;
-        let connections = Connections::new(&World::system());
+        let connections = Connections::new(&World::system(), links());
         let (sender, body) = channel();
         sender.send(Ok(Frame::data(Bytes::from_static(b"begin")))).await.unwrap();
-        let mut response = connections.send(&[backend.address], &pool(), 0, post(body)).await.unwrap();
+        let mut response = send(&connections, &[backend.address], &pool(), 0, post(body)).await.unwrap();
         assert_eq!(response.body_mut().frame().await.unwrap().unwrap().into_data().unwrap(), "early");
 
         // The rest is not wanted by anybody: the connection ends, and with it the body.
@@ -460,10 +444,10 @@ mod streams {
     #[tokio::test(flavor = "local")]
     async fn a_body_that_fails_is_the_clients_fault() {
         let backend = Backend::on_loopback(echo_when_complete).await;
-        let connections = Connections::new(&World::system());
+        let connections = Connections::new(&World::system(), links());
         let (sender, body) = channel();
         sender.send(Err(io::ErrorKind::ConnectionReset.into())).await.unwrap();
-        let failure = connections.send(&[backend.address], &pool(), 0, post(body)).await.unwrap_err();
+        let failure = send(&connections, &[backend.address], &pool(), 0, post(body)).await.unwrap_err();
         assert_eq!(failure.reason, Reason::BadRequest);
         assert!(failure.request.is_none());
     }
@@ -483,9 +467,9 @@ mod endings {
     async fn a_backend_that_does_not_answer_is_given_up_and_left() {
         let net = Arc::new(MemoryNet::default());
         let backend = Backend::in_memory(&net, never);
-        let connections = Connections::new(&net.world());
+        let connections = Connections::new(&net.world(), links());
         let start = Instant::now();
-        let failure = connections.send(&[backend.address], &pool(), 0, get()).await.unwrap_err();
+        let failure = send(&connections, &[backend.address], &pool(), 0, get()).await.unwrap_err();
         assert_eq!(failure.reason, Reason::BackendTimeout);
         assert!(failure.request.is_none());
         assert_eq!(start.elapsed(), Duration::from_secs(10));
@@ -501,7 +485,7 @@ mod endings {
             tokio::time::sleep(Duration::from_secs(9)).await;
             Response::new(full(body))
         });
-        let connections = Connections::new(&net.world());
+        let connections = Connections::new(&net.world(), links());
         let (sender, body) = channel();
         task::spawn_detached("client", async move {
             for _ in 0..5 {
@@ -509,7 +493,7 @@ mod endings {
                 sender.send(Ok(Frame::data(Bytes::from_static(b"x")))).await.unwrap();
             }
         });
-        let response = connections.send(&[backend.address], &pool(), 0, post(body)).await.unwrap();
+        let response = send(&connections, &[backend.address], &pool(), 0, post(body)).await.unwrap();
         assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "xxxxx");
     }
 
@@ -517,14 +501,14 @@ mod endings {
     async fn the_backends_time_begins_with_the_end_of_the_body() {
         let net = Arc::new(MemoryNet::default());
         let backend = Backend::in_memory(&net, never);
-        let connections = Connections::new(&net.world());
+        let connections = Connections::new(&net.world(), links());
         let (sender, body) = channel();
         task::spawn_detached("client", async move {
             tokio::time::sleep(Duration::from_secs(7)).await;
             drop(sender);
         });
         let start = Instant::now();
-        let failure = connections.send(&[backend.address], &pool(), 0, post(body)).await.unwrap_err();
+        let failure = send(&connections, &[backend.address], &pool(), 0, post(body)).await.unwrap_err();
         assert_eq!(failure.reason, Reason::BackendTimeout);
         assert_eq!(start.elapsed(), Duration::from_secs(17));
     }
@@ -532,11 +516,11 @@ mod endings {
     #[tokio::test(flavor = "local")]
     async fn a_client_that_goes_away_before_the_answer_is_noticed() {
         let backend = Backend::on_loopback(never).await;
-        let connections = Connections::new(&World::system());
+        let connections = Connections::new(&World::system(), links());
         let addresses = [backend.address];
         let pool = pool();
         {
-            let mut waiting = std::pin::pin!(connections.send(&addresses, &pool, 0, get()));
+            let mut waiting = std::pin::pin!(send(&connections, &addresses, &pool, 0, get()));
             tokio::select! {
                 biased;
                 _ = &mut waiting => panic!("nobody answers"),
@@ -557,8 +541,8 @@ mod endings {
             async { Response::new(body.map_err(Into::into).boxed_unsync()) }
         })
         .await;
-        let connections = Connections::new(&World::system());
-        let response = connections.send(&[backend.address], &pool(), 0, get()).await.unwrap();
+        let connections = Connections::new(&World::system(), links());
+        let response = send(&connections, &[backend.address], &pool(), 0, get()).await.unwrap();
         assert_eq!((backend.seen.open.get(), connections.in_flight(backend.address)), (1, 1));
         drop(response);
         assert_eq!(connections.in_flight(backend.address), 0);
@@ -574,9 +558,9 @@ mod endings {
             async { Response::new(body.map_err(Into::into).boxed_unsync()) }
         })
         .await;
-        let connections = Connections::new(&World::system());
+        let connections = Connections::new(&World::system(), links());
         sender.send(Ok(Frame::data(Bytes::from_static(b"half")))).await.unwrap();
-        let response = connections.send(&[backend.address], &pool(), 0, get()).await.unwrap();
+        let response = send(&connections, &[backend.address], &pool(), 0, get()).await.unwrap();
         sender.send(Err(io::ErrorKind::Other.into())).await.unwrap();
         assert!(response.into_body().collect().await.is_err());
         assert_eq!(connections.in_flight(backend.address), 0);
@@ -592,8 +576,8 @@ mod endings {
             tokio::io::AsyncWriteExt::write_all(&mut stream, answer).await.unwrap();
             std::future::pending::<()>().await;
         });
-        let connections = Connections::new(&net.world());
-        let failure = connections.send(&[address], &pool(), 0, get()).await.unwrap_err();
+        let connections = Connections::new(&net.world(), links());
+        let failure = send(&connections, &[address], &pool(), 0, get()).await.unwrap_err();
         assert_eq!(failure.reason, Reason::BackendUnreachable);
         assert!(failure.request.is_some());
     }
@@ -612,8 +596,9 @@ mod endings {
                 let _ = tokio::io::AsyncWriteExt::write_all(&mut stream, answer.as_bytes()).await;
                 std::future::pending::<()>().await;
             });
-            let connections = Connections::new(&net.world());
-            let failure = connections.send(&[address], &pool(), 0, get()).await.unwrap_err();
+            let connections = Connections::new(&net.world(), links());
+            let once = Pool { retry: RetryRule { retries_max: 0, ..RetryRule::default() }, ..pool() };
+            let failure = send(&connections, &[address], &once, 0, get()).await.unwrap_err();
             assert_eq!(failure.reason, Reason::BackendFailed);
             assert!(failure.request.is_none());
         }

@@ -92,7 +92,8 @@ pub(in crate::document) fn path_prefix(page: &Page, node: &Node) -> Option<PathP
     None
 }
 
-fn header(page: &Page, node: &Node) -> Option<HeaderClaim> {
+/// A header with its value.
+pub(super) fn header(page: &Page, node: &Node) -> Option<HeaderClaim> {
     let table = Table::open(page, node, HEADER_KEYS)?;
     let name = table.required("name", header_name).map(|at| at.value);
     let value = table.required("value", header_value).map(|at| at.value);
@@ -104,7 +105,7 @@ fn header_name(page: &Page, node: &Node) -> Option<HeaderName> {
     let name = HeaderName::from_bytes(written.as_bytes()).ok();
     match name {
         Some(name) if HOP_HEADERS.contains(&name.as_str()) => {
-            page.error(node.spot, format!("`{name}` belongs to one connection and cannot name a tenant"));
+            page.error(node.spot, format!("`{name}` belongs to one connection and cannot be matched"));
             None
         }
         Some(name) if name == http::header::HOST => {

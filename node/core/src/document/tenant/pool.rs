@@ -1,21 +1,31 @@
-//! `[pools.<region>]`: a tenant's servers.
+//! `[pools.<region>]` and `[named_pools.<name>.<region>]`: a tenant's servers.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use graticule_gossip_core::RegionName;
 
 use crate::RegionSet;
-use crate::document::canonical::Canonical;
-use crate::document::page::{At, Page, Spot, shortened};
+use crate::document::page::{At, Page, Spot};
 use crate::document::table::{Key, Table, entries, key, name};
 use crate::document::tree::{Entry, Node};
-use crate::document::value::{duration, expecting, integer, list, parsed, text};
-use crate::policy::{Claim, HealthCheck, HostPattern, Pool};
+use crate::document::value::{duration, one_of};
+use crate::policy::{Claim, HostPattern, Pool, PoolName, Protocol, Tenant};
 
-/// Reads every pool; checks that name no host ask for `check_host`.
-pub(super) fn read(page: &Page, table: &Table<'_>, check_host: &str) -> BTreeMap<RegionName, At<Pool>> {
+mod backend;
+mod balance;
+mod canonical;
+mod care;
+mod check;
+mod tls;
+
+pub(super) use canonical::canonical;
+
+/// The pools of one name, by region.
+pub(in crate::document) type ByRegion = BTreeMap<RegionName, At<Pool>>;
+
+/// Reads the pools without a name; checks that name no host ask for `check_host`.
+pub(super) fn read(page: &Page, table: &Table<'_>, check_host: &str) -> ByRegion {
     let written = table.required("pools", entries);
     if let Some(At { spot, value: [] }) = &written {
         page.error_with(
@@ -24,7 +34,39 @@ pub(super) fn read(page: &Page, table: &Table<'_>, check_host: &str) -> BTreeMap
             "add `[pools.<region>]` with `backends`",
         );
     }
-    let written = written.map_or(&[][..], |at| at.value);
+    written.map_or_else(BTreeMap::new, |at| by_region(page, at.value, check_host))
+}
+
+/// Reads the pools with names.
+pub(super) fn read_named(
+    page: &Page,
+    table: &Table<'_>,
+    check_host: &str,
+) -> BTreeMap<PoolName, At<ByRegion>> {
+    let written = table.optional("named_pools", entries).map_or(&[][..], |at| at.value);
+    if let Some(over) = written.get(Tenant::NAMED_POOLS_MAX) {
+        page.error(over.spot, format!("more than {} names of pools", Tenant::NAMED_POOLS_MAX));
+    }
+    let read = |entry: &Entry| {
+        let name: PoolName = name(page, entry)?;
+        if name.as_str() == UNNAMED {
+            page.error_with(
+                entry.spot,
+                format!("a pool called `{UNNAMED}`"),
+                "that is what content rules call `[pools]`: choose another name",
+            );
+            return None;
+        }
+        let pools = entries(page, &entry.node)?;
+        if pools.is_empty() {
+            page.error_with(entry.spot, "no pool of this name", "add `[named_pools.<name>.<region>]`");
+        }
+        Some((name, At { value: by_region(page, pools, check_host), spot: entry.spot }))
+    };
+    written.iter().take(Tenant::NAMED_POOLS_MAX).filter_map(read).collect()
+}
+
+fn by_region(page: &Page, written: &[Entry], check_host: &str) -> ByRegion {
     if let Some(over) = written.get(RegionSet::REGIONS_MAX) {
         page.error(over.spot, format!("more than {} pools", RegionSet::REGIONS_MAX));
     }
@@ -44,123 +86,82 @@ pub(super) fn check_host(claims: &[At<Claim>]) -> &str {
 fn pool(page: &Page, entry: &Entry, check_host: &str) -> Option<(RegionName, At<Pool>)> {
     let name = name(page, entry);
     let table = Table::open(page, &entry.node, KEYS)?;
-    let backends = table.required("backends", backends).map(|at| at.value);
-    let check = table.optional("check", |page, node| check(page, node, check_host)).map(|at| at.value);
-    let connect_timeout = table.or("connect_timeout", CONNECT_TIMEOUT, duration(MILLISECOND..=MINUTE));
-    let response_timeout = table.or("response_timeout", RESPONSE_TIMEOUT, duration(MILLISECOND..=HOUR));
-    let pool = Pool { backends: backends?, check, connect_timeout, response_timeout };
+    let backends = table.required("backends", backend::list).map(|at| at.value);
+    let protocol = table.or("protocol", Protocol::Http1, one_of(PROTOCOLS));
+    let tls = table.optional("tls", tls::read).map(|at| at.value);
+    let asked = check::Asked { host: check_host, protocol, tls: tls.as_ref() };
+    let defaults = Pool::of([]);
+    let pool = Pool {
+        balance: balance::read(page, &table, backends.as_deref().unwrap_or_default()),
+        check: table.optional("check", |page, node| check::read(page, node, &asked)).map(|at| at.value),
+        ejection: care::ejection(&table),
+        slow_start: slow_start(page, &table),
+        limits: table.or("limits", defaults.limits, care::limits),
+        retry: table.or("retry", defaults.retry, care::retry),
+        connect_timeout: table.or(
+            "connect_timeout",
+            defaults.connect_timeout,
+            duration(MILLISECOND..=MINUTE),
+        ),
+        response_timeout: table.or(
+            "response_timeout",
+            defaults.response_timeout,
+            duration(MILLISECOND..=HOUR),
+        ),
+        backends: backends.unwrap_or_default().into_iter().map(|at| at.value).collect(),
+        protocol,
+        tls,
+    };
+    (!pool.backends.is_empty()).then_some(())?;
     Some((name?, At { value: pool, spot: entry.spot }))
 }
 
-fn backends(page: &Page, node: &Node) -> Option<Vec<SocketAddr>> {
-    let address = expecting::<SocketAddr>("an address and port such as `10.0.0.7:8080` or `[fd00::7]:8080`");
-    let written = list(Pool::BACKENDS_MAX, address)(page, node)?;
-    if written.is_empty() && node.as_list().is_some_and(|items| items.is_empty()) {
-        page.error_with(node.spot, "no backend", "add one, or remove the pool");
-    }
-    let mut seen = BTreeSet::new();
-    for At { value, spot } in &written {
-        if value.port() == 0 {
-            page.error(*spot, format!("`{value}` has the port 0"));
-        } else if !seen.insert(*value) {
-            page.error(*spot, format!("`{value}` is written twice"));
-        }
-    }
-    Some(written.into_iter().map(|at| at.value).collect())
-}
-
-fn check(page: &Page, node: &Node, host: &str) -> Option<HealthCheck> {
-    let table = Table::open(page, node, CHECK_KEYS)?;
-    let path = table.or("path", "/".to_owned(), check_path);
-    let named: Option<At<HostPattern>> = table.optional("host", exact_host);
-    let host = named.as_ref().map_or(host, |at| at.value.name()).to_owned();
-    let interval = table.optional("interval", duration(INTERVAL_MIN..=HOUR));
-    let timeout = table.optional("timeout", duration(TIMEOUT_MIN..=MINUTE));
-    let times = |key, default| table.or(key, default, integer(1..=100)).unsigned_abs() as u32;
-    let check = HealthCheck {
-        path,
-        host,
-        interval: interval.as_ref().map_or(INTERVAL, |at| at.value),
-        timeout: timeout.as_ref().map_or(TIMEOUT, |at| at.value),
-        fall: times("fall", 3),
-        rise: times("rise", 2),
-    };
-    let spot: Spot = timeout.or(interval).map_or(node.spot, |at| at.spot);
-    if check.timeout > check.interval {
+fn slow_start(page: &Page, table: &Table<'_>) -> Duration {
+    let written = table.optional("slow_start", duration(MILLISECOND..=HOUR));
+    let keyed = table.entry("balance").and_then(|entry| entry.node.as_text()) == Some(balance::MAGLEV);
+    if let Some(At { spot, .. }) = written.as_ref().filter(|_| keyed) {
         page.error_with(
-            spot,
-            "a check may take longer than its interval",
-            "shorten `timeout`, or lengthen `interval`",
+            *spot,
+            "`slow_start` where a key chooses the backend",
+            "leave it out, or use another `balance`",
         );
     }
-    Some(check)
+    written.map_or(Duration::ZERO, |at| at.value)
 }
 
-fn check_path(page: &Page, node: &Node) -> Option<String> {
-    let path = text(page, node)?;
-    let legal = path.starts_with('/')
-        && path.len() <= CHECK_PATH_BYTES_MAX
-        && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
-    if !legal {
-        let expected = format!(
-            "a path that begins with `/`, of at most {CHECK_PATH_BYTES_MAX} visible ASCII characters"
-        );
-        page.error(node.spot, format!("expected {expected}, found `{}`", shortened(&path)));
-    }
-    legal.then_some(path)
+/// Reports what is no table of its own but a value of `node`; for sub-tables that can be switched off.
+fn is_off(node: &Node) -> bool {
+    node.as_boolean() == Some(false)
 }
 
-fn exact_host(page: &Page, node: &Node) -> Option<HostPattern> {
-    let pattern = parsed(page, node)?;
-    if let HostPattern::Wildcard(_) = pattern {
-        page.error(node.spot, "expected one host, found a wildcard");
-    }
-    Some(pattern)
-}
-
-/// What a pool means, in bytes.
-pub(super) fn canonical(pool: &Pool) -> Canonical {
-    let micros = |duration: Duration| duration.as_micros() as u64;
-    let check = |check: &HealthCheck| {
-        Canonical::default()
-            .text(&check.path)
-            .text(&check.host)
-            .number(micros(check.interval))
-            .number(micros(check.timeout))
-            .number(check.fall.into())
-            .number(check.rise.into())
-    };
-    Canonical::default()
-        .set(pool.backends.iter().map(|backend| Canonical::default().text(&backend.to_string())))
-        .maybe(pool.check.as_ref().map(check))
-        .number(micros(pool.connect_timeout))
-        .number(micros(pool.response_timeout))
-}
+/// What content rules call the pools without a name.
+pub(in crate::document) const UNNAMED: &str = "default";
 
 const KEYS: &[Key] = &[
     key("backends", "[\"127.0.0.1:9001\"]"),
+    key("balance", "\"peak-ewma\""),
+    key("hash", "\"address\""),
+    key("protocol", "\"http1\""),
+    key("tls", "{ name = \"backend.example\" }"),
     key("connect_timeout", "\"1s\""),
     key("response_timeout", "\"30s\""),
     key("check", "{ path = \"/healthz\" }"),
+    key("ejection", "{ failures = 5 }"),
+    key("slow_start", "\"30s\""),
+    key("limits", "{ requests_max = 1024 }"),
+    key("retry", "{ retries_max = 2 }"),
 ];
 
-const CHECK_KEYS: &[Key] = &[
-    key("path", "\"/healthz\""),
-    key("host", "\"acme.example\""),
-    key("interval", "\"2s\""),
-    key("timeout", "\"1s\""),
-    key("fall", "3"),
-    key("rise", "2"),
-];
+const PROTOCOLS: &[(&str, Protocol)] = &[("http1", Protocol::Http1), ("http2", Protocol::Http2)];
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
-const INTERVAL: Duration = Duration::from_secs(2);
-const INTERVAL_MIN: Duration = Duration::from_millis(100);
-const TIMEOUT: Duration = Duration::from_secs(1);
-const TIMEOUT_MIN: Duration = Duration::from_millis(10);
 
-const CHECK_PATH_BYTES_MAX: usize = 512;
+/// Where a value of two belongs: at the first that was written, else at the table.
+fn spot_of<A, B>(first: Option<&At<A>>, second: Option<&At<B>>, table: Spot) -> Spot {
+    first.map(|at| at.spot).or(second.map(|at| at.spot)).unwrap_or(table)
+}
+
+#[cfg(test)]
+mod tests;

@@ -158,7 +158,7 @@ fn pools_are_read_with_their_defaults() {
     assert_eq!(pool.backends.len(), 2);
     assert_eq!((pool.connect_timeout.as_secs(), pool.response_timeout.as_secs()), (1, 30));
     let check = pool.check.as_ref().unwrap();
-    assert_eq!((check.path.as_str(), check.host.as_str()), ("/", "a.example"));
+    assert_eq!(*check, crate::policy::HealthCheck::http("/", "a.example"));
     assert_eq!((check.interval.as_secs(), check.timeout.as_secs()), (2, 1));
     assert_eq!((check.fall, check.rise), (3, 2));
 }
@@ -172,7 +172,7 @@ host = "a"
 [residency]
 allow = ["any"]
 [pools.de]
-backends = ["localhost:80", "10.0.0.1:0", "10.0.0.2:80", "10.0.0.2:80"]
+backends = ["localhost", "10.0.0.1:0", "10.0.0.2:80", "10.0.0.2:80"]
 connect_timeout = 5
 check = { path = "x", host = "*.a", interval = "1s", timeout = "2s", fall = 0 }
 [pools.fr]
@@ -181,9 +181,9 @@ backends = []
 backend = []
 "#;
     assert_snapshot!(errors(&Source::new("a.toml", text)), @r#"
-    a.toml:8:13: error: expected an address and port such as `10.0.0.7:8080` or `[fd00::7]:8080`, found `localhost:80`
-    a.toml:8:29: error: `10.0.0.1:0` has the port 0
-    a.toml:8:58: error: `10.0.0.2:80` is written twice
+    a.toml:8:13: error: expected an address or name and a port such as `10.0.0.7:8080`, `[fd00::7]:8080` or `api.internal:8080`, found `localhost`
+    a.toml:8:26: error: `10.0.0.1:0` has the port 0
+    a.toml:8:55: error: `10.0.0.2:80` is written twice
     a.toml:9:19: error: expected a duration from "1ms" to "1m", found 5
     a.toml:10:18: error: expected a path that begins with `/`, of at most 512 visible ASCII characters, found `x`
     a.toml:10:30: error: expected one host, found a wildcard

@@ -1,0 +1,58 @@
+//! What happens to backends, for logs and whoever else wants to know.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{CheckFailure, CheckTarget};
+use crate::policy::{PoolName, TenantId};
+
+/// Something has changed about a backend.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PoolEvent {
+    /// It fails its check and is given no more requests.
+    BackendFailed {
+        /// Which, under which check.
+        target: Arc<CheckTarget>,
+        /// What the last check found.
+        failure: CheckFailure,
+    },
+    /// It passes its check again.
+    BackendRecovered {
+        /// Which, under which check.
+        target: Arc<CheckTarget>,
+    },
+    /// Requests failed there too often in a row: it is out for a while.
+    BackendEjected {
+        /// Of which pool.
+        pool: PoolId,
+        /// Which.
+        address: SocketAddr,
+        /// For how long.
+        out: Duration,
+    },
+    /// Its time out is over.
+    BackendReturned {
+        /// Of which pool.
+        pool: PoolId,
+        /// Which.
+        address: SocketAddr,
+    },
+}
+
+/// One pool of this region.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PoolId {
+    /// Whose.
+    pub tenant: TenantId,
+    /// What it is called; `None` for the tenant's pool without a name.
+    pub name: Option<PoolName>,
+}
+
+impl fmt::Display for PoolId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.tenant.fmt(f)?;
+        self.name.iter().try_for_each(|name| write!(f, "/{name}"))
+    }
+}

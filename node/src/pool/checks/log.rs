@@ -1,0 +1,40 @@
+//! What happens to backends, as log lines.
+
+use graticule_node_core::policy::CheckKind;
+use graticule_node_core::pool::{CheckTarget, PoolEvent};
+
+/// Says it.
+pub(super) fn event(event: &PoolEvent) {
+    match event {
+        PoolEvent::BackendFailed { target, failure } => {
+            tracing::warn!(
+                address = %target.address, check = asked(target), reason = %failure,
+                "a backend fails its check and gets no more requests"
+            );
+        }
+        PoolEvent::BackendRecovered { target } => {
+            tracing::info!(
+                address = %target.address, check = asked(target),
+                "a backend passes its check and gets requests again"
+            );
+        }
+        PoolEvent::BackendEjected { pool, address, out } => {
+            tracing::warn!(
+                %pool, %address, out_s = out.as_secs(),
+                "requests fail at a backend again and again; it gets none for a while"
+            );
+        }
+        PoolEvent::BackendReturned { pool, address } => {
+            tracing::info!(%pool, %address, "a backend's time out is over; it gets requests again");
+        }
+    }
+}
+
+/// What a check asks, in a few words.
+fn asked(target: &CheckTarget) -> String {
+    match &target.check.kind {
+        CheckKind::Http { path, host, .. } => format!("GET {path} of {host}"),
+        CheckKind::Tcp => "tcp".to_owned(),
+        CheckKind::Grpc { service, .. } => format!("grpc health of `{service}`"),
+    }
+}

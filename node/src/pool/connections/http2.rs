@@ -1,0 +1,152 @@
+//! HTTP/2 connections to one backend: shared by requests, opened one at a time.
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::rc::Rc;
+use std::time::Duration;
+
+use http::{HeaderValue, Request, Response, Uri, Version, header, uri};
+use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
+use hyper::client::conn::http2::{Builder, SendRequest};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::sync::Mutex;
+
+use super::request_body::RequestBody;
+use crate::pool::executor::LocalExecutor;
+use crate::task::{self, Task};
+use crate::world::Stream;
+
+/// The HTTP/2 connections of one worker to one backend.
+#[derive(Debug, Default)]
+pub(super) struct Multiplexed {
+    open: RefCell<Vec<Rc<Shared>>>,
+    /// Held by whoever opens a connection, so that those who come meanwhile share it.
+    opening: Mutex<()>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    sender: SendRequest<RequestBody>,
+    streams: Cell<u32>,
+    /// Ticks without a stream.
+    idle: Cell<u32>,
+    _driver: Task,
+}
+
+/// One request's place on a connection; given back when this is dropped.
+#[derive(Debug)]
+pub(super) struct Lane {
+    of: Rc<Shared>,
+}
+
+impl Multiplexed {
+    /// A place on an open connection, if one has room.
+    pub(super) fn lane(&self) -> Option<Lane> {
+        let mut open = self.open.borrow_mut();
+        open.retain(|shared| !shared.sender.is_closed());
+        let with_room =
+            open.iter().find(|shared| shared.streams.get() < STREAMS_MAX && shared.sender.is_ready());
+        with_room.map(|shared| Lane::on(Rc::clone(shared)))
+    }
+
+    /// A place on a connection that `connect` makes, or on one that was made while this waited its turn.
+    pub(super) async fn open<E>(
+        &self,
+        connect: impl Future<Output = Result<Stream, E>>,
+    ) -> Result<Lane, Option<E>> {
+        let _turn = self.opening.lock().await;
+        if let Some(lane) = self.lane() {
+            return Ok(lane);
+        }
+        if self.open.borrow().len() >= CONNECTIONS_MAX {
+            return Err(None);
+        }
+        let shared = Rc::new(handshake(connect.await.map_err(Some)?).await.map_err(|_| None)?);
+        self.open.borrow_mut().push(Rc::clone(&shared));
+        Ok(Lane::on(shared))
+    }
+
+    /// A tick has passed: closes what was idle for `ticks_max` of them. Whether anything is open.
+    pub(super) fn sweep(&self, ticks_max: u32) -> bool {
+        let mut open = self.open.borrow_mut();
+        open.retain(|shared| {
+            let idle = if shared.streams.get() == 0 { shared.idle.get() + 1 } else { 0 };
+            shared.idle.set(idle);
+            idle < ticks_max && !shared.sender.is_closed()
+        });
+        !open.is_empty()
+    }
+}
+
+async fn handshake(stream: Stream) -> hyper::Result<Shared> {
+    let mut builder = Builder::new(LocalExecutor);
+    builder
+        .timer(TokioTimer::new())
+        .keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
+        .adaptive_window(true)
+        .max_header_list_size(RESPONSE_HEAD_BYTES_MAX)
+        .max_concurrent_reset_streams(RESET_STREAMS_MAX);
+    let (sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
+    let driver = task::spawn("backend connection", async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "a backend connection ended");
+        }
+    });
+    Ok(Shared { sender, streams: Cell::new(0), idle: Cell::new(0), _driver: driver })
+}
+
+impl Lane {
+    fn on(of: Rc<Shared>) -> Self {
+        of.streams.set(of.streams.get() + 1);
+        Self { of }
+    }
+
+    /// Sends one request, which must be in the form of [`prepare`]. The error has it if no byte of it was written.
+    pub(super) fn send(
+        &mut self,
+        request: Request<RequestBody>,
+    ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>> + use<> {
+        self.of.sender.clone().try_send_request(request)
+    }
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        self.of.streams.set(self.of.streams.get() - 1);
+    }
+}
+
+/// Makes a request of HTTP/1.1 one of HTTP/2: whom it is for is said by its URI.
+pub(super) fn prepare(request: &mut Request<RequestBody>, tls: bool) {
+    *request.version_mut() = Version::HTTP_2;
+    let host = request.headers_mut().remove(header::HOST);
+    let authority = host.as_ref().and_then(|host| uri::Authority::try_from(host.as_bytes()).ok());
+    let mut parts = std::mem::take(request.uri_mut()).into_parts();
+    parts.scheme = Some(if tls { uri::Scheme::HTTPS } else { uri::Scheme::HTTP });
+    parts.authority = Some(authority.unwrap_or_else(|| uri::Authority::from_static("localhost")));
+    *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
+}
+
+/// Undoes [`prepare`], for a request that was not sent.
+pub(super) fn restore(request: &mut Request<RequestBody>) {
+    *request.version_mut() = Version::HTTP_11;
+    let parts = std::mem::take(request.uri_mut()).into_parts();
+    if let Some(host) = parts.authority.and_then(|host| HeaderValue::from_str(host.as_str()).ok()) {
+        request.headers_mut().insert(header::HOST, host);
+    }
+    *request.uri_mut() = parts.path_and_query.map(Uri::from).unwrap_or_default();
+}
+
+/// Requests on one connection; servers allow a hundred unless they say otherwise.
+const STREAMS_MAX: u32 = 100;
+/// Connections of one worker to one backend.
+const CONNECTIONS_MAX: usize = 32;
+/// How often a connection with requests is asked whether it lives, and how long it may take to say so.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+/// The head of a response, and its trailers.
+const RESPONSE_HEAD_BYTES_MAX: u32 = 64 * 1024;
+/// Streams that were given up and whose last frames may still come.
+const RESET_STREAMS_MAX: usize = 64;
