@@ -111,6 +111,13 @@ level = "info"
         fs::write(self.configuration(), text).expect("the node's configuration is written");
     }
 
+    /// Adds tables to its configuration, from its next start on.
+    pub fn configure_also(&self, tables: &str) {
+        let mut text = fs::read_to_string(self.configuration()).expect("the node's configuration");
+        writeln!(text, "{tables}").expect("strings can be written to");
+        fs::write(self.configuration(), text).expect("the node's configuration is written");
+    }
+
     /// Sets something by its command line, such as `drain.delay=1s`, from its next start on.
     pub fn set(&mut self, setting: &str) {
         self.settings.extend(["--set".to_owned(), setting.to_owned()]);
