@@ -5,12 +5,12 @@ use std::rc::Rc;
 use graticule_node_core::decide::{Decided, Decision, Request, decide, peers};
 use graticule_node_core::framing::{BodyLength, RequestHeadRef};
 use graticule_node_core::mesh::{PeerId, Sought};
-use graticule_node_core::policy::{Policy, PoolIndex, Tenant, TenantIndex};
+use graticule_node_core::policy::{Policy, PoolIndex, RetryRule, Tenant, TenantIndex};
+use graticule_node_core::pool::retry;
 use graticule_node_core::shared::RetryBudget;
 use graticule_node_core::{Reason, RegionIndex, RegionSet, Snapshot};
 use http::uri::{Authority, PathAndQuery};
-use http::{HeaderMap, HeaderValue, Method, Response, header};
-use http_body::Body;
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use hyper::body::Incoming;
 use smallvec::SmallVec;
 
@@ -27,6 +27,8 @@ pub(super) struct Pending {
     upload: Upload,
     tried: RegionSet,
     tried_peers: SmallVec<[PeerId; 4]>,
+    /// Whether a retry was paid for that has not ended.
+    paid: bool,
     chance: u32,
 }
 
@@ -36,6 +38,8 @@ enum Attempt {
     Answered(Response<ResponseBody>),
     /// It failed, and decides anew where the request may go.
     Again,
+    /// So it does, but where backends fail, clients that failed together should not come back together.
+    AfterPause,
     /// It failed in a way that forbids another.
     Over(Reason),
 }
@@ -46,7 +50,8 @@ impl Pending {
         let body = RequestBody::client(body, gateway.settings.body_timeout);
         let upload = Upload::new(body, facts.method.is_idempotent());
         let chance = gateway.chance();
-        Self { gateway, facts, upload, tried: RegionSet::EMPTY, tried_peers: SmallVec::new(), chance }
+        let (tried, tried_peers) = (RegionSet::EMPTY, SmallVec::new());
+        Self { gateway, facts, upload, tried, tried_peers, paid: false, chance }
     }
 
     /// Decides, dispatches, and decides again where that fails and the request may go elsewhere.
@@ -62,6 +67,7 @@ impl Pending {
             match attempt {
                 Attempt::Answered(response) => return response,
                 Attempt::Again => {}
+                Attempt::AfterPause => self.pause().await,
                 Attempt::Over(reason) => return self.refuse(reason),
             }
         }
@@ -97,7 +103,7 @@ impl Pending {
             return Attempt::Over(Reason::NoCompliantRegion);
         };
         let Some(body) = self.upload.take_back() else { return Attempt::Over(Reason::NoCompliantRegion) };
-        let kept = self.kept_headers(owner, &body);
+        let budget = asked.budget;
         let authority = self.facts.host.authority();
         let request = backend_request(
             &self.facts.method,
@@ -108,6 +114,7 @@ impl Pending {
         let chance = self.gateway.chance();
         match self.gateway.backends.send(asked, chance, request).await {
             Ok(response) => {
+                self.settle(response.status(), budget);
                 let mut response = response.map(ResponseBody::backend);
                 answer::from_backend(&mut response);
                 answer::from_edge(
@@ -118,35 +125,47 @@ impl Pending {
                 );
                 Attempt::Answered(response)
             }
-            Err(SendFailure { request: Some(request), .. }) => {
-                let (parts, body) = request.into_parts();
-                self.facts.headers = parts.headers;
-                self.upload = Upload::new(body, self.facts.method.is_idempotent());
-                self.tried.insert(here);
-                Attempt::Again
-            }
-            Err(SendFailure { reason, request: None }) => self.failed_here(reason, kept, here),
+            Err(failure) => self.failed_here(failure, here, budget),
         }
     }
 
-    /// A copy of the head's headers, if the request may be sent again after a backend here has seen it: it is
-    /// idempotent, has no body, and there are pools elsewhere. Other requests pay nothing for this.
-    fn kept_headers(&self, owner: &Tenant, body: &RequestBody) -> Option<HeaderMap> {
-        let repeatable =
-            self.facts.method.is_idempotent() && body.is_end_stream() && owner.pool_regions.len() > 1;
-        repeatable.then(|| self.facts.headers.clone())
-    }
-
-    /// A backend here may have seen the request and gave no answer: it is sent elsewhere if there is somewhere else.
-    fn failed_here(&mut self, reason: Reason, kept: Option<HeaderMap>, here: RegionIndex) -> Attempt {
-        let Some(headers) = kept else { return Attempt::Over(reason) };
-        self.facts.headers = headers;
+    /// No backend here gave an answer: the request is sent elsewhere if there is somewhere else and it may be.
+    fn failed_here(
+        &mut self,
+        failure: SendFailure<RequestBody>,
+        here: RegionIndex,
+        budget: &RetryBudget,
+    ) -> Attempt {
+        let SendFailure { reason, reached, request } = failure;
+        let Some(request) = request else { return Attempt::Over(reason) };
+        let (parts, body) = request.into_parts();
+        self.facts.headers = parts.headers;
+        self.upload = Upload::new(body, self.facts.method.is_idempotent());
         self.tried.insert(here);
-        if matches!(self.decide(&self.gateway.snapshot()).decision, Decision::Refuse(_)) {
-            return Attempt::Over(reason);
+        if !reached {
+            return Attempt::Again;
         }
-        self.upload = Upload::new(RequestBody::default(), true);
-        Attempt::Again
+        let elsewhere = !matches!(self.decide(&self.gateway.snapshot()).decision, Decision::Refuse(_));
+        if elsewhere && self.pay(budget) { Attempt::AfterPause } else { Attempt::Over(reason) }
+    }
+
+    /// Takes a retry from the tenant's budget, if it has any.
+    fn pay(&mut self, budget: &RetryBudget) -> bool {
+        let paid = budget.take();
+        self.paid |= paid;
+        paid
+    }
+
+    /// An answer has come: one retry that led to it was none too many.
+    fn settle(&mut self, status: StatusCode, budget: &RetryBudget) {
+        if self.paid && !retry::is_failure(status.as_u16()) {
+            budget.give_back();
+        }
+    }
+
+    async fn pause(&self) {
+        let pause = retry::pause(&RetryRule::default(), 0, self.gateway.chance());
+        Box::pin(tokio::time::sleep(pause)).await;
     }
 
     /// A node of another region.
@@ -178,10 +197,17 @@ impl Pending {
         };
         let may_leave = || self.could_go_elsewhere(owner, region, target);
         let request = Relayed { head, upload: &self.upload, may_leave };
+        let budget = snapshot.pools.of(tenant).map(|pools| &*pools.budget);
         let sent =
             relay::send(&gateway.world, &tunnel, request, |at| gateway.shared.suspect(target, at)).await;
         match sent {
             Ok(response) => {
+                if let Some(budget) = budget {
+                    if !retry::is_failure(response.status().as_u16()) {
+                        budget.succeeded();
+                    }
+                    self.settle(response.status(), budget);
+                }
                 let mut response = response.map(ResponseBody::tunnel);
                 answer::from_edge(
                     &gateway.settings,
@@ -196,7 +222,6 @@ impl Pending {
                 if failure == Failure::Refused(Reason::NoCompliantRegion) && owner.content.is_empty() {
                     gateway.shared.refused(target, &owner.id);
                 }
-                let budget = snapshot.pools.of(tenant).map(|pools| &*pools.budget);
                 self.failed(failure, (target, region), budget)
             }
         }
@@ -243,8 +268,10 @@ impl Pending {
         // Where backends fail, more requests make it worse: such retries are limited. A lost node or tunnel is no
         // backend's failure, and what reached no backend costs none.
         let costs = matches!(failure, Failure::Sent(Reason::BackendFailed | Reason::BackendTimeout));
-        let repeatable = repeatable && (!costs || budget.is_some_and(RetryBudget::take));
         let Some(body) = self.upload.take_back().filter(|_| repeatable) else { return Attempt::Over(reason) };
+        if costs && !budget.is_some_and(|budget| self.pay(budget)) {
+            return Attempt::Over(reason);
+        }
         self.upload = Upload::new(body, self.facts.method.is_idempotent());
         match failure {
             // Its nodes share the pool that was too slow: asking another would wait as long again.
@@ -255,7 +282,7 @@ impl Pending {
             | Failure::Refused(Reason::Overloaded | Reason::Draining) => self.tried_peers.push(peer),
             Failure::Refused(_) | Failure::Never(_) => self.tried.insert(region),
         }
-        Attempt::Again
+        if costs { Attempt::AfterPause } else { Attempt::Again }
     }
 }
 

@@ -42,6 +42,7 @@ use connection::{Connection, Http1};
 use exchange::{Exchange, Unsent};
 use handle::{Handle, Handles, Outcome};
 pub use response_body::PooledBody;
+use spare::Spare;
 
 /// One worker's connections to the backends it has spoken to lately. Lives and is used on that worker's runtime.
 #[derive(Debug)]
@@ -84,7 +85,9 @@ pub struct Asked<'a> {
 pub struct SendFailure<B> {
     /// What the client is to be told.
     pub reason: Reason,
-    /// The request, if no byte of it can have reached a backend: then it may be sent elsewhere, whatever it is.
+    /// Whether a backend may have seen it.
+    pub reached: bool,
+    /// The request, if it may be sent elsewhere: no backend has seen it, or it may be repeated.
     pub request: Option<Request<B>>,
 }
 
@@ -111,7 +114,8 @@ impl Connections {
     ///
     /// The pool's balance chooses the backend. One that cannot be connected to, or fails a request that may be repeated,
     /// is replaced by another, each at most once, as often as the pool's rule and the tenant's budget allow. A request
-    /// that reached no backend comes back, with `BackendUnreachable`, or `Overloaded` if the pool is at its limits.
+    /// that reached no backend comes back, with `BackendUnreachable`, or `Overloaded` if the pool is at its limits; so does
+    /// one that may be repeated.
     /// `pool.response_timeout` runs while the backend is to act: it begins again with each piece of the request's body,
     /// and rests while the client is to send the next. A body that fails is `BadRequest`.
     pub fn send<'a, B>(
@@ -127,10 +131,13 @@ impl Connections {
         let (request, kept) = request_body::erase(request);
         let mut unsent = Some(request);
         async move {
-            let sent = self.send_to_any(&asked, chance, &mut unsent).await;
-            sent.map_err(|reason| SendFailure {
-                reason,
-                request: unsent.and_then(|request| request_body::restore(request, kept)),
+            let spare = Spare::of(&unsent);
+            let sent = self.send_to_any(&asked, chance, &mut unsent, spare.as_ref()).await;
+            sent.map_err(|reason| {
+                let reached = unsent.is_none();
+                let request = unsent.or_else(|| spare.as_ref()?.request());
+                let request = request.and_then(|request| request_body::restore(request, kept));
+                SendFailure { reason, reached, request }
             })
         }
     }
@@ -140,13 +147,13 @@ impl Connections {
         asked: &Asked<'_>,
         chance: u32,
         unsent: &mut Unsent,
+        spare: Option<&Spare>,
     ) -> Result<Response<PooledBody>, Reason> {
         let handle = self.handles.get(asked, &self.backends);
         let key = unsent.as_ref().and_then(|request| key::of(asked.pool, request.headers(), asked.client));
         let now = self.world.clock.now();
         let ask = Ask { tried: &[], key, turn: handle.next_turn(), chance, now };
         let member = handle.choose(&ask).ok_or(Reason::BackendUnreachable)?;
-        let spare = spare::Spare::of(&asked.pool.retry, unsent);
         let result = self.attempt(&handle, asked.pool, (member, now), unsent).await;
         if retries::judge(&result, unsent).is_some() {
             // Rare, so it may cost an allocation; every request would pay for its size otherwise.

@@ -5,8 +5,9 @@ use super::atomic::{AtomicU32, Ordering};
 /// One tenant's retries at one node.
 ///
 /// Requests that succeed pay for retries, a fifth of one each, up to [`RETRIES_SAVED_MAX`](Self::RETRIES_SAVED_MAX),
-/// which are there from the beginning. So over any time, retries <= successes / 5 + `RETRIES_SAVED_MAX`; and while
-/// nothing succeeds, nothing is paid in, and an outage sees that many retries in all, however long it lasts.
+/// which are there from the beginning. So over any time, retries that are not given back <= successes / 5 +
+/// `RETRIES_SAVED_MAX`; and while nothing succeeds, nothing is paid in, and an outage sees that many retries in all,
+/// however long it lasts.
 #[derive(Debug)]
 #[repr(align(128))]
 pub struct RetryBudget {
@@ -41,6 +42,13 @@ impl RetryBudget {
         }
     }
 
+    /// A retry that was taken has succeeded elsewhere: it took load from where it failed first, and is paid back.
+    pub fn give_back(&self) {
+        let more = |saved: u32| (saved < FULL).then(|| FULL.min(saved + Self::SUCCESSES_PER_RETRY));
+        // Full again in the meantime is as good.
+        let _ = self.saved.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+    }
+
     /// Takes one retry, if one is saved.
     pub fn take(&self) -> bool {
         let less = |saved: u32| saved.checked_sub(Self::SUCCESSES_PER_RETRY);
@@ -68,6 +76,17 @@ mod tests {
         let budget = RetryBudget::new();
         (0..10_000).for_each(|_| budget.succeeded());
         assert_eq!((0..100).filter(|_| budget.take()).count(), 10);
+    }
+
+    #[test]
+    fn what_is_given_back_can_be_taken_again_and_is_never_more_than_was_saved() {
+        let budget = RetryBudget::new();
+        for _ in 0..100 {
+            assert!(budget.take());
+            budget.give_back();
+        }
+        budget.give_back();
+        assert_eq!((0..100).filter(|_| budget.take()).count(), RetryBudget::RETRIES_SAVED_MAX as usize);
     }
 
     proptest! {

@@ -20,7 +20,7 @@ pub(super) struct First<'a> {
     pub(super) handle: &'a Rc<Handle>,
     pub(super) member: usize,
     pub(super) result: Sent,
-    pub(super) spare: Option<Spare>,
+    pub(super) spare: Option<&'a Spare>,
 }
 
 /// What went wrong in a way that another backend might do better; `None` if nothing did.
@@ -64,7 +64,7 @@ impl Connections {
             }
             tokio::time::sleep(retry::pause(rule, retries, chance.reverse_bits())).await;
             if unsent.is_none() {
-                *unsent = spare.as_ref().map(Spare::request);
+                *unsent = spare.and_then(Spare::request);
             }
             let begun = self.world.clock.now();
             let next = self.attempt(handle, asked.pool, (member, begun), unsent).await;
