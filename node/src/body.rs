@@ -21,6 +21,9 @@ mod client;
 
 pub use client::{ClientBody, fault};
 
+/// What is kept of a body for sending it again.
+pub const REPLAY_BYTES_MAX: usize = 64 * 1024;
+
 /// Why a body ended early.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
 

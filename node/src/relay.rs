@@ -10,4 +10,4 @@ pub use body::TunnelBody;
 pub use send::{Failure, Relayed, send};
 pub use serve::{Server, serve_connection};
 pub use tunnels::{Tunnel, TunnelGuard, Tunnels};
-pub use upload::{REPLAY_BYTES_MAX, Upload};
+pub use upload::Upload;

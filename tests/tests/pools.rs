@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use graticule_node_api::{Pool, client};
 use graticule_tests::{
-    Answer, Ask, Connection, EU_CENTRAL, Fleet, Load, Mood, Moody, Outcome, Plan, Speaks, Step, ask,
+    Answer, Ask, Connection, EU_CENTRAL, EU_WEST, Fleet, Load, Mood, Moody, Outcome, Plan, Speaks, Step, ask,
     consecutive_ports, eventually, run, story,
 };
 use http::{Method, StatusCode};
@@ -25,12 +25,19 @@ const HOST: &str = "shop.example";
 
 /// A node of one region whose tenant `shop` has these pools; `tables` go into the node's configuration.
 async fn node_with(pools: &str, tables: &str) -> Fleet {
-    let mut fleet = Fleet::prepare(Plan::new([EU_CENTRAL])).await;
+    fleet_with(Plan::new([EU_CENTRAL]), pools, tables).await
+}
+
+/// A fleet whose tenant `shop` has these pools; `tables` go into the configuration of every node.
+async fn fleet_with(plan: Plan, pools: &str, tables: &str) -> Fleet {
+    let mut fleet = Fleet::prepare(plan).await;
     let head = "version = 1\nid = \"shop\"\nmatch = [{ host = \"shop.example\" }]\n";
     let document = format!("{head}residency = {{ allow = [\"any\"] }}\n{pools}\n");
     fs::write(fleet.documents().join("tenants/shop.toml"), document).unwrap();
-    fleet.nodes[0].configure_also(tables);
-    fleet.nodes[0].start();
+    for node in &mut fleet.nodes {
+        node.configure_also(tables);
+        node.start();
+    }
     fleet.until_connected().await;
     fleet
 }
@@ -146,6 +153,52 @@ fn a_full_outage_sees_at_most_a_fifth_more_requests_than_clients_sent() {
             assert!(seen * 10 <= sent * 12, "{seen} requests at backends for {sent} of clients");
             assert!(seen >= sent, "{seen} requests at backends for {sent} of clients");
         }
+    });
+}
+
+#[test]
+fn an_outage_of_two_regions_sees_no_more() {
+    story(Duration::from_mins(2), async {
+        let [here, there] = [(); 2].map(|()| Moody::start(Speaks::Http1, Mood::Resetting));
+        let pools = format!(
+            "[pools.eu-central]\nbackends = {}\n[pools.eu-west]\nbackends = {}",
+            listed([&here]),
+            listed([&there])
+        );
+        let fleet = fleet_with(Plan::new([EU_CENTRAL, EU_WEST]), &pools, "").await;
+        let sent = 1_000u64;
+        let mut connection = Connection::open(fleet.nodes[0].http).await.unwrap();
+        for _ in 0..sent {
+            let answer = connection.ask(&Ask::get(HOST, "/")).await.unwrap();
+            assert!(answer.status.is_server_error());
+        }
+        let seen = [here.requests(), there.requests()];
+        println!("{sent} requests of clients, {seen:?} at backends");
+        assert!(seen.iter().sum::<u64>() * 10 <= sent * 12, "{seen:?} at backends for {sent} of clients");
+        assert!(seen[1] > 0, "none was ever sent to the other region");
+    });
+}
+
+#[test]
+fn a_region_whose_backends_fail_is_stood_in_for_by_another_for_as_long_as_it_takes() {
+    story(Duration::from_mins(2), async {
+        let (here, there) =
+            (Moody::start(Speaks::Http1, Mood::Resetting), Moody::start(Speaks::Http1, Mood::Well));
+        let pools = format!(
+            "[pools.eu-central]\nbackends = {}\nretry = {{ retries_max = 0 }}\n[pools.eu-west]\nbackends = {}",
+            listed([&here]),
+            listed([&there])
+        );
+        let fleet = fleet_with(Plan::new([EU_CENTRAL, EU_WEST]), &pools, "").await;
+        let mut connection = Connection::open(fleet.nodes[0].http).await.unwrap();
+        let body = "x".repeat(64 * 1024);
+        for ask in [Ask::get(HOST, "/"), Ask::with(Method::PUT, HOST, "/", body)] {
+            for _ in 0..50 {
+                let answer = connection.ask(&ask).await.unwrap();
+                assert_eq!((answer.status, answer.region()), (StatusCode::OK, Some("eu-west")));
+            }
+        }
+        assert_eq!((here.requests(), there.requests()), (100, 100));
     });
 }
 

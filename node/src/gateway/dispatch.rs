@@ -136,9 +136,10 @@ impl Pending {
         here: RegionIndex,
         budget: &RetryBudget,
     ) -> Attempt {
-        let SendFailure { reason, reached, request } = failure;
+        let SendFailure { reason, reached, request, sent } = failure;
         let Some(request) = request else { return Attempt::Over(reason) };
-        let (parts, body) = request.into_parts();
+        let (parts, mut body) = request.into_parts();
+        body.put_back(sent.chunks.into_iter(), sent.trailers);
         self.facts.headers = parts.headers;
         self.upload = Upload::new(body, self.facts.method.is_idempotent());
         self.tried.insert(here);

@@ -41,6 +41,7 @@ use backends::{Backends, InFlight};
 use connection::{Connection, Http1};
 use exchange::{Exchange, Unsent};
 use handle::{Handle, Handles, Outcome};
+pub use request_body::Sent;
 pub use response_body::PooledBody;
 use spare::Spare;
 
@@ -89,6 +90,8 @@ pub struct SendFailure<B> {
     pub reached: bool,
     /// The request, if it may be sent elsewhere: no backend has seen it, or it may be repeated.
     pub request: Option<Request<B>>,
+    /// What was read of its body, to be put back in front.
+    pub sent: Sent,
 }
 
 impl Connections {
@@ -136,8 +139,9 @@ impl Connections {
             sent.map_err(|reason| {
                 let reached = unsent.is_none();
                 let request = unsent.or_else(|| spare.as_ref()?.request());
-                let request = request.and_then(|request| request_body::restore(request, kept));
-                SendFailure { reason, reached, request }
+                let restored = request.and_then(|request| request_body::restore(request, kept)).unzip();
+                let (request, sent) = (restored.0, restored.1.unwrap_or_default());
+                SendFailure { reason, reached, request, sent }
             })
         }
     }

@@ -11,7 +11,7 @@ use http::HeaderMap;
 use http_body::{Body, Frame};
 use tokio::sync::Notify;
 
-use crate::body::{self, RequestBody};
+use crate::body::{self, REPLAY_BYTES_MAX, RequestBody};
 use crate::tunnel::{FrameWriter, Reset};
 
 /// A body that can be sent through one tunnel, taken back, and sent through another. One that is empty costs nothing.
@@ -128,6 +128,7 @@ impl Upload {
 
 impl State {
     async fn next(&self) -> Option<Result<Frame<Bytes>, body::BodyError>> {
+        // The chunk that reaches the limit is kept to its end.
         while !self.released.get() && self.kept_bytes.get() >= REPLAY_BYTES_MAX {
             self.wake.notified().await;
         }
@@ -168,9 +169,6 @@ impl State {
         self.kept_trailers.take();
     }
 }
-
-/// What is kept of a body for sending it again; before `accepted`, the chunk that reaches it is kept to its end.
-pub const REPLAY_BYTES_MAX: usize = 64 * 1024;
 
 #[cfg(test)]
 mod tests;

@@ -142,14 +142,6 @@ fn alternative(stage: &Stage, sample: &Sample, load: &Load) -> Option<String> {
             && sound(Part::Backends(region.name.clone(), Some(load.tenant.clone())))
             && sound(document(edge))
     });
-    // A body that went to a backend of the edge's own region is not kept.
-    let own = fleet.region_of(edge)?;
-    if load.body_bytes > 0
-        && pools.contains(&own.name)
-        && places.iter().any(|places| places.contains(&own.name))
-    {
-        return None;
-    }
     let found = regions.find(|region| {
         region.node_names().any(|node| {
             // In its own region an edge asks the backends itself.

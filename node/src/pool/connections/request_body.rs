@@ -1,23 +1,26 @@
-//! Requests with bodies of any type on the same connections, and their own type back if they were not sent.
+//! Requests with bodies of any type on the same connections, their own type back if they were not sent, and what was sent
+//! of them once more if they may be repeated.
 
 use std::any::Any;
+use std::cell::{Cell, RefCell};
 use std::error::Error;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::Request;
+use http::{HeaderMap, Request};
 use http_body::{Body, Frame, SizeHint};
 
 use super::patience::Progress;
+use crate::body::REPLAY_BYTES_MAX;
 
 /// A request's body as the connections know it. One that is empty costs no allocation.
 pub(super) enum RequestBody {
     /// Nothing.
     Empty,
     /// Something, as it comes.
-    Streaming(Box<dyn Streaming>, Rc<Progress>),
+    Streaming(Reader, Rc<Progress>),
 }
 
 /// Any body.
@@ -30,6 +33,34 @@ pub(super) trait Streaming {
 
 type BodyError = Box<dyn Error + Send + Sync>;
 
+/// A body, and what was read of it as far as that may be needed again.
+pub(super) struct Source {
+    /// Until it is given back.
+    rest: RefCell<Option<Box<dyn Streaming>>>,
+    /// `None` if the request may not be repeated, or more was read than is kept.
+    read: RefCell<Option<Sent>>,
+    /// The one reader that gets anything: others belong to connections that have failed.
+    reader: Cell<u32>,
+}
+
+/// What was read of a body: to be put back in front of it.
+#[derive(Debug, Default)]
+pub struct Sent {
+    /// Pieces, in their order.
+    pub chunks: Vec<Bytes>,
+    /// What comes after all of them, and after everything else.
+    pub trailers: Option<HeaderMap>,
+    bytes: usize,
+}
+
+/// A body as one connection reads it.
+pub(super) struct Reader {
+    source: Rc<Source>,
+    number: u32,
+    /// How many of the pieces that were read before it has passed on.
+    passed: usize,
+}
+
 /// The request without its body's type, and the body if it is empty, for [`restore`].
 pub(super) fn erase<B>(request: Request<B>) -> (Request<RequestBody>, Option<B>)
 where
@@ -40,18 +71,28 @@ where
     if body.is_end_stream() {
         return (Request::from_parts(parts, RequestBody::Empty), Some(body));
     }
-    let body = RequestBody::Streaming(Box::new(body), Progress::new());
-    (Request::from_parts(parts, body), None)
+    let source = Rc::new(Source {
+        rest: RefCell::new(Some(Box::new(body))),
+        read: RefCell::new(parts.method.is_idempotent().then(Sent::default)),
+        reader: Cell::new(0),
+    });
+    (Request::from_parts(parts, source.again()), None)
 }
 
-/// The request that [`erase`] was given, if these are what it returned.
-pub(super) fn restore<B: 'static>(request: Request<RequestBody>, empty: Option<B>) -> Option<Request<B>> {
+/// The request that [`erase`] was given, if these are what it returned, and what was read of its body.
+pub(super) fn restore<B: 'static>(
+    request: Request<RequestBody>,
+    empty: Option<B>,
+) -> Option<(Request<B>, Sent)> {
     let (parts, body) = request.into_parts();
-    let body = match body {
-        RequestBody::Empty => empty?,
-        RequestBody::Streaming(body, _) => *body.into_any().downcast().ok()?,
+    let (body, read) = match body {
+        RequestBody::Empty => (empty?, Sent::default()),
+        RequestBody::Streaming(reader, _) => {
+            let rest = reader.source.rest.take()?;
+            (*rest.into_any().downcast().ok()?, reader.source.read.take().unwrap_or_default())
+        }
     };
-    Some(Request::from_parts(parts, body))
+    Some((Request::from_parts(parts, body), read))
 }
 
 impl RequestBody {
@@ -61,6 +102,103 @@ impl RequestBody {
             Self::Empty => None,
             Self::Streaming(_, progress) => Some(Rc::clone(progress)),
         }
+    }
+
+    /// Where it comes from; `None` if there is nothing to send.
+    pub(super) fn source(&self) -> Option<&Rc<Source>> {
+        match self {
+            Self::Empty => None,
+            Self::Streaming(reader, _) => Some(&reader.source),
+        }
+    }
+}
+
+impl Source {
+    /// Whether all that was read is kept, and nobody has the rest.
+    pub(super) fn is_whole(&self) -> bool {
+        self.read.borrow().is_some() && self.rest.borrow().is_some()
+    }
+
+    /// The body from its beginning; whoever reads it now gets no more of it.
+    pub(super) fn again(self: &Rc<Self>) -> RequestBody {
+        self.reader.set(self.reader.get() + 1);
+        let reader = Reader { source: Rc::clone(self), number: self.reader.get(), passed: 0 };
+        RequestBody::Streaming(reader, Progress::new())
+    }
+
+    fn keep(&self, frame: &Result<Frame<Bytes>, BodyError>) {
+        let mut kept = self.read.borrow_mut();
+        let Some(read) = &mut *kept else { return };
+        // What comes after a failure looks like an end, and is none.
+        let fits = frame.as_ref().is_ok_and(|frame| read.keep(frame));
+        if !fits {
+            *kept = None;
+        }
+    }
+}
+
+impl Sent {
+    /// Whether there is room for it.
+    fn keep(&mut self, frame: &Frame<Bytes>) -> bool {
+        if let Some(chunk) = frame.data_ref() {
+            self.bytes += chunk.len();
+            self.chunks.push(Bytes::clone(chunk));
+        } else if let Some(trailers) = frame.trailers_ref() {
+            self.trailers = Some(HeaderMap::clone(trailers));
+        }
+        self.bytes <= REPLAY_BYTES_MAX
+    }
+}
+
+impl Reader {
+    /// What was read before, and this reader has not had.
+    fn left(&self) -> Option<Frame<Bytes>> {
+        let read = self.source.read.borrow();
+        let read = read.as_ref()?;
+        match read.chunks.get(self.passed) {
+            Some(chunk) => Some(Frame::data(Bytes::clone(chunk))),
+            None if self.passed == read.chunks.len() => {
+                read.trailers.as_ref().map(|trailers| Frame::trailers(HeaderMap::clone(trailers)))
+            }
+            None => None,
+        }
+    }
+
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if self.number != self.source.reader.get() {
+            return Poll::Pending;
+        }
+        if let Some(frame) = self.left() {
+            self.passed += 1;
+            return Poll::Ready(Some(Ok(frame)));
+        }
+        let mut rest = self.source.rest.borrow_mut();
+        let Some(rest) = &mut *rest else { return Poll::Pending };
+        let frame = ready!(rest.poll_frame(cx));
+        if let Some(frame) = &frame {
+            self.source.keep(frame);
+            self.passed += 1;
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        let rest = self.source.rest.borrow();
+        self.left().is_none() && rest.as_ref().is_none_or(|rest| rest.is_end_stream())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let read = self.source.read.borrow();
+        let left = read.iter().flat_map(|read| read.chunks.iter().skip(self.passed));
+        let left: u64 = left.map(|chunk| chunk.len() as u64).sum();
+        let rest =
+            self.source.rest.borrow().as_ref().map_or(SizeHint::with_exact(0), |rest| rest.size_hint());
+        let mut hint = SizeHint::new();
+        hint.set_lower(left + rest.lower());
+        if let Some(upper) = rest.upper() {
+            hint.set_upper(left + upper);
+        }
+        hint
     }
 }
 
@@ -72,9 +210,9 @@ impl Body for RequestBody {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let Self::Streaming(body, progress) = self.get_mut() else { return Poll::Ready(None) };
+        let Self::Streaming(reader, progress) = self.get_mut() else { return Poll::Ready(None) };
         progress.awaits_client();
-        let frame = ready!(body.poll_frame(cx));
+        let frame = ready!(reader.poll_frame(cx));
         progress.awaits_backend();
         Poll::Ready(frame)
     }
@@ -82,14 +220,14 @@ impl Body for RequestBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Empty => true,
-            Self::Streaming(body, _) => body.is_end_stream(),
+            Self::Streaming(reader, _) => reader.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Empty => SizeHint::with_exact(0),
-            Self::Streaming(body, _) => body.size_hint(),
+            Self::Streaming(reader, _) => reader.size_hint(),
         }
     }
 }

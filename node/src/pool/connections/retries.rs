@@ -54,7 +54,7 @@ impl Connections {
         let mut reached = unsent.is_none();
         for retries in 0.. {
             let Some(failed) = judge(&result, unsent) else { break };
-            if !retry::may_retry(rule, retries, failed, spare.is_some()) {
+            if !retry::may_retry(rule, retries, failed, spare.is_some_and(Spare::is_whole)) {
                 break;
             }
             let chance = chance.rotate_left(retries + 1).wrapping_mul(MIXER);

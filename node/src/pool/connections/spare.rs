@@ -1,38 +1,49 @@
 //! What a request needs to be sent again after its bytes have left.
 
+use std::rc::Rc;
+
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 
 use super::exchange::Unsent;
-use super::request_body::RequestBody;
+use super::request_body::{RequestBody, Source};
 
-/// A request that may be repeated: it has no body, and its method is idempotent.
+/// A request whose method is idempotent, and which may be repeated as long as what was read of its body is kept.
 ///
 /// Nearly all are dropped unused, so it is made to be written cheaply: header lines stand one after the other in one
 /// buffer. A copy of the map takes several allocations, and two counted references for each line.
-#[derive(Debug)]
 pub(super) struct Spare {
     method: Method,
     uri: Uri,
     lines: Vec<u8>,
     extensions: Extensions,
+    body: Option<Rc<Source>>,
 }
 
 impl Spare {
-    /// What is needed of the request, if it may be repeated.
+    /// What is needed of the request, if its method allows to repeat it.
     pub(super) fn of(unsent: &Unsent) -> Option<Self> {
         let request = unsent.as_ref()?;
-        let repeatable = request.method().is_idempotent() && matches!(request.body(), RequestBody::Empty);
-        repeatable.then(|| Self {
+        request.method().is_idempotent().then(|| Self {
             method: request.method().clone(),
             uri: request.uri().clone(),
             lines: write(request.headers()),
             extensions: request.extensions().clone(),
+            body: request.body().source().map(Rc::clone),
         })
     }
 
-    /// The request once more.
+    /// Whether all of the request is there.
+    pub(super) fn is_whole(&self) -> bool {
+        self.body.as_ref().is_none_or(|body| body.is_whole())
+    }
+
+    /// The request once more, if all of it is there.
     pub(super) fn request(&self) -> Option<Request<RequestBody>> {
-        let mut request = Request::new(RequestBody::Empty);
+        let body = match &self.body {
+            None => RequestBody::Empty,
+            Some(body) => body.is_whole().then(|| body.again())?,
+        };
+        let mut request = Request::new(body);
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = self.uri.clone();
         *request.headers_mut() = read(&self.lines)?;

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use graticule_node_core::policy::RetryRule;
 
 use super::*;
+use crate::body::REPLAY_BYTES_MAX;
 use crate::pool::testing::{AnyBody, Backend, Endless, MemoryNet, OnePool, channel, eventually, full, links};
 
 fn pool() -> Pool {
@@ -330,10 +331,83 @@ mod retry {
             let failure =
                 send(&connections, &[address, other.address], &pool(), 0, request).await.unwrap_err();
             assert_eq!(failure.reason, Reason::BackendFailed);
-            assert!(failure.request.is_none());
+            assert!(failure.reached && failure.request.is_none());
             assert_eq!(*read.lock().unwrap(), answers + 1);
             assert_eq!(other.seen.requests.get(), 0);
         }
+    }
+}
+
+mod repeats {
+    use super::*;
+
+    fn put<B>(body: B) -> Request<B> {
+        Request::put("/").header("host", "test").body(body).unwrap()
+    }
+
+    /// A backend that closes every connection when it has read so much of a request.
+    fn closes_after(bytes: usize) -> SocketAddr {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            while let Ok((stream, _)) = listener.accept() {
+                let _ = io::copy(&mut stream.take(bytes as u64), &mut io::sink());
+            }
+        });
+        address
+    }
+
+    /// What the second backend answers after the first, which chance 0 picks, has closed the connection.
+    async fn repeated<B>(bytes: usize, request: Request<B>) -> Result<Bytes, SendFailure<B>>
+    where
+        B: Body<Data = Bytes> + Unpin + 'static,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let other = Backend::on_loopback(echo).await;
+        let connections = Connections::new(&World::system(), links());
+        let backends = [closes_after(bytes), other.address];
+        let answer = send(&connections, &backends, &pool(), 0, request).await?;
+        Ok(answer.into_body().collect().await.unwrap().to_bytes())
+    }
+
+    #[tokio::test(flavor = "local")]
+    async fn a_body_that_fits_is_sent_again_whole() {
+        for bytes in [1, REPLAY_BYTES_MAX] {
+            let body = vec![7; bytes];
+            assert_eq!(repeated(bytes, put(full(body.clone()))).await.unwrap(), body);
+        }
+    }
+
+    #[tokio::test(flavor = "local")]
+    async fn a_body_that_does_not_fit_is_not_sent_again() {
+        let failure = repeated(REPLAY_BYTES_MAX, put(full(vec![7; REPLAY_BYTES_MAX + 1]))).await.unwrap_err();
+        assert!(failure.reached && failure.request.is_none());
+    }
+
+    #[tokio::test(flavor = "local")]
+    async fn what_the_first_backend_had_of_a_body_comes_before_the_rest() {
+        let (sender, body) = channel();
+        let sending = async {
+            sender.send(Ok(Frame::data(Bytes::from_static(b"half and ")))).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            sender.send(Ok(Frame::data(Bytes::from_static(b"half")))).await.unwrap();
+            drop(sender);
+        };
+        let head_and_half =
+            "PUT / HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n9\r\nhalf".len();
+        let (answer, ()) = tokio::join!(repeated(head_and_half, put(body)), sending);
+        assert_eq!(answer.unwrap(), "half and half");
+    }
+
+    #[tokio::test(flavor = "local")]
+    async fn what_no_backend_answers_comes_back_with_what_was_read_of_it() {
+        let connections = Connections::new(&World::system(), links());
+        let once = Pool { retry: RetryRule { retries_max: 0, ..RetryRule::default() }, ..pool() };
+        let request = put(full("hello"));
+        let failure = send(&connections, &[closes_after(5)], &once, 0, request).await.unwrap_err();
+        assert!(failure.reached);
+        let rest = failure.request.unwrap().into_body().collect().await.unwrap().to_bytes();
+        assert_eq!([failure.sent.chunks.concat(), rest.to_vec()].concat(), b"hello");
     }
 }
 
@@ -471,7 +545,7 @@ mod endings {
         let start = Instant::now();
         let failure = send(&connections, &[backend.address], &pool(), 0, get()).await.unwrap_err();
         assert_eq!(failure.reason, Reason::BackendTimeout);
-        assert!(failure.request.is_none());
+        assert!(failure.reached);
         assert_eq!(start.elapsed(), Duration::from_secs(10));
         eventually("the connection is closed", || backend.seen.open.get() == 0).await;
         assert_eq!(connections.in_flight(backend.address), 0);
@@ -600,7 +674,7 @@ mod endings {
             let once = Pool { retry: RetryRule { retries_max: 0, ..RetryRule::default() }, ..pool() };
             let failure = send(&connections, &[address], &once, 0, get()).await.unwrap_err();
             assert_eq!(failure.reason, Reason::BackendFailed);
-            assert!(failure.request.is_none());
+            assert!(failure.reached);
         }
     }
 }
