@@ -198,7 +198,7 @@ fn a_region_whose_backends_fail_is_stood_in_for_by_another_for_as_long_as_it_tak
                 assert_eq!((answer.status, answer.region()), (StatusCode::OK, Some("eu-west")));
             }
         }
-        assert_eq!((here.requests(), there.requests()), (100, 100));
+        assert_eq!(here.requests(), 100, "each is first tried here, and once");
     });
 }
 
