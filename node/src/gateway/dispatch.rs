@@ -125,7 +125,7 @@ impl Pending {
                 );
                 Attempt::Answered(response)
             }
-            Err(failure) => self.failed_here(failure, here, budget),
+            Err(failure) => self.failed_here(*failure, here, budget),
         }
     }
 

@@ -126,7 +126,7 @@ impl Connections {
         asked: Asked<'a>,
         chance: u32,
         request: Request<B>,
-    ) -> impl Future<Output = Result<Response<PooledBody>, SendFailure<B>>> + use<'a, B>
+    ) -> impl Future<Output = Result<Response<PooledBody>, Box<SendFailure<B>>>> + use<'a, B>
     where
         B: Body<Data = Bytes> + Unpin + 'static,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
@@ -141,7 +141,8 @@ impl Connections {
                 let request = unsent.or_else(|| spare.as_ref()?.request());
                 let restored = request.and_then(|request| request_body::restore(request, kept)).unzip();
                 let (request, sent) = (restored.0, restored.1.unwrap_or_default());
-                SendFailure { reason, reached, request, sent }
+                // Boxed: every answer would be moved about in the room that the request takes.
+                Box::new(SendFailure { reason, reached, request, sent })
             })
         }
     }

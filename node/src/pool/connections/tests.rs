@@ -27,7 +27,7 @@ async fn send<B>(
     pool: &Pool,
     chance: u32,
     request: Request<B>,
-) -> Result<Response<PooledBody>, SendFailure<B>>
+) -> Result<Response<PooledBody>, Box<SendFailure<B>>>
 where
     B: Body<Data = Bytes> + Unpin + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
@@ -358,7 +358,7 @@ mod repeats {
     }
 
     /// What the second backend answers after the first, which chance 0 picks, has closed the connection.
-    async fn repeated<B>(bytes: usize, request: Request<B>) -> Result<Bytes, SendFailure<B>>
+    async fn repeated<B>(bytes: usize, request: Request<B>) -> Result<Bytes, Box<SendFailure<B>>>
     where
         B: Body<Data = Bytes> + Unpin + 'static,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
