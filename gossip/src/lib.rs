@@ -35,6 +35,6 @@ pub use carrier::{Carrier, Inbound, MESSAGE_BYTES_MAX, Outbound};
 pub use codec::{Codec, CodecError};
 pub use config::{GossipConfig, Timing};
 pub use gossip::{Gossip, GossipError};
-pub use handover_codec::{Handover, HandoverCodec};
+pub use handover_codec::{Carried, Handover, HandoverCodec};
 pub use loopback_codec::LoopbackCodec;
 pub use tally::Counters;
