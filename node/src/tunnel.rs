@@ -4,11 +4,13 @@ mod door;
 mod endpoint;
 mod farewell;
 mod peering;
+mod room;
 mod stream;
 mod transport;
 
 pub use endpoint::{EndpointError, bind};
 pub use farewell::{Farewell, Parting};
 pub use peering::{CONNECT_DEADLINE, Dial, PeeringError, accept, admit, dial, dial_afresh, until_closed};
+pub use room::{Place, StreamRoom};
 pub use stream::{FrameReader, FrameWriter, ReadError, Reset, kind};
 pub use transport::{TransportSettings, close_text, transport};

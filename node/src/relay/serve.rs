@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use super::TunnelBody;
 use crate::body::{BodyError, RequestBody, ResponseBody};
 use crate::task;
-use crate::tunnel::{FrameReader, FrameWriter, Reset};
+use crate::tunnel::{FrameReader, FrameWriter, Reset, StreamRoom};
 
 /// Serves relayed requests; the rest of the node, as the tunnel sees it.
 pub trait Server: 'static {
@@ -41,13 +41,16 @@ pub trait Server: 'static {
 
 /// Serves every request of one tunnel until its connection ends.
 pub async fn serve_connection<S: Server>(connection: Connection, server: Rc<S>) {
+    let room = StreamRoom::default();
     while let Ok((sender, receiver)) = connection.accept_bi().await {
+        let place = room.take(&connection);
         // Boxed: the runtime moves what it is given several times, and this is a few thousand bytes.
         let serving = Box::pin(serve(Rc::clone(&server), sender, receiver));
         task::spawn_detached("relayed request", async move {
             if let Err(error) = serving.await {
                 tracing::debug!(%error, "a relayed request was broken off");
             }
+            drop(place);
         });
     }
 }

@@ -39,7 +39,9 @@ pub fn bind(
     accepts_requests: bool,
 ) -> Result<Endpoint, EndpointError> {
     server.migration(false);
-    server.transport_config(transport(TransportSettings { initial_rtt: UNKNOWN_RTT, accepts_requests }));
+    let answers_probes = !accepts_requests;
+    let settings = TransportSettings { initial_rtt: UNKNOWN_RTT, accepts_requests, answers_probes };
+    server.transport_config(transport(settings));
     let config = config(world, secret, address.port());
     world
         .net

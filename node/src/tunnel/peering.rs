@@ -69,7 +69,8 @@ pub async fn dial(
 ) -> Result<(Connection, PeerIdentity), PeeringError> {
     let local = |error: &dyn fmt::Display| PeeringError::Local(error.to_string());
     let mut config = identity.client_config(dial.expect).map_err(|error| local(&error))?;
-    let settings = TransportSettings { initial_rtt: dial.expected_rtt, accepts_requests: false };
+    let settings =
+        TransportSettings { initial_rtt: dial.expected_rtt, accepts_requests: false, answers_probes: false };
     config.transport_config(transport(settings));
     let connecting =
         endpoint.connect_with(config, dial.address, SERVER_NAME).map_err(|error| local(&error))?;

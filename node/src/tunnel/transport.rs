@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use quinn::{ConnectionError, IdleTimeout, TransportConfig, VarInt};
+use graticule_node_core::mesh::PROBE_INTERVAL;
+use quinn::{AckFrequencyConfig, ConnectionError, IdleTimeout, TransportConfig, VarInt};
 
 /// What differs from tunnel to tunnel.
 #[derive(Debug, Clone, Copy)]
@@ -12,12 +13,14 @@ pub struct TransportSettings {
     pub initial_rtt: Duration,
     /// Whether requests may be opened towards this side.
     pub accepts_requests: bool,
+    /// Whether the other side probes, again and again, and nothing that it does in between is urgent.
+    pub answers_probes: bool,
 }
 
 /// The transport of a tunnel.
 pub fn transport(settings: TransportSettings) -> Arc<TransportConfig> {
     let mut config = TransportConfig::default();
-    let streams = if settings.accepts_requests { REQUEST_STREAMS_MAX } else { CONTROL_STREAMS_MAX };
+    let streams = if settings.accepts_requests { REQUEST_STREAMS_FIRST } else { CONTROL_STREAMS_MAX };
     config
         .max_concurrent_bidi_streams(VarInt::from_u32(streams))
         .max_concurrent_uni_streams(VarInt::from_u32(GOSSIP_STREAMS_MAX))
@@ -29,6 +32,12 @@ pub fn transport(settings: TransportSettings) -> Arc<TransportConfig> {
         .initial_rtt(settings.initial_rtt.clamp(INITIAL_RTT_MIN, INITIAL_RTT_MAX))
         .datagram_receive_buffer_size(None)
         .enable_segmentation_offload(true);
+    if settings.answers_probes {
+        // What confirms an answer rides with the next probe: a third of all that crosses a control tunnel is saved.
+        let mut acknowledgements = AckFrequencyConfig::default();
+        acknowledgements.max_ack_delay(Some(PROBE_INTERVAL));
+        config.ack_frequency_config(Some(acknowledgements));
+    }
     Arc::new(config)
 }
 
@@ -37,8 +46,10 @@ pub fn close_text(error: &ConnectionError) -> String {
     error.to_string().chars().filter(|c| !c.is_control()).take(CLOSE_TEXT_CHARS_MAX).collect()
 }
 
+/// Request streams a peer may have open on one worker's tunnel at first.
+pub(super) const REQUEST_STREAMS_FIRST: u32 = 512;
 /// Request streams a peer may have open on one worker's tunnel.
-const REQUEST_STREAMS_MAX: u32 = 8_192;
+pub(super) const REQUEST_STREAMS_MAX: u32 = 8_192;
 /// Probe and admin streams a peer may have open on a control tunnel.
 const CONTROL_STREAMS_MAX: u32 = 256;
 /// Gossip messages a peer may have under way.
