@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use graticule_gossip::{Codec, GossipError, LoopbackCodec};
+use graticule_gossip_core::View;
 use graticule_node_core::config::NodeConfig;
 use graticule_node_core::document::Diagnostic;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -51,6 +52,7 @@ pub struct Node {
     addresses: Addresses,
     shared: Arc<Shared>,
     departure: Arc<Departure>,
+    view: watch::Receiver<Arc<View>>,
     ended: watch::Receiver<Option<Farewell>>,
     reload: mpsc::Sender<oneshot::Sender<()>>,
     phase: watch::Sender<Phase>,
@@ -168,6 +170,11 @@ impl Node {
     /// Where it is told to leave, or to stay.
     pub fn departure(&self) -> &Arc<Departure> {
         &self.departure
+    }
+
+    /// What it believes of the mesh by gossip.
+    pub fn view(&self) -> watch::Receiver<Arc<View>> {
+        self.view.clone()
     }
 
     /// Looks for changed files now, and not only at the next look. Returns when what has changed was read.

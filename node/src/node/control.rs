@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use graticule_gossip::{Carrier, Codec, Gossip, GossipConfig, Inbound, Outbound, Timing};
-use graticule_gossip_core::{Announcement, Generation, MeshAddress};
+use graticule_gossip_core::{Announcement, Generation, MeshAddress, View};
 use graticule_node_core::config::NodeConfig;
 use graticule_node_core::document;
 use graticule_node_core::mesh::PeerId;
@@ -47,8 +47,15 @@ pub(super) struct ControlSetup {
     pub(super) backends: (Trust, mpsc::Receiver<MemberId>),
 }
 
+/// The control side as it runs.
+pub(super) struct Control {
+    pub(super) tasks: Vec<Task>,
+    /// What gossip says.
+    pub(super) view: watch::Receiver<Arc<View>>,
+}
+
 /// Starts everything that the control runtime does.
-pub(super) async fn start(mut setup: ControlSetup) -> Result<Vec<Task>, StartError> {
+pub(super) async fn start(mut setup: ControlSetup) -> Result<Control, StartError> {
     let own = setup.identity.own();
     let snapshot = setup.shared.snapshot();
     let report = announce::report(&snapshot, false);
@@ -56,12 +63,13 @@ pub(super) async fn start(mut setup: ControlSetup) -> Result<Vec<Task>, StartErr
     let tracking = Rc::new(tracking);
     let seeds = seeds(&setup.config);
     let voice = start_gossip(&mut setup, &seeds).await?;
+    let view = voice.gossip.view();
 
     let (remote, remote_calls) = mpsc::channel(REMOTE_CALLS_MAX);
     let state = AdminState {
         shared: Arc::clone(&setup.shared),
         departure: Arc::clone(&setup.departure),
-        view: voice.gossip.view(),
+        view: view.clone(),
         tunnels: tracking.tunnels(),
         remote,
         node: own.node.clone(),
@@ -96,7 +104,7 @@ pub(super) async fn start(mut setup: ControlSetup) -> Result<Vec<Task>, StartErr
         task::spawn("reloads", reload::watch(watched, shared, policies, reloads)),
         task::spawn("admin", admin::run(admin, state)),
     ]);
-    Ok(tasks)
+    Ok(Control { tasks, view })
 }
 
 fn seeds(config: &NodeConfig) -> Vec<Seed> {

@@ -13,7 +13,7 @@ use graticule_node_core::{Moment, Policy};
 use http::HeaderValue;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::control::{self, ControlSetup};
+use super::control::{self, Control, ControlSetup};
 use super::reload::Stamps;
 use super::worker::{self, WorkerSetup};
 use super::{Addresses, GossipCodec, Node, StartError, Threads, Worker, geo, leaving, reload};
@@ -78,13 +78,13 @@ pub(super) async fn start(
         reloads,
         backends: (links.trust, has_failed),
     };
-    let mut control = control::start(setup).await?;
+    let Control { tasks: mut control, view } = control::start(setup).await?;
     let (ending, ended) = watch::channel(None);
     let leaving = leaving::run(Arc::clone(&departure), Arc::clone(&shared), phase.clone(), ending);
     control.push(task::spawn("leaving", leaving));
     control.push(task::spawn("joining", leaving::join(Arc::clone(&shared))));
     let (parting, workers) = (Some(parting), workers.running);
-    Ok(Node { addresses, shared, departure, ended, reload, phase, parting, control, workers })
+    Ok(Node { addresses, shared, departure, view, ended, reload, phase, parting, control, workers })
 }
 
 fn load_identity(world: &World, config: &NodeConfig) -> Result<Identity, StartError> {
