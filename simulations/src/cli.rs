@@ -10,6 +10,7 @@ mod fuzz;
 mod list;
 mod live;
 mod run;
+mod scale;
 mod seeds;
 mod show;
 mod source;
@@ -36,6 +37,8 @@ enum Command {
     Tidy(live::TidyOptions),
     /// Run generated faults over a fleet of nine nodes; exit 1 as `run` does
     Fuzz(fuzz::FuzzOptions),
+    /// Measure fleets of several sizes; exit 1 as `run` does
+    Scale(scale::ScaleOptions),
     /// Show the scenarios that come with this program
     List(list::ListOptions),
     /// Check scenario files; exit 1 with every error's line and column
@@ -59,6 +62,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Child(options) => live::become_child(&options),
         Command::Tidy(options) => live::tidy(&options),
         Command::Fuzz(options) => fuzz::run(&options),
+        Command::Scale(options) => scale::run(&options),
         Command::List(options) => list::run(&options),
         Command::Check(options) => check::run(&options),
         Command::Completions { shell } => {

@@ -1,7 +1,7 @@
 //! A fleet in a simulation: the nodes of several regions with their backends and clients, each on a host of its own.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use graticule::identity::ca::Authority;
 use graticule_geo::Country;
 use graticule_gossip::Handover;
 use graticule_node_api as api;
-use graticule_node_core::mesh::Condition;
+use graticule_node_core::mesh::{Condition, TUNNELS_PER_REGION_MAX};
 use http::{Request, header};
 use http_body_util::Full;
 use tokio::time::{Instant, sleep};
@@ -30,9 +30,9 @@ pub use backend::Receipt;
 use backend::{Journal, Site};
 pub use client::Answer;
 pub use machine::Machine;
-use plan::{ADMIN_PORT, BACKEND_PORT, GEO, HOME, NodePlan, Role, SEEDS_MAX};
+use plan::{ADMIN_PORT, BACKEND_PORT, GEO, HOME, NodePlan, Role};
 pub use plan::{FleetPlan, RegionPlan, TenantPlan};
-pub(crate) use plan::{HTTP_PORT, MESH};
+pub(crate) use plan::{HTTP_PORT, MESH, MESH_PORT};
 
 /// A fleet. Everything of it ends with it.
 #[derive(Debug)]
@@ -122,9 +122,9 @@ impl Fleet {
         &self.simulation
     }
 
-    /// Gossip that is under way or got lost: see [`Handover::held`].
-    pub fn gossip_held(&self) -> usize {
-        self.handover.held()
+    /// Where its nodes leave what they gossip.
+    pub fn gossip(&self) -> &Handover {
+        &self.handover
     }
 
     /// A host of clients near a region whose addresses are in `country`, or in none.
@@ -228,16 +228,50 @@ impl Fleet {
         Ok(peers.find(|known| known.node.as_str() == peer).map(|known| known.condition))
     }
 
-    /// Whether every node that runs can give requests to every other that runs.
+    /// Whether every node that runs can give requests to every other that runs; of a large region, to as many of its
+    /// nodes as a node keeps tunnels to.
     pub fn is_whole(&self) -> io::Result<bool> {
-        let running: Vec<_> =
-            self.machines().filter(|machine| machine.is_running()).map(Machine::name).collect();
-        for (node, peer) in running.iter().flat_map(|node| running.iter().map(move |peer| (node, peer))) {
-            if node != peer && self.condition(node, peer)? != Some(Condition::Usable) {
-                return Ok(false);
+        let running: BTreeMap<_, _> = self
+            .machines()
+            .filter(|machine| machine.is_running())
+            .map(|machine| (machine.name(), machine.region()))
+            .collect();
+        for (node, own) in &running {
+            let snapshot = self.machine(node)?.snapshot()?;
+            let peers = snapshot.mesh.regions.iter().flat_map(|region| &region.peers);
+            let usable = peers.filter(|peer| peer.condition == Condition::Usable);
+            let usable: Vec<_> = usable.filter_map(|peer| running.get(peer.node.as_str())).collect();
+            for region in self.plan.regions.iter().map(|region| region.name.as_str()) {
+                let others = running.values().filter(|there| **there == region).count();
+                let others = others - usize::from(*own == region);
+                let reached = usable.iter().filter(|there| ***there == region).count();
+                if reached < others.min(TUNNELS_PER_REGION_MAX) {
+                    return Ok(false);
+                }
             }
         }
         Ok(true)
+    }
+
+    /// Whether gossip tells every node that runs the same: that all who run are alive, and nobody else.
+    pub fn agrees(&self) -> bool {
+        let running = self.machines().filter(|machine| machine.is_running());
+        let running: BTreeSet<_> = running.map(Machine::name).collect();
+        let mut views = self.machines().filter_map(Machine::view);
+        views.all(|view| view.live().map(|member| member.node.as_str()).eq(running.iter().copied()))
+    }
+
+    /// Waits until [`Fleet::agrees`], and says for how long; an error if it takes longer than `limit`.
+    pub async fn until_agreed(&self, limit: Duration) -> io::Result<Duration> {
+        let began = Instant::now();
+        while !self.agrees() {
+            if began.elapsed() >= limit {
+                let message = format!("the nodes did not agree on who there is within {limit:?}");
+                return Err(io::Error::new(io::ErrorKind::TimedOut, message));
+            }
+            sleep(LOOK_INTERVAL).await;
+        }
+        Ok(began.elapsed())
     }
 
     /// Waits until [`Fleet::is_whole`], and says for how long; an error if it takes longer than `limit`.
@@ -273,7 +307,7 @@ fn hosts(simulation: &Simulation, plan: &FleetPlan) -> io::Result<Vec<(NodePlan,
     for node in &nodes {
         simulation.name(&node.dns_name(), &[node.address]);
     }
-    let seeds: Vec<_> = nodes.iter().take(SEEDS_MAX).map(NodePlan::dns_name).collect();
+    let seeds = plan.seeds();
     let database = geo::database();
     let mesh = MESH.parse().map_err(io::Error::other)?;
     let mut authority = None;

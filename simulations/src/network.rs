@@ -1,5 +1,6 @@
 //! What do all sockets of a simulation share: one state, one schedule, one driver that lets things happen in time.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::mem;
 use std::net::SocketAddr;
@@ -22,7 +23,7 @@ mod schedule;
 
 pub(crate) use bindings::Bindings;
 pub(crate) use hosts::{HostId, Hosts, Life, seen_by};
-pub use recording::{Crossing, Recording};
+pub use recording::{Crossing, Departed, Recording};
 pub(crate) use schedule::Schedule;
 
 /// The network between all hosts.
@@ -51,6 +52,8 @@ pub(crate) struct Wire {
     pub(crate) hosts: Hosts,
     pub(crate) links: Links,
     pub(crate) recording: Option<Recording>,
+    /// What has left so far, by the port it left.
+    departed: BTreeMap<u16, Departed>,
     schedule: Schedule<Event>,
     awaited: Option<Moment>,
     wakes: Vec<Waker>,
@@ -75,6 +78,7 @@ impl Network {
             hosts: Hosts::default(),
             links: Links::new(seed),
             recording: None,
+            departed: BTreeMap::new(),
             schedule: Schedule::default(),
             awaited: None,
             wakes: Vec::new(),
@@ -176,8 +180,16 @@ impl Wire {
         self.wakes.extend(slot.take());
     }
 
-    /// Notes a datagram that was sent, if anybody records.
+    /// What has left ports of this number so far, on any host.
+    pub(crate) fn departed(&self, port: u16) -> Departed {
+        self.departed.get(&port).copied().unwrap_or_default()
+    }
+
+    /// Counts a datagram that was sent, and notes it if anybody records.
     pub(crate) fn record(&mut self, from: SocketAddr, to: SocketAddr, bytes: usize, arrives: Option<Moment>) {
+        let departed = self.departed.entry(from.port()).or_default();
+        departed.datagrams += 1;
+        departed.bytes += bytes as u64;
         if let Some(recording) = &mut self.recording {
             recording.add(Crossing { left: self.now, arrives, from, to, bytes });
         }

@@ -32,6 +32,9 @@ pub struct Outcome {
     pub violations: Vec<Violation>,
     /// The fleet.
     pub nodes: Vec<NodeFacts>,
+    /// How the fleet became whole, in memory.
+    #[serde(default)]
+    pub start: Option<StartFacts>,
     /// Faults as they happened.
     pub faults: Vec<FaultFacts>,
     /// How long each piece of [`Outcome::requests`] is.
@@ -42,6 +45,9 @@ pub struct Outcome {
     pub latencies: Vec<Latency>,
     /// What nodes thought of each other, at every change.
     pub tunnels: Vec<TunnelChange>,
+    /// What gossip told nodes of each other, at every change.
+    #[serde(default)]
+    pub views: Vec<ViewChange>,
     /// What happened, one line for each event.
     pub trace: Vec<TraceLine>,
 }
@@ -103,6 +109,15 @@ pub struct NodeFacts {
     pub longitude: f64,
 }
 
+/// How long after the start of all nodes they had met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartFacts {
+    /// Until gossip told every node the same.
+    pub agreed_ms: u64,
+    /// Until every node could give requests to all others, or to as many of a region as it keeps tunnels to.
+    pub whole_ms: u64,
+}
+
 /// A fault as it happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FaultFacts {
@@ -150,6 +165,19 @@ pub struct TunnelChange {
     pub condition: String,
 }
 
+/// Gossip tells a node something else of another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ViewChange {
+    /// When.
+    pub at_ms: i64,
+    /// Whom.
+    pub from: String,
+    /// Of whom.
+    pub about: String,
+    /// That it is alive, or that it is dead or nobody has heard of it.
+    pub alive: bool,
+}
+
 /// One event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TraceLine {
@@ -164,18 +192,29 @@ pub struct TraceLine {
 }
 
 /// What the kinds of [`TraceLine`] mean.
-pub const TRACE_LEGEND: [(&str, &str); 8] = [
+pub const TRACE_LEGEND: [(&str, &str); 9] = [
     ("fault", "something goes wrong, or right again"),
     ("node", "a node starts, stops or cannot start"),
     ("ask", "a client sends a request: load, number, edge"),
     ("serve", "a backend receives a request: tenant, path, the nodes it came through"),
     ("answer", "a client has its answer: load, number, status, region or reason, how long it took"),
     ("tunnel", "a node changes its mind about another"),
+    ("view", "gossip tells a node something else of another"),
     ("log", "a node logs a warning or an error"),
     ("violation", "something that never may happen"),
 ];
 
 impl Outcome {
+    /// What kept the run from passing: objectives that were missed, and violations.
+    pub fn findings(&self) -> Vec<String> {
+        let missed = self.objectives.iter().filter(|objective| !objective.met);
+        let missed = missed.map(|verdict| format!("missed: {}: {}", verdict.objective, verdict.measured));
+        let violated = self.violations.iter().map(|violation| {
+            format!("violated at {} ms: {}: {}", violation.at_ms, violation.invariant, violation.what)
+        });
+        missed.chain(violated).collect()
+    }
+
     /// Whether every objective was met and nothing violated, to be put into [`Outcome::passed`].
     pub fn verdict(&self) -> bool {
         self.violations.is_empty() && self.objectives.iter().all(|objective| objective.met)

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::Simulation;
 use crate::fleet::Fleet;
 use crate::judge::{self, Sample};
-use crate::outcome::{NodeFacts, Outcome};
+use crate::outcome::{NodeFacts, Outcome, StartFacts};
 use crate::scenario::Scenario;
 
 pub(crate) mod chronicle;
@@ -58,13 +58,29 @@ pub fn run(scenario: &Scenario, seed: u64) -> io::Result<Outcome> {
 
 /// Runs a scenario with a fleet that was tampered with once it was whole.
 pub fn run_tampered(scenario: &Scenario, seed: u64, tamper: Tamper) -> io::Result<Outcome> {
-    FIRST.call_once(first);
-    played(scenario, seed, tamper)
+    run_prepared(scenario, seed, tamper)
 }
 
-fn played(scenario: &Scenario, seed: u64, tamper: Tamper) -> io::Result<Outcome> {
+/// Runs a scenario, and calls `prepare` once the fleet is whole, just before load begins.
+pub(crate) fn run_prepared<P>(scenario: &Scenario, seed: u64, prepare: P) -> io::Result<Outcome>
+where
+    P: FnOnce(&Simulation, &Fleet) + Send + 'static,
+{
+    warm_up();
+    played(scenario, seed, prepare)
+}
+
+/// Does what a process does once, unless that is done.
+pub(crate) fn warm_up() {
+    FIRST.call_once(first);
+}
+
+fn played<P>(scenario: &Scenario, seed: u64, prepare: P) -> io::Result<Outcome>
+where
+    P: FnOnce(&Simulation, &Fleet) + Send + 'static,
+{
     let scenario = scenario.clone();
-    Simulation::run(seed, move |simulation| rehearse(simulation, scenario, seed, tamper))?
+    Simulation::run(seed, move |simulation| rehearse(simulation, scenario, seed, prepare))?
 }
 
 static FIRST: Once = Once::new();
@@ -84,15 +100,18 @@ async fn rehearse(
     simulation: Simulation,
     scenario: Scenario,
     seed: u64,
-    tamper: Tamper,
+    prepare: impl FnOnce(&Simulation, &Fleet),
 ) -> io::Result<Outcome> {
     let chronicle = Chronicle::new(Instant::now() - simulation.elapsed());
     let _log = log::listen(&chronicle);
     let fleet = Fleet::start(&simulation, &scenario.fleet).await?;
-    fleet.until_whole(WHOLE_TIME_MAX).await?;
+    let (agreed, whole) =
+        tokio::try_join!(fleet.until_agreed(WHOLE_TIME_MAX), fleet.until_whole(WHOLE_TIME_MAX))?;
     sleep(SETTLING).await;
-    tamper(&simulation, &fleet);
-    Ok(perform(scenario, seed, Box::new(Memory::new(simulation, fleet)), chronicle).await)
+    prepare(&simulation, &fleet);
+    let outcome = perform(scenario, seed, Box::new(Memory::new(simulation, fleet)), chronicle).await;
+    let start = StartFacts { agreed_ms: agreed.as_millis() as u64, whole_ms: whole.as_millis() as u64 };
+    Ok(Outcome { start: Some(start), ..outcome })
 }
 
 /// Plays a scenario with a fleet that is whole, and judges it.
@@ -150,11 +169,13 @@ impl Stage {
             objectives: judge::verdicts(scenario, &samples),
             violations: Vec::new(),
             nodes: nodes(scenario),
+            start: None,
             faults: Vec::new(),
             bucket_ms: bucket.as_millis() as u64,
             requests: judge::buckets(scenario, &samples, bucket),
             latencies: judge::latencies(scenario, &samples, bucket),
             tunnels: Vec::new(),
+            views: Vec::new(),
             trace: Vec::new(),
         };
         self.chronicle.tell(&mut outcome);
@@ -179,7 +200,7 @@ pub fn nodes(scenario: &Scenario) -> Vec<NodeFacts> {
 }
 
 /// Within which a fleet without faults becomes whole.
-const WHOLE_TIME_MAX: Duration = Duration::from_secs(30);
+const WHOLE_TIME_MAX: Duration = Duration::from_mins(1);
 /// After which preferences of regions are what the distances say.
 pub(crate) const SETTLING: Duration = Duration::from_secs(4);
 /// After the last answer, for what serving nodes still do about requests that their clients gave up.

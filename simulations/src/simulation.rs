@@ -18,7 +18,7 @@ use crate::entropy;
 use crate::host::Host;
 use crate::link::Link;
 use crate::names::NameTable;
-use crate::network::{Network, Recording};
+use crate::network::{Departed, Network, Recording};
 
 /// A running simulation, as its scenario sees it. Cheap to clone; clones are the same simulation.
 #[derive(Debug, Clone)]
@@ -99,6 +99,11 @@ impl Simulation {
     /// How many packets and timers of the network wait for their time.
     pub fn events_waiting(&self) -> usize {
         self.network.enter(|state| state.wire.waiting())
+    }
+
+    /// The datagrams that have left ports of this number so far, on any host, whatever became of them.
+    pub fn departed(&self, port: u16) -> Departed {
+        self.network.enter(|state| state.wire.departed(port))
     }
 
     /// Lets TCP connections that are opened from now on have at most so many unread bytes in each direction.

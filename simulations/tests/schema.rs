@@ -104,9 +104,8 @@ fn files(directory: &str) -> Vec<String> {
 
 #[test]
 fn every_scenario_is_one_by_the_schema_too() {
-    let texts =
-        files("scenarios").into_iter().chain(files("regressions")).chain((0..50).map(generated::text));
-    for text in texts {
+    let written = ["scenarios", "regressions", "fleets"].into_iter().flat_map(files);
+    for text in written.chain((0..50).map(generated::text)) {
         let (scenario, found) = Scenario::parse("file", &Source::new("file", text.clone()));
         assert!(scenario.is_some(), "{found:?}");
         assert_eq!(check(&text), [""; 0], "{text}");

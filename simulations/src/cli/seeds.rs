@@ -38,20 +38,10 @@ pub(super) struct Summary {
 impl Summary {
     fn of(seed: u64, result: io::Result<Outcome>) -> Self {
         match result {
-            Ok(outcome) => Self { seed, passed: outcome.passed, findings: findings(&outcome) },
+            Ok(outcome) => Self { seed, passed: outcome.passed, findings: outcome.findings() },
             Err(error) => Self { seed, passed: false, findings: vec![error.to_string()] },
         }
     }
-}
-
-/// What kept a run from passing.
-pub(super) fn findings(outcome: &Outcome) -> Vec<String> {
-    let missed = outcome.objectives.iter().filter(|objective| !objective.met);
-    let missed = missed.map(|verdict| format!("missed: {}: {}", verdict.objective, verdict.measured));
-    let violated = outcome.violations.iter().map(|violation| {
-        format!("violated at {} ms: {}: {}", violation.at_ms, violation.invariant, violation.what)
-    });
-    missed.chain(violated).collect()
 }
 
 /// Runs all seeds. A run that panics has failed.

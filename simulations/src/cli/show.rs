@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use graticule::cli::output::{Failure, print, print_json};
 
-use super::seeds::{Summary, findings};
+use super::seeds::Summary;
 use crate::outcome::{Outcome, TRACE_LEGEND, TraceLine};
 use crate::report;
 
@@ -35,7 +35,7 @@ impl ShowOptions {
         } else {
             outcome(shown);
         }
-        found_nothing(shown.passed && findings(shown).is_empty())
+        found_nothing(shown.passed && shown.findings().is_empty())
     }
 
     /// Shows what many seeds gave; `replay` is the command that runs one of them again, without its seed.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use graticule::node::{GossipCodec, Node, Threads};
 use graticule::shared::{Departure, Shared};
 use graticule_gossip::Handover;
+use graticule_gossip_core::View;
 use graticule_node_core::Snapshot;
 use graticule_node_core::config::NodeConfig;
 use graticule_node_core::document::Source;
@@ -32,6 +33,7 @@ pub struct Machine {
 struct Running {
     shared: Arc<Shared>,
     departure: Arc<Departure>,
+    view: watch::Receiver<Arc<View>>,
     /// Closed when the node has ended, whether it left or crashed.
     gone: watch::Receiver<()>,
     process: Process,
@@ -84,6 +86,11 @@ impl Machine {
         Ok(self.shared()?.snapshot())
     }
 
+    /// What its node believes of the mesh by gossip; nothing if none runs.
+    pub fn view(&self) -> Option<Arc<View>> {
+        self.running.borrow().as_ref().map(|running| Arc::clone(&running.view.borrow()))
+    }
+
     /// Whether its node wants requests: what a load balancer would be told.
     pub fn is_ready(&self) -> bool {
         let running = self.running.borrow();
@@ -99,8 +106,8 @@ impl Machine {
         let ((ready, is_ready), (living, gone)) = (oneshot::channel(), watch::channel(()));
         let process = run(self.host.clone(), self.handover.clone(), ready, living);
         let process = Process::spawn(self.name(), process);
-        let (shared, departure) = is_ready.await.map_err(io::Error::other)??;
-        self.running.replace(Some(Running { shared, departure, gone, process }));
+        let (shared, departure, view) = is_ready.await.map_err(io::Error::other)??;
+        self.running.replace(Some(Running { shared, departure, view, gone, process }));
         Ok(())
     }
 
@@ -168,7 +175,7 @@ impl Machine {
 }
 
 /// What [`Machine`] needs of its node.
-type Handles = (Arc<Shared>, Arc<Departure>);
+type Handles = (Arc<Shared>, Arc<Departure>, watch::Receiver<Arc<View>>);
 
 /// Runs a node until it has left, for as long as its process lives. `_living` ends with it.
 async fn run(
@@ -180,7 +187,7 @@ async fn run(
     match start(&host, &handover).await {
         Ok(node) => {
             // Nobody waits if the machine crashed meanwhile.
-            let _ = ready.send(Ok((Arc::clone(node.shared()), Arc::clone(node.departure()))));
+            let _ = ready.send(Ok((Arc::clone(node.shared()), Arc::clone(node.departure()), node.view())));
             let farewell = node.left().await;
             node.stop(farewell).await;
         }

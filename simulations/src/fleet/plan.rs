@@ -176,6 +176,22 @@ impl FleetPlan {
         tenant.document(version, residency, backends)
     }
 
+    /// The names of the nodes that every node is told of: all of a small fleet; of a large one some, from as many
+    /// regions as can be.
+    pub(super) fn seeds(&self) -> Vec<String> {
+        let mut numbered: Vec<_> = self
+            .regions
+            .iter()
+            .flat_map(|region| (1..=region.nodes).zip(region.node_names()))
+            .enumerate()
+            .map(|(at, (number, name))| (number, at, name))
+            .collect();
+        numbered.sort_unstable();
+        numbered.truncate(SEEDS_MAX);
+        numbered.sort_unstable_by_key(|(_, at, _)| *at);
+        numbered.iter().map(|(.., name)| dns_name(name)).collect()
+    }
+
     /// Every node with the number of its region.
     pub(super) fn nodes(&self) -> Vec<NodePlan> {
         let regions = (1..).zip(&self.regions);
@@ -265,7 +281,7 @@ pub(super) fn address(region: u8, role: Role) -> IpAddr {
 
 pub(crate) const MESH: &str = "simulated";
 pub(crate) const HTTP_PORT: u16 = 80;
-pub(super) const MESH_PORT: u16 = 7_400;
+pub(crate) const MESH_PORT: u16 = 7_400;
 pub(super) const ADMIN_PORT: u16 = 9_901;
 pub(super) const BACKEND_PORT: u16 = 8_080;
 /// Where a node finds its configuration, certificates and documents.
@@ -274,7 +290,7 @@ pub(super) const HOME: &str = "/etc/graticule";
 const DATA: &str = "/var/lib/graticule";
 /// Its geo database.
 pub(super) const GEO: &str = "/var/lib/geo/countries.mmdb";
-/// Nodes that every node is told of.
-pub(super) const SEEDS_MAX: usize = 60;
+/// Nodes that every node is told of: what somebody writes down by hand.
+const SEEDS_MAX: usize = 12;
 /// What health checks ask for.
 pub(super) const CHECK_PATH: &str = "/healthz";

@@ -2,11 +2,13 @@
 
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use graticule::world::World;
 use graticule_geo::Country;
+use graticule_gossip_core::View;
 use graticule_node_api::{self as api, client};
 use http::Method;
 use tokio::time::sleep;
@@ -62,6 +64,10 @@ impl Driver for Live {
 
     fn opinions(&self, node: &str) -> Option<Rc<Opinions>> {
         self.fleet.node(node).ok()?.opinions.borrow().clone()
+    }
+
+    fn hearsay(&self, _node: &str) -> Option<Arc<View>> {
+        None
     }
 
     async fn view(&self, node: &str) -> io::Result<Vec<api::Node>> {

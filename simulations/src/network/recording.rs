@@ -1,4 +1,4 @@
-//! Which datagrams crossed the network: a bounded record for comparing runs and for asking who sent what.
+//! Which datagrams crossed the network: how many of each port, and a bounded record for comparing runs.
 
 use std::net::SocketAddr;
 
@@ -17,6 +17,15 @@ pub struct Crossing {
     pub to: SocketAddr,
     /// Its length without IP and UDP headers.
     pub bytes: usize,
+}
+
+/// How much has left.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Departed {
+    /// Datagrams.
+    pub datagrams: u64,
+    /// Their bytes without IP and UDP headers.
+    pub bytes: u64,
 }
 
 /// The datagrams of a simulation from the moment it was asked to record, in the order they were sent.

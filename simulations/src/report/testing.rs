@@ -26,6 +26,7 @@ pub(super) fn calm() -> Outcome {
         duration_ms: 10_000,
         objectives: vec![objective(true)],
         violations: Vec::new(),
+        start: None,
         nodes: vec![
             place("eu-1", "eu", "DE", 50.1, 8.7),
             place("eu-2", "eu", "DE", 50.1, 8.7),
@@ -37,6 +38,7 @@ pub(super) fn calm() -> Outcome {
         requests: (0..10).map(|second| bucket(second * 1_000, "eu", Some("eu"), "served", 50)).collect(),
         latencies: vec![latency()],
         tunnels: vec![tunnel(-500, "eu-1", "us-1", "usable")],
+        views: Vec::new(),
         trace: vec![
             line(-2_000_000, "node", "eu-1", "starts"),
             line(1_500, "ask", "reads", "request 0 to eu-1"),
@@ -80,6 +82,7 @@ pub(super) fn broken() -> Outcome {
             nodes: vec!["eu-1".to_owned(), "eu-2".to_owned()],
         }],
         requests: calm.requests.iter().cloned().chain(more).collect(),
+        views: Vec::new(),
         tunnels: vec![
             tunnel(-500, "us-1", "eu-1", "usable"),
             tunnel(3_200, "us-1", "eu-1", "suspect"),

@@ -201,10 +201,12 @@ fn the_json_is_the_outcome_and_the_number_of_its_format() {
 fn an_outcome_of_nothing_makes_a_page() {
     let nothing = Outcome {
         objectives: Vec::new(),
+        start: None,
         nodes: Vec::new(),
         requests: Vec::new(),
         latencies: Vec::new(),
         tunnels: Vec::new(),
+        views: Vec::new(),
         trace: Vec::new(),
         duration_ms: 0,
         bucket_ms: 0,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::outcome::{FaultFacts, Outcome, TraceLine, TunnelChange, Violation};
+use crate::outcome::{FaultFacts, Outcome, TraceLine, TunnelChange, ViewChange, Violation};
 
 /// The record of a run. Cheap to clone; clones are the same record.
 ///
@@ -24,6 +24,7 @@ struct Pages {
     missed: u64,
     violations: Vec<(Duration, Finding)>,
     tunnels: Vec<(Duration, TunnelChange)>,
+    views: Vec<(Duration, ViewChange)>,
     faults: Vec<FaultFacts>,
 }
 
@@ -88,6 +89,14 @@ impl Chronicle {
         self.pages().tunnels.push((now, TunnelChange { at_ms: 0, from, to, condition }));
     }
 
+    /// Notes that gossip tells a node something else of another.
+    pub(super) fn view(&self, from: &str, about: &str, alive: bool) {
+        self.note("view", from, format!("hears that {about} is {}", if alive { "alive" } else { "dead" }));
+        let now = self.now();
+        let (from, about) = (from.to_owned(), about.to_owned());
+        self.pages().views.push((now, ViewChange { at_ms: 0, from, about, alive }));
+    }
+
     /// Notes that a fault begins, and returns its number.
     pub(super) fn fault(&self, kind: &str, text: String, nodes: Vec<String>) -> usize {
         self.note("fault", "-", format!("begins: {text}"));
@@ -141,6 +150,9 @@ impl Chronicle {
             ..change.clone()
         };
         outcome.tunnels = pages.tunnels.iter().map(tunnel).collect();
+        let view =
+            |(at, change): &(Duration, ViewChange)| ViewChange { at_ms: pages.millis(*at), ..change.clone() };
+        outcome.views = pages.views.iter().map(view).collect();
         outcome.faults.clone_from(&pages.faults);
     }
 

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use graticule::world::World;
 use graticule_geo::Country;
+use graticule_gossip_core::View;
 use graticule_node_api as api;
 use graticule_node_core::mesh::Condition;
 
@@ -37,6 +39,10 @@ pub(crate) trait Driver {
 
     /// What a node thinks of others: another [`Rc`] when it may have changed. Nothing of a node that does not run.
     fn opinions(&self, node: &str) -> Option<Rc<Opinions>>;
+
+    /// Whom a node holds for alive by gossip: another [`Arc`] when it may have changed. Nothing of a node that does not
+    /// run, or in a world where it is not known at every moment.
+    fn hearsay(&self, node: &str) -> Option<Arc<View>>;
 
     /// The nodes that a node knows of.
     async fn view(&self, node: &str) -> io::Result<Vec<api::Node>>;

@@ -10,7 +10,7 @@ use super::truth::{Part, Whereabouts, permitted, permitted_to_anybody};
 use crate::Link;
 use crate::fleet::Receipt;
 use crate::judge::{Fate, Sample};
-use crate::scenario::{Load, Receive, Rules};
+use crate::scenario::{Fault, Load, Receive, Rules};
 
 /// A backend has received a request.
 pub(super) fn received(stage: &Stage, receipt: &Receipt) {
@@ -183,6 +183,27 @@ fn answered_in_time(stage: &Stage, sample: &Sample, load: &Load) {
     }
 }
 
+/// Gossip tells a node that another is dead. Nobody is who is well, as long as the ways between nodes lose no more than
+/// gossip must bear.
+pub(super) fn called_dead(stage: &Stage, node: &str, dead: &str) {
+    let truth = stage.truth.borrow();
+    let since = stage.now().checked_sub(SETTLED);
+    let well = [node, dead].iter().all(|node| truth.is_sound(&Part::Node((*node).to_owned()), since));
+    if well && stage.scenario.faults.iter().all(|timed| is_borne_by_gossip(&timed.fault)) {
+        drop(truth);
+        let what = format!("{node} hears that {dead} is dead, and it is well");
+        violation(stage, "nobody-is-evicted", Some(node), what);
+    }
+}
+
+fn is_borne_by_gossip(fault: &Fault) -> bool {
+    match fault {
+        Fault::Cut { .. } | Fault::Partition { .. } => false,
+        Fault::Link { weather, .. } => weather.loss <= LOSS_BORNE && weather.bytes_per_second.is_none(),
+        _ => true,
+    }
+}
+
 /// The round trip between an edge and a region, and how long after a death there nobody is sent there any more.
 fn way(stage: &Stage, edge: &str, region: &str) -> Option<(Duration, Duration)> {
     let fleet = &stage.scenario.fleet;
@@ -194,8 +215,7 @@ fn way(stage: &Stage, edge: &str, region: &str) -> Option<(Duration, Duration)> 
 }
 
 /// Whether a fault can make answers slow without anybody's mistake.
-fn delays(fault: &crate::scenario::Fault) -> bool {
-    use crate::scenario::Fault;
+fn delays(fault: &Fault) -> bool {
     matches!(fault, Fault::Link { .. } | Fault::Backends { .. } | Fault::Geo { .. } | Fault::Document { .. })
 }
 
@@ -259,6 +279,8 @@ const DOCUMENT_READ_WITHIN: Duration = Duration::from_secs(5);
 const LEAVING_KNOWN: Duration = Duration::from_secs(1);
 /// How long a node that is leaving goes on taking what clients send it: the default of `drain.delay`.
 const ACCEPTING: Duration = Duration::from_secs(5);
+/// The share of packets that may get lost without anybody being held for dead.
+const LOSS_BORNE: f64 = 0.2;
 /// What is promised of a dead peer nearby.
 const SUSPECTED_WITHIN_MIN: Duration = Duration::from_millis(250);
 /// Times of faults and of requests are rounded to a millisecond each.

@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use graticule_geo::Country;
+use graticule_gossip_core::View;
 use graticule_node_api as api;
-use graticule_node_core::mesh::MeshState;
+use graticule_node_core::mesh::{MeshState, PeerState};
 
 use super::driver::{Client, Driver, Opinions};
 use crate::fleet::{Fleet, HTTP_PORT, Receipt};
@@ -65,14 +66,21 @@ impl Driver for Memory {
     fn opinions(&self, node: &str) -> Option<Rc<Opinions>> {
         let mesh = Arc::clone(&self.fleet.machine(node).ok()?.snapshot().ok()?.mesh);
         let mut known = self.opinions.borrow_mut();
-        if let Some((_, opinions)) = known.get(node).filter(|(known, _)| Arc::ptr_eq(known, &mesh)) {
-            return Some(Rc::clone(opinions));
+        if let Some((read, opinions)) = known.get_mut(node) {
+            // Loads and costs change all the time, and opinions seldom.
+            if Arc::ptr_eq(read, &mesh) || are_those_of(opinions, &mesh) {
+                *read = mesh;
+                return Some(Rc::clone(opinions));
+            }
         }
-        let peers = mesh.regions.iter().flat_map(|region| &region.peers);
-        let opinions: Rc<Opinions> =
-            Rc::new(peers.map(|peer| (peer.node.to_string(), peer.condition)).collect());
+        let opinions: Opinions = peers(&mesh).map(|peer| (peer.node.to_string(), peer.condition)).collect();
+        let opinions = Rc::new(opinions);
         known.insert(node.to_owned(), (mesh, Rc::clone(&opinions)));
         Some(opinions)
+    }
+
+    fn hearsay(&self, node: &str) -> Option<Arc<View>> {
+        self.fleet.machine(node).ok()?.view()
     }
 
     async fn view(&self, node: &str) -> io::Result<Vec<api::Node>> {
@@ -173,6 +181,15 @@ impl Driver for Memory {
         self.simulation.shape(from.host(), to.host(), |shaped| *shaped = link);
         Ok(())
     }
+}
+
+fn peers(mesh: &MeshState) -> impl Iterator<Item = &PeerState> {
+    mesh.regions.iter().flat_map(|region| &region.peers)
+}
+
+fn are_those_of(opinions: &Opinions, mesh: &MeshState) -> bool {
+    opinions.len() == peers(mesh).count()
+        && peers(mesh).all(|peer| opinions.get(peer.node.as_str()) == Some(&peer.condition))
 }
 
 /// Kept to backends, by a node that serves some tenants.

@@ -1,9 +1,11 @@
 //! What is seen from outside while a run goes on: what backends receive, and what nodes think of each other.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
+use graticule_gossip_core::{NodeName, View};
 use graticule_node_core::mesh::Condition;
 use tokio::time::sleep;
 
@@ -13,12 +15,13 @@ use super::{Stage, invariants};
 /// Looks for as long as the run goes on.
 pub(super) async fn watch(stage: Rc<Stage>) {
     let mut seen = 0;
-    let mut minds = BTreeMap::new();
+    let nodes = stage.scenario.fleet.node_names();
+    let mut nodes: Vec<_> = nodes.map(|node| (node, Mind::default(), Ear::default())).collect();
     loop {
         seen += receive(&stage, seen);
-        for node in stage.scenario.fleet.node_names() {
-            let opinions = stage.driver.opinions(&node);
-            minds.entry(node.clone()).or_insert_with(Mind::default).note(&stage, &node, opinions);
+        for (node, mind, ear) in &mut nodes {
+            mind.note(&stage, node, stage.driver.opinions(node));
+            ear.note(&stage, node, stage.driver.hearsay(node));
         }
         sleep(LOOK_INTERVAL).await;
     }
@@ -66,6 +69,36 @@ impl Mind {
             stage.chronicle.tunnel(node, peer, "unknown");
         }
         self.0 = opinions;
+    }
+}
+
+/// Whom gossip told one node to be alive when it was looked at last.
+#[derive(Default)]
+struct Ear(Option<Heard>);
+
+struct Heard {
+    view: Arc<View>,
+    alive: BTreeSet<NodeName>,
+}
+
+impl Ear {
+    fn note(&mut self, stage: &Stage, node: &str, view: Option<Arc<View>>) {
+        let Some(view) = view else { return self.0 = None };
+        if self.0.as_ref().is_some_and(|heard| Arc::ptr_eq(&heard.view, &view)) {
+            return;
+        }
+        let alive: BTreeSet<_> = view.live().map(|member| member.node.clone()).collect();
+        // What a node hears first is no news.
+        if let Some(before) = &self.0 {
+            for dead in before.alive.difference(&alive) {
+                stage.chronicle.view(node, dead.as_str(), false);
+                invariants::called_dead(stage, node, dead.as_str());
+            }
+            for back in alive.difference(&before.alive) {
+                stage.chronicle.view(node, back.as_str(), true);
+            }
+        }
+        self.0 = Some(Heard { view, alive });
     }
 }
 
