@@ -60,6 +60,11 @@ impl Timing {
         self.interval.mul_f64(self.suspicion_phi)
     }
 
+    /// The same for a fleet that gossips every `interval`.
+    pub(crate) fn silence_of(interval: Duration) -> Duration {
+        interval.mul_f64(SUSPICION_PHI)
+    }
+
     fn failure_detector(&self) -> FailureDetectorConfig {
         FailureDetectorConfig {
             phi_threshold: self.suspicion_phi,

@@ -12,6 +12,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 
 use crate::config::{Timing, chitchat_config};
 use crate::harvest::{Harvest, Witness, harvest};
+use crate::heard::Heard;
 use crate::lane::Lane;
 use crate::pace::Pace;
 use crate::patience::Patience;
@@ -34,6 +35,7 @@ pub(crate) struct Driver {
     pub(crate) view: watch::Sender<Arc<View>>,
     pub(crate) tally: Arc<Tally>,
     pub(crate) patience: Patience,
+    pub(crate) heard: Heard,
     pub(crate) swept: Instant,
     pub(crate) example: Option<String>,
 }
@@ -132,9 +134,20 @@ impl Driver {
         let held = Arc::clone(&self.view.borrow());
         let harvest = session
             .look(|chitchat| {
+                self.heard.note(chitchat, now);
                 let speakers = &self.speakers.borrow();
-                let doubts_itself = self.patience.doubts_itself(now);
-                harvest(chitchat, &Witness { own: &self.own, speakers, held: &held, doubts_itself, now })
+                harvest(
+                    chitchat,
+                    &Witness {
+                        own: &self.own,
+                        speakers,
+                        held: &held,
+                        doubts_itself: self.patience.doubts_itself(now),
+                        heard: &self.heard,
+                        silence_max: self.pace.silence_max(),
+                        now,
+                    },
+                )
             })
             .await?;
         self.report(&harvest);

@@ -14,6 +14,7 @@ use crate::carrier::Carrier;
 use crate::codec::Codec;
 use crate::config::GossipConfig;
 use crate::driver::Driver;
+use crate::heard::Heard;
 use crate::lane::lane;
 use crate::pace::{Pace, Rounds};
 use crate::patience::Patience;
@@ -85,6 +86,7 @@ impl Gossip {
             own,
             seeds,
             patience: Patience::new(timing.interval, timing.silence_max()),
+            heard: Heard::default(),
             timing,
             next_generation,
             lane,

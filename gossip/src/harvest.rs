@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::time::Duration;
 
 use chitchat::{Chitchat, ChitchatId, NodeState};
 use graticule_gossip_core::{
@@ -9,6 +10,7 @@ use graticule_gossip_core::{
 };
 use tokio::time::Instant;
 
+use crate::heard::Heard;
 use crate::speakers::Speakers;
 
 /// What beliefs are checked against.
@@ -21,6 +23,10 @@ pub(crate) struct Witness<'a> {
     pub(crate) held: &'a View,
     /// Whether this node doubts itself: it then declares nobody dead, and forgets nobody.
     pub(crate) doubts_itself: bool,
+    /// When nodes were heard of last.
+    pub(crate) heard: &'a Heard,
+    /// Who was heard of within this time is not dead.
+    pub(crate) silence_max: Duration,
     /// Now.
     pub(crate) now: Instant,
 }
@@ -90,7 +96,8 @@ impl Witness<'_> {
             if member.announcement.mesh.base != id.gossip_advertise_addr {
                 return Err(Rejection::Unreadable(AnnouncementError::Malformed("mesh")));
             }
-            member.alive |= self.doubts_itself && self.held_alive(&member.announcement);
+            let too_soon = self.doubts_itself || self.heard.is_recent(id, self.silence_max, self.now);
+            member.alive |= too_soon && self.held_alive(&member.announcement);
             builder.add_member(member);
             Ok(())
         })

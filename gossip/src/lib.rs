@@ -22,6 +22,7 @@ mod driver;
 mod gossip;
 mod handover_codec;
 mod harvest;
+mod heard;
 mod lane;
 mod loopback_codec;
 mod pace;

@@ -14,7 +14,12 @@ use crate::config::Timing;
 
 /// The interval that suits the fleet now; all clones are one.
 #[derive(Debug, Clone)]
-pub(crate) struct Pace(Arc<AtomicU64>);
+pub(crate) struct Pace {
+    /// Of the fleet as it is, in microseconds.
+    now: Arc<AtomicU64>,
+    /// Chitchat's own.
+    first: Duration,
+}
 
 /// Which of the rounds of one start of chitchat take place.
 #[derive(Debug, Clone)]
@@ -28,18 +33,25 @@ pub(crate) struct Rounds {
 impl Pace {
     /// As `timing` has it, until the fleet is known.
     pub(crate) fn new(timing: &Timing) -> Self {
-        Self(Arc::new(AtomicU64::new(micros(timing.interval))))
+        Self { now: Arc::new(AtomicU64::new(micros(timing.interval))), first: timing.interval }
     }
 
     /// The fleet has `nodes` live nodes. Returns the timing if it is another one now.
     pub(crate) fn follow(&self, nodes: usize) -> Option<Timing> {
         let timing = Timing::for_fleet(nodes);
         let interval = micros(timing.interval);
-        (self.0.swap(interval, Ordering::Relaxed) != interval).then_some(timing)
+        (self.now.swap(interval, Ordering::Relaxed) != interval).then_some(timing)
+    }
+
+    /// How long a silence is too usual to say anything, besides what chitchat's detector makes of it: at its own pace,
+    /// none.
+    pub(crate) fn silence_max(&self) -> Duration {
+        let interval = self.interval();
+        if interval > self.first { Timing::silence_of(interval) } else { Duration::ZERO }
     }
 
     fn interval(&self) -> Duration {
-        Duration::from_micros(self.0.load(Ordering::Relaxed))
+        Duration::from_micros(self.now.load(Ordering::Relaxed))
     }
 }
 
@@ -94,6 +106,15 @@ mod tests {
     async fn a_larger_fleet_asks_less_often_and_whole_rounds() {
         for (nodes, rounds) in [(1, 40), (50, 40), (100, 20), (150, 14), (200, 10), (1_000, 10)] {
             assert_eq!(asked(nodes), rounds * 3, "{nodes} nodes");
+        }
+    }
+
+    #[test]
+    fn only_a_fleet_that_slows_down_waits_longer_than_its_detector() {
+        let pace = Pace::new(&Timing::default());
+        for (nodes, silence_ms) in [(3, 0), (50, 0), (100, 4_000), (200, 8_000), (50, 0)] {
+            pace.follow(nodes);
+            assert_eq!(pace.silence_max(), Duration::from_millis(silence_ms), "{nodes} nodes");
         }
     }
 

@@ -29,6 +29,8 @@ struct Holder {
     speakers: Speakers,
     held: View,
     doubts_itself: bool,
+    heard: Heard,
+    silence_max: Duration,
 }
 
 impl Holder {
@@ -37,7 +39,15 @@ impl Holder {
         let (_seeds, seeds) = watch::channel(HashSet::new());
         let config = chitchat_config(&"test-mesh".parse().unwrap(), &own, &[], &Timing::default());
         let chitchat = Chitchat::with_chitchat_id_and_seeds(config, seeds, Vec::new());
-        Self { chitchat, own, speakers: Speakers::default(), held: View::default(), doubts_itself: false }
+        Self {
+            chitchat,
+            own,
+            speakers: Speakers::default(),
+            held: View::default(),
+            doubts_itself: false,
+            heard: Heard::default(),
+            silence_max: Duration::ZERO,
+        }
     }
 
     fn hears(mut self, announcement: &Announcement) -> Self {
@@ -57,8 +67,9 @@ impl Holder {
 
     fn harvest(&self) -> Harvest {
         let now = Instant::now();
-        let Self { own, speakers, held, doubts_itself, .. } = self;
-        harvest(&self.chitchat, &Witness { own, speakers, held, doubts_itself: *doubts_itself, now })
+        let Self { own, speakers, held, heard, .. } = self;
+        let (doubts_itself, silence_max) = (self.doubts_itself, self.silence_max);
+        harvest(&self.chitchat, &Witness { own, speakers, held, doubts_itself, heard, silence_max, now })
     }
 
     fn members(&self) -> Vec<(String, bool)> {
@@ -100,6 +111,25 @@ async fn who_doubts_itself_declares_nobody_dead_and_forgets_nobody() {
     holder.doubts_itself = true;
     let kept = [member("n1", true), member("n2", true), member("n3", false), member("n4", true)];
     assert_eq!(holder.members(), kept);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_dead_before_a_silence_that_is_long_at_the_pace_of_the_fleet() {
+    let mut holder = Holder::new().hears(&announcement("n2", 2)).hears(&announcement("n3", 3));
+    let mut builder = ViewBuilder::default();
+    for (node, last, alive) in [("n2", 2, true), ("n3", 3, false)] {
+        builder.add_member(Member { announcement: announcement(node, last), alive });
+    }
+    holder.held = builder.build();
+    holder.silence_max = Duration::from_secs(8);
+    holder.heard.note(&holder.chitchat, Instant::now());
+    let alive = [member("n1", true), member("n2", true), member("n3", false)];
+    assert_eq!(holder.members(), alive);
+    tokio::time::advance(Duration::from_millis(7_999)).await;
+    holder.heard.note(&holder.chitchat, Instant::now());
+    assert_eq!(holder.members(), alive, "no heartbeat since, and still too soon");
+    tokio::time::advance(Duration::from_millis(1)).await;
+    assert_eq!(holder.members(), [member("n1", true), member("n2", false), member("n3", false)]);
 }
 
 #[tokio::test(start_paused = true)]
