@@ -17,5 +17,6 @@ pub mod task;
 pub mod telemetry;
 #[cfg(test)]
 mod testing;
+pub mod ticker;
 pub mod tunnel;
 pub mod world;
