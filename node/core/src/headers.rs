@@ -1,11 +1,12 @@
 //! What becomes of headers on the way: hop-by-hop, the client's address, host, Via, trace and request ids.
 //!
 //! On a request's way in, in this order: [`host_of`] and [`client_address`] read what the client sent; then
-//! [`strip_hop_by_hop`], [`forward_client_address`], [`append_via`], [`trace_context`] and [`request_id`] make of it what is
+//! [`strip_hop_by_hop`], [`join_cookies`], [`forward_client_address`], [`append_via`], [`trace_context`] and [`request_id`] make of it what is
 //! sent on. On a response's way out: [`strip_hop_by_hop`], and [`strip_trailers`] for what follows the body.
 
 mod address_list;
 mod client_address;
+mod cookies;
 mod forwarded;
 mod hop_by_hop;
 mod host;
@@ -15,6 +16,7 @@ mod via;
 pub use client_address::{
     ClientAddressHeader, ClientAddressRule, carried_client_address, client_address, forward_client_address,
 };
+pub use cookies::join_cookies;
 pub use hop_by_hop::{asks_for_upgrade, has_foreign_coding, strip_hop_by_hop, strip_trailers};
 pub use host::{Host, host_of};
 pub use tracing::{NewTrace, X_REQUEST_ID, request_id, trace_context};

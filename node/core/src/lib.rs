@@ -5,6 +5,7 @@
 pub mod config;
 pub mod decide;
 pub mod document;
+pub mod frame_meter;
 pub mod framing;
 pub mod headers;
 pub mod leaving;
