@@ -48,6 +48,8 @@ pub struct GatewaySettings {
     pub via_1_0: HeaderValue,
     /// This node in `Via`.
     pub via: HeaderValue,
+    /// This node in `Via`, for a request of HTTP/2.
+    pub via_2: HeaderValue,
     /// The node's name in `Proxy-Status`.
     pub proxy_status: HeaderValue,
 }

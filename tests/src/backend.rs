@@ -26,6 +26,8 @@ pub struct Received {
     pub headers: HeaderMap,
     /// The body, once it has ended well.
     pub body: Option<BodySeen>,
+    /// What followed the body.
+    pub trailers: Option<HeaderMap>,
     /// How much of the answer's body has been given to the connection.
     pub answered_bytes: Arc<AtomicU64>,
     /// When the last of the answer was given to the connection.
@@ -46,7 +48,8 @@ pub struct BodySeen {
 /// A server of one region, on a thread of its own.
 ///
 /// `/healthz` answers 200 and is not remembered. `?read_ms=N` reads no body before that time, `?wait_ms=N` answers that
-/// much later, `?bytes=N` with a pattern of that length instead of `{"region":..,"id":..}`.
+/// much later, `?bytes=N` with a pattern of that length instead of `{"region":..,"id":..}`, `?trailers=1` with `x-sum: 7` after it, and
+/// `?early=1` before the body has come.
 #[derive(Debug)]
 pub struct Backend {
     /// Its region.

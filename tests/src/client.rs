@@ -1,4 +1,4 @@
-//! A client: HTTP/1.1 as browsers and services speak it, one connection at a time.
+//! A client: HTTP/1.1 and HTTP/2 as browsers and services speak them, one connection at a time.
 
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
@@ -9,7 +9,7 @@ use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
-use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::client::conn::{http1, http2};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
@@ -71,12 +71,12 @@ impl Ask {
     }
 
     /// As a request with its own body.
-    pub fn request(&self) -> Request<UnsyncBoxBody<Bytes, Infallible>> {
+    pub fn request(&self) -> Request<Outgoing> {
         self.request_with(Full::new(self.body.clone()))
     }
 
     /// As a request with another body.
-    pub fn request_with<B>(&self, body: B) -> Request<UnsyncBoxBody<Bytes, Infallible>>
+    pub fn request_with<B>(&self, body: B) -> Request<Outgoing>
     where
         B: Body<Data = Bytes, Error = Infallible> + Send + 'static,
     {
@@ -111,31 +111,74 @@ impl Answer {
 /// One kept-alive connection to an edge.
 #[derive(Debug)]
 pub struct Connection {
-    sender: SendRequest<UnsyncBoxBody<Bytes, Infallible>>,
+    sender: Sender,
     driver: JoinHandle<()>,
 }
 
+#[derive(Debug)]
+enum Sender {
+    Http1(http1::SendRequest<Outgoing>),
+    Http2(http2::SendRequest<Outgoing>),
+}
+
+type Outgoing = UnsyncBoxBody<Bytes, Infallible>;
+
+/// Runs what an HTTP/2 connection needs beside itself.
+#[derive(Debug, Clone, Copy)]
+struct Beside;
+
+impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for Beside {
+    fn execute(&self, future: F) {
+        tokio::task::spawn_local(future);
+    }
+}
+
 impl Connection {
-    /// Connects.
+    /// Connects with HTTP/1.1.
     pub async fn open(edge: SocketAddr) -> Result<Self, Broken> {
-        let stream = timeout(CONNECT_LIMIT, TcpStream::connect(edge)).await.map_err(Broken::of)?;
-        let stream = stream.map_err(Broken::of)?;
-        stream.set_nodelay(true).map_err(Broken::of)?;
-        let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(Broken::of)?;
+        let stream = connect(edge).await?;
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(Broken::of)?;
         let driver = tokio::task::spawn_local(async move {
             // Its end is seen by whoever waits for an answer.
             let _ = connection.await;
         });
-        Ok(Self { sender, driver })
+        Ok(Self { sender: Sender::Http1(sender), driver })
+    }
+
+    /// Connects with HTTP/2, which it expects to be understood.
+    pub async fn open_http2(edge: SocketAddr) -> Result<Self, Broken> {
+        let stream = connect(edge).await?;
+        let (sender, connection) =
+            http2::handshake(Beside, TokioIo::new(stream)).await.map_err(Broken::of)?;
+        let driver = tokio::task::spawn_local(async move {
+            // As above.
+            let _ = connection.await;
+        });
+        Ok(Self { sender: Sender::Http2(sender), driver })
     }
 
     /// Sends a request and waits for the head of its answer.
-    pub async fn start(
+    pub async fn start(&mut self, request: Request<Outgoing>) -> Result<Response<Incoming>, Broken> {
+        match &mut self.sender {
+            Sender::Http1(sender) => {
+                sender.ready().await.map_err(Broken::of)?;
+                sender.send_request(request).await.map_err(Broken::of)
+            }
+            Sender::Http2(sender) => {
+                sender.ready().await.map_err(Broken::of)?;
+                sender.send_request(with_authority(request)).await.map_err(Broken::of)
+            }
+        }
+    }
+
+    /// Sends a request over HTTP/2; others may follow before its answer comes.
+    pub async fn begin(
         &mut self,
-        request: Request<UnsyncBoxBody<Bytes, Infallible>>,
-    ) -> Result<Response<Incoming>, Broken> {
-        self.sender.ready().await.map_err(Broken::of)?;
-        self.sender.send_request(request).await.map_err(Broken::of)
+        request: Request<Outgoing>,
+    ) -> Result<impl Future<Output = hyper::Result<Response<Incoming>>> + 'static, Broken> {
+        let Sender::Http2(sender) = &mut self.sender else { panic!("HTTP/1.1 has one request at a time") };
+        sender.ready().await.map_err(Broken::of)?;
+        Ok(sender.send_request(with_authority(request)))
     }
 
     /// Sends a request and waits for its whole answer.
@@ -147,6 +190,22 @@ impl Connection {
         };
         timeout(ANSWER_LIMIT, answered).await.map_err(Broken::of)?
     }
+}
+
+async fn connect(edge: SocketAddr) -> Result<TcpStream, Broken> {
+    let stream = timeout(CONNECT_LIMIT, TcpStream::connect(edge)).await.map_err(Broken::of)?;
+    let stream = stream.map_err(Broken::of)?;
+    stream.set_nodelay(true).map_err(Broken::of)?;
+    Ok(stream)
+}
+
+/// HTTP/2 says the host in the target.
+fn with_authority(mut request: Request<Outgoing>) -> Request<Outgoing> {
+    if let Some(host) = request.headers_mut().remove(http::header::HOST) {
+        let host = host.to_str().expect("a host is text");
+        *request.uri_mut() = format!("http://{host}{}", request.uri()).parse().expect("a target");
+    }
+    request
 }
 
 impl Drop for Connection {

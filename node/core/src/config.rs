@@ -15,11 +15,13 @@ use crate::leaving::LeavingSettings;
 
 mod drain;
 mod geo;
+mod http2;
 mod ingress;
 mod mesh;
 mod overrides;
 
 pub use geo::GeoConfig;
+pub use http2::Http2Limits;
 pub use ingress::{IngressConfig, IngressLimits};
 pub use mesh::{HostAndPort, HostAndPortError, MeshConfig};
 

@@ -9,7 +9,7 @@ use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Version, header};
 
-use super::Gateway;
+use super::{Gateway, GatewaySettings};
 
 /// A request as decisions and dispatch see it.
 #[derive(Debug)]
@@ -61,6 +61,7 @@ pub(super) fn read(gateway: &Gateway, parts: Parts, peer: IpAddr) -> Result<Fact
         return Err(Reason::BadRequest);
     }
     headers::strip_hop_by_hop(&mut fields, false);
+    headers::join_cookies(&mut fields);
     // The client has its 100 already, or gets it when its body is read.
     fields.remove(header::EXPECT);
     headers::forward_client_address(&mut fields, rule, peer);
@@ -69,8 +70,7 @@ pub(super) fn read(gateway: &Gateway, parts: Parts, peer: IpAddr) -> Result<Fact
     headers::request_id(&mut fields, gateway.chance_bits());
     let request_id = fields.get(headers::X_REQUEST_ID).cloned();
     // The host is said once, by the authority.
-    let via = if version == Version::HTTP_11 { &gateway.settings.via } else { &gateway.settings.via_1_0 };
-    fields.append(header::VIA, via.clone());
+    fields.append(header::VIA, via(&gateway.settings, version).clone());
     Ok(Facts { method, target, matched_path, host, headers: fields, client, request_id })
 }
 
@@ -82,6 +82,14 @@ fn rooted(target: Option<PathAndQuery>) -> Result<PathAndQuery, Reason> {
             PathAndQuery::try_from(format!("/{}", target.as_str())).map_err(|_| Reason::BadRequest)
         }
         Some(target) => Ok(target),
+    }
+}
+
+fn via(settings: &GatewaySettings, version: Version) -> &HeaderValue {
+    match version {
+        Version::HTTP_2 => &settings.via_2,
+        Version::HTTP_11 => &settings.via,
+        _ => &settings.via_1_0,
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use graticule_node_core::Policy;
+use graticule_node_core::config::Http2Limits;
 use graticule_node_core::headers::ClientAddressHeader;
 use graticule_node_core::mesh::PeerId;
 use http_body::Frame;
@@ -56,6 +57,7 @@ impl Site {
             worker: 0,
             via_1_0: text(format!("1.0 {name}")),
             via: text(format!("1.1 {name}")),
+            via_2: text(format!("2 {name}")),
             proxy_status: text(name.to_string()),
             name,
         };
@@ -68,8 +70,11 @@ impl Site {
             connections_max: 10,
             head_bytes_max: 16 * 1024,
             headers_max: 50,
-            head_timeout: Duration::from_secs(5),
             body_timeout: BODY_TIMEOUT,
+            sniff_timeout: Duration::from_secs(5),
+            header_timeout: Duration::from_secs(5),
+            idle_timeout: Duration::from_secs(5),
+            http2: Http2Limits::default(),
         };
         let (phase, phases) = watch::channel(Phase::Serving);
         let serving = ingress::run(listener, limits, Rc::clone(&gateway), (connections, phases));

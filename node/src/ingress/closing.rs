@@ -2,13 +2,9 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker, ready};
-
-use http::{HeaderValue, Response, header};
-use pin_project_lite::pin_project;
+use std::task::{Context, Poll, Waker};
 
 /// Whether the worker is closing; clones are the same. A connection that asks while it is not pays for a look at a flag.
 #[derive(Debug, Clone, Default)]
@@ -44,41 +40,11 @@ impl Closing {
         self.0.begun.get()
     }
 
-    /// `answer`, which says that it is the last of its connection if the worker closes by then.
-    pub(super) fn answering<F>(&self, answer: F) -> Answering<F> {
-        Answering { answer, closing: self.clone() }
-    }
-
     /// Waits for it.
     pub(super) fn begun(&self) -> Begun {
         let number = self.0.numbered.get() + 1;
         self.0.numbered.set(number);
         Begun { closing: self.clone(), number, waker: None }
-    }
-}
-
-pin_project! {
-    /// See [`Closing::answering`]. Not an async block: that would hold the answer's future twice.
-    #[derive(Debug)]
-    pub(super) struct Answering<F> {
-        #[pin]
-        answer: F,
-        closing: Closing,
-    }
-}
-
-impl<B, F: Future<Output = Result<Response<B>, Infallible>>> Future for Answering<F> {
-    type Output = Result<Response<B>, Infallible>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let mut answer = ready!(this.answer.poll(cx));
-        if this.closing.has_begun()
-            && let Ok(response) = &mut answer
-        {
-            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-        }
-        Poll::Ready(answer)
     }
 }
 

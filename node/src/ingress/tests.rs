@@ -3,6 +3,7 @@
 use std::cell::Cell;
 
 use bytes::Bytes;
+use graticule_node_core::config::Http2Limits;
 use graticule_node_core::shared::InFlightGauges;
 use http_body_util::BodyExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -12,6 +13,8 @@ use super::*;
 use crate::task::Task;
 use crate::testing::{LOOPBACK, eventually, raw, run};
 use crate::world::World;
+
+mod http2;
 
 /// Answers with the size of the body and who sent it.
 #[derive(Default)]
@@ -37,8 +40,11 @@ fn limits() -> IngressLimits {
         connections_max: 2,
         head_bytes_max: 8_192,
         headers_max: 10,
-        head_timeout: Duration::from_millis(300),
         body_timeout: Duration::from_millis(300),
+        sniff_timeout: Duration::from_millis(300),
+        header_timeout: Duration::from_millis(300),
+        idle_timeout: Duration::from_millis(300),
+        http2: Http2Limits::default(),
     }
 }
 
@@ -122,7 +128,7 @@ fn a_head_that_takes_too_long_ends_the_connection() {
 fn further_connections_wait_for_a_place() {
     run(async {
         let (address, _handler, _running) =
-            start(IngressLimits { head_timeout: Duration::from_secs(10), ..limits() });
+            start(IngressLimits { sniff_timeout: Duration::from_secs(10), ..limits() });
         let idle = [TcpStream::connect(address).await.unwrap(), TcpStream::connect(address).await.unwrap()];
         tokio::time::sleep(Duration::from_millis(50)).await;
         let mut third = TcpStream::connect(address).await.unwrap();

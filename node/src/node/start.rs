@@ -227,8 +227,10 @@ fn limits(config: &NodeConfig) -> IngressLimits {
         head_bytes_max: limits.header_bytes_max as usize,
         headers_max: limits.headers_max as usize,
         body_timeout: limits.body_timeout,
-        // One clock runs for both in the HTTP library: waiting for a request and reading its head.
-        head_timeout: limits.header_timeout.max(limits.idle_timeout),
+        sniff_timeout: limits.sniff_timeout,
+        header_timeout: limits.header_timeout,
+        idle_timeout: limits.idle_timeout,
+        http2: config.ingress.http2,
     }
 }
 
@@ -243,6 +245,7 @@ fn settings(config: &NodeConfig, worker: usize) -> GatewaySettings {
         name: config.name.clone(),
         via_1_0: text(format!("1.0 {}", config.name)),
         via: text(format!("1.1 {}", config.name)),
+        via_2: text(format!("2 {}", config.name)),
         proxy_status: text(config.name.to_string()),
     }
 }

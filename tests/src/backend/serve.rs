@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
@@ -64,6 +64,7 @@ async fn answer(
         target: parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default(),
         headers: parts.headers,
         body: None,
+        trailers: None,
         answered_bytes: pattern.as_ref().map(Pattern::taken).unwrap_or_default(),
         answered: None,
         gone: None,
@@ -72,19 +73,30 @@ async fn answer(
     if let Some(wait) = asked(&parts.uri, "read_ms") {
         tokio::time::sleep(Duration::from_millis(wait)).await;
     }
-    let Some(seen) = read(body).await else {
-        drop(attended);
-        return std::future::pending().await;
-    };
-    log.change(entry, |received| received.body = Some(seen));
+    if asked(&parts.uri, "early").is_some() {
+        // Taken all the same: a connection that is closed with bytes unread is reset, and its answer may be lost.
+        tokio::task::spawn_local(read(body));
+    } else {
+        let Some((seen, trailers)) = read(body).await else {
+            drop(attended);
+            return std::future::pending().await;
+        };
+        log.change(entry, |received| (received.body, received.trailers) = (Some(seen), trailers));
+    }
     if let Some(wait) = asked(&parts.uri, "wait_ms") {
         tokio::time::sleep(Duration::from_millis(wait)).await;
     }
     let outgoing = match pattern {
-        Some(pattern) => Outgoing { kind: Kind::Pattern(pattern), attended: Some(attended) },
+        Some(pattern) => Outgoing { kind: Kind::Pattern(pattern), trailers: None, attended: Some(attended) },
         None => Outgoing::text(serde_json::json!({ "region": region, "id": id }).to_string(), Some(attended)),
     };
-    Ok(Response::new(outgoing))
+    let mut response = Response::new(outgoing);
+    if asked(&parts.uri, "trailers").is_some() {
+        response.headers_mut().insert(header::TRAILER, HeaderValue::from_static("x-sum"));
+        let trailers = [(HeaderName::from_static("x-sum"), HeaderValue::from_static("7"))];
+        response.body_mut().trailers = Some(trailers.into_iter().collect());
+    }
+    Ok(response)
 }
 
 /// A number of the query.
@@ -94,15 +106,18 @@ fn asked(uri: &http::Uri, name: &str) -> Option<u64> {
 }
 
 /// `None` if it broke off.
-async fn read(mut body: Incoming) -> Option<BodySeen> {
-    let (mut bytes, mut hash) = (0, Sha256::new());
+async fn read(mut body: Incoming) -> Option<(BodySeen, Option<HeaderMap>)> {
+    let (mut bytes, mut hash, mut trailers) = (0, Sha256::new(), None);
     while let Some(frame) = body.frame().await {
-        if let Ok(chunk) = frame.ok()?.into_data() {
-            bytes += chunk.len() as u64;
-            hash.update(&chunk);
+        match frame.ok()?.into_data() {
+            Ok(chunk) => {
+                bytes += chunk.len() as u64;
+                hash.update(&chunk);
+            }
+            Err(frame) => trailers = frame.into_trailers().ok(),
         }
     }
-    Some(BodySeen { bytes, fingerprint: hash.finalize().into() })
+    Some((BodySeen { bytes, fingerprint: hash.finalize().into() }, trailers))
 }
 
 /// Notes when a request is over, and whether it was answered.
@@ -130,6 +145,7 @@ impl Drop for Attended {
 /// An answer's body.
 struct Outgoing {
     kind: Kind,
+    trailers: Option<HeaderMap>,
     attended: Option<Attended>,
 }
 
@@ -140,7 +156,8 @@ enum Kind {
 
 impl Outgoing {
     fn text(text: String, attended: Option<Attended>) -> Self {
-        Self { kind: Kind::Text(Some(text.into()).filter(|text: &Bytes| !text.is_empty())), attended }
+        let text = Some(text.into()).filter(|text: &Bytes| !text.is_empty());
+        Self { kind: Kind::Text(text), trailers: None, attended }
     }
 }
 
@@ -161,7 +178,8 @@ impl Body for Outgoing {
         {
             attended.answered();
         }
-        Poll::Ready(chunk.map(|chunk| Ok(Frame::data(chunk))))
+        let frame = chunk.map(Frame::data).or_else(|| self.trailers.take().map(Frame::trailers));
+        Poll::Ready(frame.map(Ok))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -169,6 +187,9 @@ impl Body for Outgoing {
     }
 
     fn size_hint(&self) -> SizeHint {
+        if self.trailers.is_some() {
+            return SizeHint::default();
+        }
         SizeHint::with_exact(match &self.kind {
             Kind::Text(text) => text.as_ref().map_or(0, |text| text.len() as u64),
             Kind::Pattern(pattern) => pattern.remaining(),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::HeaderName;
 use ipnet::IpNet;
 
+use super::http2::{self, Http2Limits};
 use super::{address, count, section};
 use crate::document::page::{At, Page, shortened};
 use crate::document::table::{Key, Table, key};
@@ -22,6 +23,8 @@ pub struct IngressConfig {
     pub client_address: ClientAddressRule,
     /// What one client can ask for.
     pub limits: IngressLimits,
+    /// What it can ask for over HTTP/2.
+    pub http2: Http2Limits,
 }
 
 /// What one client can ask for.
@@ -31,6 +34,8 @@ pub struct IngressLimits {
     pub header_bytes_max: u32,
     /// How many headers a request can have.
     pub headers_max: u32,
+    /// How long the first bytes may take, by which the version of HTTP is told.
+    pub sniff_timeout: Duration,
     /// How long a head may take to arrive.
     pub header_timeout: Duration,
     /// How long a connection may be without a request.
@@ -52,9 +57,10 @@ pub(super) fn read(page: &Page, node: &Node) -> Option<IngressConfig> {
     }
     let header = table.or("client_address", ClientAddressHeader::XForwardedFor, address_header);
     let limits = section(&table, "limits", limits);
+    let http2 = section(&table, "http2", http2::read);
     let trusted = trusted.into_iter().map(|at| at.value).collect();
     let client_address = ClientAddressRule { header, trusted };
-    Some(IngressConfig { http, client_address, limits: limits? })
+    Some(IngressConfig { http, client_address, limits: limits?, http2: http2? })
 }
 
 fn limits(page: &Page, node: &Node) -> Option<IngressLimits> {
@@ -62,6 +68,7 @@ fn limits(page: &Page, node: &Node) -> Option<IngressLimits> {
     Some(IngressLimits {
         header_bytes_max: count(&table, "header_bytes_max", 32 << 10, 1 << 20),
         headers_max: count(&table, "headers_max", 100, 1_000),
+        sniff_timeout: table.or("sniff_timeout", SNIFF_TIMEOUT, duration(TIMEOUT_MIN..=TIMEOUT_MAX)),
         header_timeout: table.or("header_timeout", HEADER_TIMEOUT, duration(TIMEOUT_MIN..=TIMEOUT_MAX)),
         idle_timeout: table.or("idle_timeout", IDLE_TIMEOUT, duration(TIMEOUT_MIN..=TIMEOUT_MAX)),
         body_timeout: table.or("body_timeout", BODY_TIMEOUT, duration(TIMEOUT_MIN..=TIMEOUT_MAX)),
@@ -123,11 +130,13 @@ const KEYS: &[Key] = &[
     key("trusted", "[\"10.0.0.0/8\"]"),
     key("client_address", "\"x-forwarded-for\""),
     key("limits", "{ connections_max = 10000 }"),
+    key("http2", "{ streams_max = 100 }"),
 ];
 
 const LIMITS_KEYS: &[Key] = &[
     key("header_bytes_max", "32768"),
     key("headers_max", "100"),
+    key("sniff_timeout", "\"10s\""),
     key("header_timeout", "\"10s\""),
     key("idle_timeout", "\"1m\""),
     key("body_timeout", "\"1m\""),
@@ -139,6 +148,7 @@ const HTTP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8080
 const MAPPED_BITS: u8 = 96;
 
 const TRUSTED_MAX: usize = 256;
+const SNIFF_TIMEOUT: Duration = Duration::from_secs(10);
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 /// As nginx has it (`client_body_timeout`, `send_timeout`).

@@ -47,7 +47,9 @@ fn what_is_not_written_has_its_default() {
     assert!(config.ingress.client_address.trusted.is_empty());
     let limits = &config.ingress.limits;
     assert_eq!((limits.header_bytes_max, limits.headers_max, limits.connections_max), (32_768, 100, 10_000));
-    assert_eq!((limits.header_timeout.as_secs(), limits.idle_timeout.as_secs()), (10, 60));
+    let timeouts = [limits.sniff_timeout, limits.header_timeout, limits.idle_timeout];
+    assert_eq!(timeouts.map(|timeout| timeout.as_secs()), [10, 10, 60]);
+    assert_eq!(config.ingress.http2, Http2Limits::default());
     assert_eq!(config.mesh.advertise, "127.0.0.1:7400".parse().unwrap());
     assert_eq!(config.mesh.tunnels_per_region_max, 8);
     assert_eq!(config.admin_listen, "127.0.0.1:9901".parse().unwrap());
@@ -84,7 +86,8 @@ tunnels_per_region_max = 2
 http = "[::]:80"
 trusted = ["10.0.0.0/8", "::1", "::ffff:192.168.0.0/112"]
 client_address = "X-Real-IP"
-limits = {{ idle_timeout = "5m" }}
+limits = {{ idle_timeout = "5m", sniff_timeout = "1s" }}
+http2 = {{ streams_max = 7, ping_interval = "5s", resets_per_second_max = 9, stream_window_bytes = 65535 }}
 [geo]
 databases = ["a.mmdb"]
 embedded = false
@@ -112,6 +115,11 @@ format = "json"
         ClientAddressHeader::Single("x-real-ip".parse().unwrap())
     );
     assert_eq!(config.ingress.limits.idle_timeout.as_secs(), 300);
+    assert_eq!(config.ingress.limits.sniff_timeout.as_secs(), 1);
+    let http2 = config.ingress.http2;
+    assert_eq!((http2.streams_max, http2.ping_interval.as_secs()), (7, 5));
+    assert_eq!((http2.frames.resets_per_second_max, http2.stream_window_bytes), (9, 65_535));
+    assert_eq!(http2.error_resets_max, Http2Limits::default().error_resets_max);
     assert_eq!(config.geo.overrides[&"203.0.113.0/24".parse().unwrap()], Some("DE".parse().unwrap()));
     assert_eq!(config.geo.overrides[&"2001:db8::/32".parse().unwrap()], None);
     assert_eq!((config.drain.delay.as_secs(), config.drain.deadline.as_secs()), (0, 300));

@@ -1,0 +1,84 @@
+//! One request until the last of its answer has gone: what its connection knows of it.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, Version, header};
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+
+use super::watching::Activity;
+use crate::body::{BodyError, ResponseBody};
+
+pin_project! {
+    /// An answer that is being made. Not an async block: that would hold the handler's future twice.
+    pub(super) struct Answering<F> {
+        #[pin]
+        answer: Option<F>,
+        activity: Option<Activity>,
+        version: Version,
+    }
+}
+
+/// An answer's body, and the request's hold on its connection.
+#[derive(Debug)]
+pub(super) struct Attended {
+    body: ResponseBody,
+    _activity: Option<Activity>,
+}
+
+impl<F> Answering<F> {
+    /// `answer` is `None` for a request whose head is over its limits.
+    pub(super) fn new(answer: Option<F>, activity: Activity, version: Version) -> Self {
+        Self { answer, activity: Some(activity), version }
+    }
+}
+
+impl<F: Future<Output = Result<Response<ResponseBody>, Infallible>>> Future for Answering<F> {
+    type Output = Result<Response<Attended>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let Ok(mut response) = match this.answer.as_pin_mut() {
+            Some(answer) => ready!(answer.poll(cx)),
+            None => Ok(head_too_large()),
+        };
+        let activity = this.activity.take();
+        // HTTP/2 has a frame for it.
+        let says = *this.version < Version::HTTP_2;
+        if says && activity.as_ref().is_some_and(Activity::is_last) {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        Poll::Ready(Ok(response.map(|body| Attended { body, _activity: activity })))
+    }
+}
+
+/// As bare as what the HTTP library says of heads that it does not take.
+fn head_too_large() -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::own(Bytes::new()));
+    *response.status_mut() = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+    response
+}
+
+impl Body for Attended {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

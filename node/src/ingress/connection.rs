@@ -1,0 +1,172 @@
+//! One client's connection from its first byte to its last.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::time::Duration;
+
+use http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::timeout;
+
+use super::Handler;
+use super::answering::Answering;
+use super::closing::Closing;
+use super::limits::{Deadlines, IngressLimits};
+use super::stream::{ClientStream, Opening, Version, sniff};
+use super::watching::{Phase, Watch};
+use crate::task;
+use crate::ticker::Ticker;
+use crate::world::{Stream, Taking};
+
+/// Serves the connections of one worker.
+pub(super) struct Server<H> {
+    limits: IngressLimits,
+    deadlines: Deadlines,
+    http1: http1::Builder,
+    http2: http2::Builder<Streams>,
+    handler: Rc<H>,
+    ticker: Ticker,
+    closing: Closing,
+}
+
+/// Runs each stream of an HTTP/2 connection as a task of its own.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Streams;
+
+impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for Streams {
+    fn execute(&self, stream: F) {
+        // Boxed: the runtime moves what it is given several times.
+        task::spawn_detached("client stream", Box::pin(stream));
+    }
+}
+
+impl<H: Handler> Server<H> {
+    pub(super) fn new(limits: IngressLimits, handler: Rc<H>, closing: Closing) -> Self {
+        let (deadlines, http1, http2) = (limits.deadlines(), limits.http1(), limits.http2());
+        Self { limits, deadlines, http1, http2, handler, ticker: Ticker::default(), closing }
+    }
+
+    /// Serves one connection to its end.
+    pub(super) async fn serve(self: Rc<Self>, mut stream: Stream, peer: SocketAddr) {
+        let watch = Watch::new(&self.ticker, self.deadlines, self.closing.clone());
+        let sniffed = {
+            let mut sniffing = pin!(sniff(&mut stream));
+            tokio::select! {
+                biased;
+                sniffed = &mut sniffing => sniffed,
+                () = self.closing.begun() => match timeout(LAST_REQUEST_GRACE, sniffing).await {
+                    Ok(sniffed) => sniffed,
+                    Err(_) => return,
+                },
+                _ = watch.expired() => return,
+            }
+        };
+        match sniffed {
+            // Boxed, each for itself: an HTTP/1 connection is not to be as large as one of HTTP/2.
+            Ok((Version::Http1, opening)) => Box::pin(self.serve_1((opening, stream), watch, peer)).await,
+            Ok((Version::Http2, opening)) => Box::pin(self.serve_2((opening, stream), watch, peer)).await,
+            Ok((Version::Neither, _)) => part(stream, b"").await,
+            Err(error) => tracing::debug!(%error, "a client connection ended before its first request"),
+        }
+    }
+
+    async fn serve_1(self: Rc<Self>, stream: (Opening, Stream), watch: Rc<Watch>, peer: SocketAddr) {
+        watch.open(true);
+        let stream = ClientStream::new(self.taking(stream), Rc::clone(&watch), None);
+        let service = service_fn(|request| self.answer(request, &watch, peer));
+        let mut connection = self.http1.serve_connection(TokioIo::new(stream), service);
+        let ended = tokio::select! {
+            biased;
+            ended = &mut connection => ended,
+            () = self.closing.begun() => {
+                last(Pin::new(&mut connection), http1::Connection::graceful_shutdown).await
+            }
+            phase = watch.expired() => {
+                let stream = connection.into_parts().io.into_inner();
+                return part(stream, if phase == Phase::Head { REQUEST_TIMEOUT } else { b"" }).await;
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "client connection ended");
+        }
+    }
+
+    async fn serve_2(self: Rc<Self>, stream: (Opening, Stream), watch: Rc<Watch>, peer: SocketAddr) {
+        watch.open(false);
+        let frames = self.limits.http2.frames;
+        let stream = ClientStream::new(self.taking(stream), Rc::clone(&watch), Some(frames));
+        let service = service_fn(|request| self.answer(request, &watch, peer));
+        let mut connection = pin!(self.http2.serve_connection(TokioIo::new(stream), service));
+        let ended = tokio::select! {
+            biased;
+            ended = connection.as_mut() => ended,
+            () = self.closing.begun() => last(connection, http2::Connection::graceful_shutdown).await,
+            _ = watch.expired() => {
+                connection.as_mut().graceful_shutdown();
+                // A request that crosses the farewell is answered; a client that does not listen is not waited for.
+                tokio::select! {
+                    biased;
+                    ended = connection => ended,
+                    _ = watch.expired() => return,
+                }
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "client connection ended");
+        }
+    }
+
+    /// With a limit to how long the client may take nothing.
+    fn taking(&self, (opening, stream): (Opening, Stream)) -> (Opening, Taking) {
+        (opening, Taking::new(stream, self.limits.body_timeout))
+    }
+
+    fn answer(
+        &self,
+        request: Request<Incoming>,
+        watch: &Rc<Watch>,
+        peer: SocketAddr,
+    ) -> Answering<impl Future<Output = super::Answered> + use<H>> {
+        let (activity, version) = (watch.begin(), request.version());
+        // The library counts the headers of HTTP/1 alone.
+        let fits = request.headers().len() <= self.limits.headers_max;
+        let answer = fits.then(|| Rc::clone(&self.handler).handle(request, peer.ip()));
+        Answering::new(answer, activity, version)
+    }
+}
+
+/// The last of a connection whose node closes: a request may be on its way already; it is answered, and is told that it is
+/// the last.
+async fn last<C: Future>(mut connection: Pin<&mut C>, end: impl FnOnce(Pin<&mut C>)) -> C::Output {
+    if let Ok(ended) = timeout(LAST_REQUEST_GRACE, connection.as_mut()).await {
+        return ended;
+    }
+    // Ends the connection if it is idle, and after its answers if not.
+    end(connection.as_mut());
+    connection.await
+}
+
+/// Says a last word and closes. A connection that is closed with bytes unread is reset, which can overtake what was said;
+/// so the client has a moment to see it.
+async fn part(mut stream: impl AsyncRead + AsyncWrite + Unpin, word: &[u8]) {
+    let parting = async {
+        stream.write_all(word).await?;
+        stream.shutdown().await?;
+        tokio::io::copy(&mut (&mut stream).take(PARTING_BYTES_MAX), &mut tokio::io::sink()).await
+    };
+    // It may not listen any more.
+    let _ = timeout(PARTING_TIMEOUT, parting).await;
+}
+
+const REQUEST_TIMEOUT: &[u8] =
+    b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+const PARTING_TIMEOUT: Duration = Duration::from_secs(1);
+const PARTING_BYTES_MAX: u64 = 64 * 1024;
+/// How long a connection may still bring a request when its node closes.
+const LAST_REQUEST_GRACE: Duration = Duration::from_millis(250);

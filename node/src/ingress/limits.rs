@@ -1,0 +1,83 @@
+//! What one worker's clients may ask for, and how long they may take.
+
+use std::time::Duration;
+
+use graticule_node_core::config::Http2Limits;
+use hyper::server::conn::{http1, http2};
+use hyper_util::rt::TokioTimer;
+
+use super::connection::Streams;
+use crate::ticker::Ticks;
+
+/// Limits of one worker's client side.
+#[derive(Debug, Clone, Copy)]
+pub struct IngressLimits {
+    /// Connections open at once; further ones wait in the kernel's queue.
+    pub connections_max: usize,
+    /// Bytes of a request's line and headers.
+    pub head_bytes_max: usize,
+    /// Headers of a request.
+    pub headers_max: usize,
+    /// From a connection's beginning until the version of HTTP can be told.
+    pub sniff_timeout: Duration,
+    /// From the first byte of a request to the end of its headers.
+    pub header_timeout: Duration,
+    /// Without a request.
+    pub idle_timeout: Duration,
+    /// How long a client may take nothing of an answer.
+    pub body_timeout: Duration,
+    /// What HTTP/2 needs beside.
+    pub http2: Http2Limits,
+}
+
+/// The times among the limits, as the worker's clock counts them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Deadlines {
+    pub(super) sniff: Ticks,
+    pub(super) head: Ticks,
+    pub(super) idle: Ticks,
+}
+
+impl IngressLimits {
+    pub(super) fn deadlines(&self) -> Deadlines {
+        Deadlines {
+            sniff: Ticks::at_least(self.sniff_timeout),
+            head: Ticks::at_least(self.header_timeout),
+            idle: Ticks::at_least(self.idle_timeout),
+        }
+    }
+
+    /// HTTP/1; it has no timer, because its deadlines are not the library's.
+    pub(super) fn http1(&self) -> http1::Builder {
+        let mut builder = http1::Builder::new();
+        builder
+            .max_buf_size(self.head_bytes_max.max(HYPER_BUFFER_BYTES_MIN))
+            .max_headers(self.headers_max)
+            .header_read_timeout(None);
+        builder
+    }
+
+    /// HTTP/2, with everything set that can be.
+    pub(super) fn http2(&self) -> http2::Builder<Streams> {
+        let limits = self.http2;
+        let mut builder = http2::Builder::new(Streams);
+        builder
+            .timer(TokioTimer::new())
+            .keep_alive_interval(limits.ping_interval)
+            .keep_alive_timeout(limits.ping_timeout)
+            .adaptive_window(false)
+            .initial_stream_window_size(limits.stream_window_bytes)
+            .initial_connection_window_size(limits.connection_window_bytes)
+            .max_concurrent_streams(limits.streams_max)
+            .max_frame_size(limits.frame_bytes_max)
+            .max_header_list_size(self.head_bytes_max as u32)
+            .header_table_size(limits.header_table_bytes_max)
+            .max_send_buf_size(limits.send_buffer_bytes_max as usize)
+            .max_pending_accept_reset_streams(limits.pending_resets_max as usize)
+            .max_local_error_reset_streams(limits.error_resets_max as usize);
+        builder
+    }
+}
+
+/// The library takes no smaller buffer.
+const HYPER_BUFFER_BYTES_MIN: usize = 8_192;

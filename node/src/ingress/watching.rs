@@ -1,0 +1,110 @@
+//! What is a client's connection waiting for, and since when?
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use super::closing::Closing;
+use super::limits::Deadlines;
+use crate::ticker::{Alarm, Ticker};
+
+/// One connection as its deadlines see it.
+#[derive(Debug)]
+pub(super) struct Watch {
+    alarm: Alarm,
+    deadlines: Deadlines,
+    closing: Closing,
+    /// Whether a head comes after the first byte, and nothing else: in HTTP/2 bytes say nothing by themselves.
+    heads: Cell<bool>,
+    phase: Cell<Phase>,
+    requests: Cell<u32>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// For the first bytes.
+    Opening,
+    /// For a request, or for the client to take the rest of an answer.
+    Idle,
+    /// For the rest of a head.
+    Head,
+    /// For an answer.
+    Busy,
+}
+
+/// A request that is being answered, until this is dropped.
+#[derive(Debug)]
+pub(super) struct Activity(Rc<Watch>);
+
+impl Watch {
+    /// A connection that was just accepted.
+    pub(super) fn new(ticker: &Ticker, deadlines: Deadlines, closing: Closing) -> Rc<Self> {
+        let alarm = ticker.alarm();
+        alarm.set(deadlines.sniff);
+        let (heads, phase) = (Cell::new(false), Cell::new(Phase::Opening));
+        Rc::new(Self { alarm, deadlines, closing, heads, phase, requests: Cell::new(0) })
+    }
+
+    /// The version is known: requests may come. HTTP/1 has `heads`.
+    pub(super) fn open(&self, heads: bool) {
+        self.heads.set(heads);
+        self.rest();
+    }
+
+    /// Ends when the client has taken too long for what its connection waits for. From then on it has as long as one that
+    /// is idle.
+    pub(super) async fn expired(&self) -> Phase {
+        self.alarm.due().await;
+        self.alarm.set(self.deadlines.idle);
+        self.phase.get()
+    }
+
+    /// Some bytes have come.
+    pub(super) fn has_read(&self) {
+        if self.phase.get() == Phase::Idle && self.heads.get() {
+            self.phase.set(Phase::Head);
+            self.alarm.set(self.deadlines.head);
+        }
+    }
+
+    /// Some bytes have gone: a client that takes the last of an answer slowly is not idle.
+    pub(super) fn has_written(&self) {
+        if self.phase.get() == Phase::Idle {
+            self.alarm.set(self.deadlines.idle);
+        }
+    }
+
+    /// A request has come.
+    pub(super) fn begin(self: &Rc<Self>) -> Activity {
+        self.requests.set(self.requests.get() + 1);
+        self.phase.set(Phase::Busy);
+        self.alarm.clear();
+        Activity(Rc::clone(self))
+    }
+
+    /// The seconds of a coarse clock.
+    pub(super) fn second(&self) -> u32 {
+        self.alarm.second()
+    }
+
+    fn rest(&self) {
+        self.phase.set(Phase::Idle);
+        self.alarm.set(self.deadlines.idle);
+    }
+}
+
+impl Activity {
+    /// Whether the node closes, so that this is the connection's last request.
+    pub(super) fn is_last(&self) -> bool {
+        self.0.closing.has_begun()
+    }
+}
+
+impl Drop for Activity {
+    fn drop(&mut self) {
+        let requests = self.0.requests.get() - 1;
+        self.0.requests.set(requests);
+        if requests == 0 {
+            self.0.rest();
+        }
+    }
+}
