@@ -43,6 +43,10 @@ pub struct AdminState {
     pub region: RegionName,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
+    /// Where clients come in.
+    pub http: SocketAddr,
+    /// Where those come in that want TLS.
+    pub https: Option<SocketAddr>,
 }
 
 /// An admin call on its way to another node.

@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 use std::convert::Infallible;
 use std::future::Future;
-use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +17,7 @@ use hyper::body::Incoming;
 use rand::RngCore;
 
 use crate::body::ResponseBody;
-use crate::ingress::Handler;
+use crate::ingress::{Client, Handler};
 use crate::pool::{Asked, Connections};
 use crate::relay::Tunnels;
 use crate::shared::Shared;
@@ -50,6 +49,8 @@ pub struct GatewaySettings {
     pub via: HeaderValue,
     /// This node in `Via`, for a request of HTTP/2.
     pub via_2: HeaderValue,
+    /// Where clients find TLS, if this node has it and it is not where everybody looks.
+    pub https_port: Option<u16>,
     /// The node's name in `Proxy-Status`.
     pub proxy_status: HeaderValue,
 }
@@ -130,9 +131,9 @@ impl Handler for Gateway {
     fn handle(
         self: Rc<Self>,
         request: Request<Incoming>,
-        peer: IpAddr,
-    ) -> impl Future<Output = Result<Response<ResponseBody>, Infallible>> {
-        let mut begun = self.begin(request, peer);
+        client: &Client,
+    ) -> impl Future<Output = Result<Response<ResponseBody>, Infallible>> + use<> {
+        let mut begun = self.begin(request, client);
         async move {
             Ok(match &mut begun {
                 Ok((pending, guard)) => {
@@ -151,12 +152,12 @@ impl Gateway {
     fn begin(
         self: &Rc<Self>,
         request: Request<Incoming>,
-        peer: IpAddr,
+        client: &Client,
     ) -> Result<(Pending, Option<InFlightGuard>), Reason> {
         let guard = self.in_flight.try_enter(self.settings.requests_in_flight_max);
         let guard = guard.ok_or(Reason::Overloaded)?;
         let (parts, body) = request.into_parts();
-        let facts = facts::read(self, parts, peer)?;
+        let facts = facts::read(self, parts, client)?;
         Ok((Pending::new(Rc::clone(self), facts, body), Some(guard)))
     }
 }

@@ -29,7 +29,7 @@ mod certificate;
 mod error;
 mod fault;
 mod material;
-mod pem;
+pub(crate) mod pem;
 pub mod refusal;
 mod roots;
 mod secret;

@@ -1,16 +1,19 @@
 //! Where clients come in: accepts connections and reads requests of HTTP/1 and HTTP/2, within limits.
 
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use graticule_node_core::shared::InFlight;
 use http::{Request, Response};
 use hyper::body::Incoming;
+use rustls::ServerConfig;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::body::ResponseBody;
@@ -21,6 +24,7 @@ use crate::world::{Listener, Stream};
 mod answering;
 mod closing;
 mod connection;
+mod handshake;
 mod limits;
 mod stream;
 mod watching;
@@ -31,17 +35,46 @@ pub use limits::IngressLimits;
 
 /// Answers requests; the rest of the node, as the ingress sees it.
 pub trait Handler: 'static {
-    /// Answers one request from the TCP peer `peer`. Dropped when the client goes away.
-    fn handle(self: Rc<Self>, request: Request<Incoming>, peer: IpAddr) -> impl Future<Output = Answered>;
+    /// Answers one request. Dropped when the client goes away.
+    fn handle(
+        self: Rc<Self>,
+        request: Request<Incoming>,
+        client: &Client,
+    ) -> impl Future<Output = Answered> + use<Self>;
+}
+
+/// Whoever is at the other end of a connection.
+#[derive(Debug, Clone)]
+pub struct Client {
+    /// The TCP peer.
+    pub address: IpAddr,
+    /// What TLS has found out, if there is TLS.
+    pub secured: Option<Rc<Secured>>,
+}
+
+/// What the TLS handshake of a connection has found out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Secured {
+    /// The host that the client asked for, in lower case.
+    pub server_name: Option<String>,
+}
+
+/// One way in: where connections come from, and what TLS is to be made with, if there is to be any.
+#[derive(Debug)]
+pub struct Entrance {
+    /// Where connections are accepted.
+    pub listener: Box<dyn Listener>,
+    /// With it, connections begin with a TLS handshake.
+    pub tls: Option<Arc<ServerConfig>>,
 }
 
 /// What the HTTP library wants of a service that never fails.
 pub type Answered = Result<Response<ResponseBody>, Infallible>;
 
 /// Accepts and serves connections until `phase` says that the node closes; serves those that it has to their ends, which
-/// outlive this future. `open` counts them, and the listener for as long as it accepts.
+/// outlive this future. `open` counts them, and the listeners for as long as they accept.
 pub async fn run<H: Handler>(
-    listener: Box<dyn Listener>,
+    entrances: Vec<Entrance>,
     limits: IngressLimits,
     handler: Rc<H>,
     (open, mut phase): (InFlight, watch::Receiver<Phase>),
@@ -50,7 +83,7 @@ pub async fn run<H: Handler>(
     let slots = Arc::new(Semaphore::new(limits.connections_max));
     let closing = Closing::default();
     let server = Rc::new(Server::new(limits, handler, closing.clone()));
-    let door = Door { listener, slots, server, open, closing };
+    let door = Door { entrances, turn: Cell::new(0), slots, server, open, closing };
     tokio::select! {
         biased;
         // An error means that the node is gone, and this with it.
@@ -64,9 +97,18 @@ pub async fn run<H: Handler>(
     std::future::pending::<()>().await;
 }
 
+/// A connection that was just accepted.
+struct Accepted {
+    stream: Stream,
+    peer: SocketAddr,
+    tls: Option<Arc<ServerConfig>>,
+}
+
 /// Where connections come in.
 struct Door<H> {
-    listener: Box<dyn Listener>,
+    entrances: Vec<Entrance>,
+    /// Which entrance is looked at first; they take turns.
+    turn: Cell<usize>,
     slots: Arc<Semaphore>,
     server: Rc<Server<H>>,
     open: InFlight,
@@ -78,7 +120,7 @@ impl<H: Handler> Door<H> {
     async fn accept(&self) {
         // The semaphore lives as long as this loop and is never closed.
         while let Ok(slot) = Arc::clone(&self.slots).acquire_owned().await {
-            match poll_fn(|cx| self.listener.poll_accept(cx)).await {
+            match poll_fn(|cx| self.poll_accept(cx)).await {
                 Ok(accepted) => self.serve(accepted, slot),
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection; trying again");
@@ -94,16 +136,32 @@ impl<H: Handler> Door<H> {
             // Whether there is more is known only after the runtime has asked the kernel.
             tokio::time::sleep(QUEUE_LOOK_INTERVAL).await;
             while let Ok(slot) = Arc::clone(&self.slots).acquire_owned().await {
-                let accepted = poll_fn(|cx| Poll::Ready(self.listener.poll_accept(cx))).await;
+                let accepted = poll_fn(|cx| Poll::Ready(self.poll_accept(cx))).await;
                 let Poll::Ready(Ok(accepted)) = accepted else { break };
                 self.serve(accepted, slot);
             }
         }
     }
 
-    fn serve(&self, (stream, peer): (Stream, SocketAddr), slot: OwnedSemaphorePermit) {
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Accepted>> {
+        self.turn.set(self.turn.get().wrapping_add(1));
+        let first = self.turn.get() % self.entrances.len().max(1);
+        let (after, before) = self.entrances.split_at(first);
+        for Entrance { listener, tls } in before.iter().chain(after) {
+            if let Poll::Ready(accepted) = listener.poll_accept(cx) {
+                return Poll::Ready(accepted.map(|(stream, peer)| Accepted {
+                    stream,
+                    peer,
+                    tls: tls.clone(),
+                }));
+            }
+        }
+        Poll::Pending
+    }
+
+    fn serve(&self, accepted: Accepted, slot: OwnedSemaphorePermit) {
         let counted = self.open.try_enter(u32::MAX);
-        let serving = Box::pin(Rc::clone(&self.server).serve(stream, peer));
+        let serving = Box::pin(Rc::clone(&self.server).serve(accepted));
         task::spawn_detached("client connection", async move {
             serving.await;
             drop((slot, counted));

@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod body;
+pub mod certificates;
 pub mod cli;
 pub mod demo;
 pub mod documents;

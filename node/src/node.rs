@@ -72,6 +72,8 @@ enum Worker {
 pub struct Addresses {
     /// For clients.
     pub http: SocketAddr,
+    /// For clients that want TLS.
+    pub https: Option<SocketAddr>,
     /// The control endpoint; workers are on the ports after it.
     pub mesh: SocketAddr,
     /// For operators.
@@ -93,6 +95,8 @@ pub enum StartError {
     Listen(SocketAddr, std::io::Error),
     /// A UDP address cannot be bound.
     Endpoint(EndpointError),
+    /// The directory of clients' certificates cannot be used.
+    Certificates(String),
     /// A geo database cannot be used.
     Geo(String),
     /// The data directory cannot be used.
@@ -110,9 +114,11 @@ impl fmt::Display for StartError {
                 writeln!(f, "the documents have errors; mend them and check with `graticule check`:")?;
                 diagnostics.iter().try_for_each(|diagnostic| writeln!(f, "{diagnostic}"))
             }
-            Self::Region(message) | Self::Name(message) | Self::Geo(message) | Self::Thread(message) => {
-                f.write_str(message)
-            }
+            Self::Region(message)
+            | Self::Name(message)
+            | Self::Geo(message)
+            | Self::Certificates(message)
+            | Self::Thread(message) => f.write_str(message),
             Self::Identity(error) => error.fmt(f),
             Self::Listen(address, error) => {
                 write!(f, "cannot listen on {address}: {error}; choose another address or stop what has it")

@@ -85,3 +85,12 @@ impl Authority {
 fn text(path: &Path) -> &str {
     path.to_str().expect("a path in UTF-8")
 }
+
+/// Writes `STEM.pem` and `STEM.key` for these names.
+pub fn self_signed(directory: &Path, stem: &str, names: &[&str]) {
+    let names: Vec<_> = names.iter().map(ToString::to_string).collect();
+    let made = rcgen::generate_simple_self_signed(names).expect("a certificate");
+    fs::write(directory.join(format!("{stem}.pem")), made.cert.pem()).expect("a certificate is written");
+    fs::write(directory.join(format!("{stem}.key")), made.signing_key.serialize_pem())
+        .expect("a key is written");
+}

@@ -11,9 +11,14 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+
+mod tls;
+
+pub use tls::Tls;
 
 /// What a client asks.
 #[derive(Debug, Clone)]
@@ -136,7 +141,13 @@ impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for Beside {
 impl Connection {
     /// Connects with HTTP/1.1.
     pub async fn open(edge: SocketAddr) -> Result<Self, Broken> {
-        let stream = connect(edge).await?;
+        Self::speak_http1(connect(edge).await?).await
+    }
+
+    async fn speak_http1<S>(stream: S) -> Result<Self, Broken>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + 'static,
+    {
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(Broken::of)?;
         let driver = tokio::task::spawn_local(async move {
             // Its end is seen by whoever waits for an answer.
@@ -147,7 +158,22 @@ impl Connection {
 
     /// Connects with HTTP/2, which it expects to be understood.
     pub async fn open_http2(edge: SocketAddr) -> Result<Self, Broken> {
-        let stream = connect(edge).await?;
+        Self::speak_http2(connect(edge).await?).await
+    }
+
+    /// Connects with TLS, and then with whatever both agree on.
+    pub async fn open_tls(edge: SocketAddr, tls: &Tls<'_>) -> Result<Self, Broken> {
+        let stream = tls.shake_hands(connect(edge).await?).await?;
+        match stream.get_ref().1.alpn_protocol() {
+            Some(b"h2") => Self::speak_http2(stream).await,
+            _ => Self::speak_http1(stream).await,
+        }
+    }
+
+    async fn speak_http2<S>(stream: S) -> Result<Self, Broken>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + 'static,
+    {
         let (sender, connection) =
             http2::handshake(Beside, TokioIo::new(stream)).await.map_err(Broken::of)?;
         let driver = tokio::task::spawn_local(async move {

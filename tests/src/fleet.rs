@@ -9,6 +9,7 @@ use graticule::demo::wan::{Relays, Road, steady};
 use graticule_node_api::{Why, WhyQuery, client};
 use tempfile::TempDir;
 
+use crate::certificates::self_signed;
 use crate::node::{MESH_PORTS, Neighbours};
 use crate::{Authority, Backend, Certificate, Node, Plan, Ran, Received, Region, eventually, run};
 
@@ -61,9 +62,27 @@ impl Fleet {
         let backends: Vec<_> = plan.regions.iter().flat_map(region_backends).collect();
         let mut fleet = Self { nodes: Vec::new(), backends, plan, authority, wan: None, directory };
         fleet.write_documents();
+        fleet.write_certificates();
         fleet.place_nodes();
         fleet.configure_nodes().await;
         fleet
+    }
+
+    /// Writes a pair of files for each certificate, named after its first name.
+    fn write_certificates(&self) {
+        for names in &self.plan.certificates {
+            fs::create_dir_all(self.certificates()).expect("a directory for certificates");
+            self_signed(&self.certificates(), names[0], names);
+        }
+    }
+
+    fn clients_see(&self) -> Option<PathBuf> {
+        (!self.plan.certificates.is_empty()).then(|| self.certificates())
+    }
+
+    /// The directory of the certificates that clients see.
+    pub fn certificates(&self) -> PathBuf {
+        self.directory.path().join("clients")
     }
 
     fn write_documents(&self) {
@@ -100,7 +119,8 @@ impl Fleet {
             let dial: Vec<_> =
                 own_roads.map(|((_, to, _), address)| (self.nodes[*to].name.clone(), **address)).collect();
             let certificate = self.authority.issue(node.region, &node.name, &self.home(node)).await;
-            let neighbours = Neighbours { seeds: self.seeds(node, &dial), dial };
+            let neighbours =
+                Neighbours { seeds: self.seeds(node, &dial), dial, clients_see: self.clients_see() };
             node.configure(&self.documents(), &certificate, &neighbours);
         }
     }
@@ -154,7 +174,7 @@ impl Fleet {
     /// A node that nobody planned, beside the fleet. It is not running yet.
     pub fn guest(&self, guest: &Guest<'_>) -> Node {
         let node = Node::new(guest.name.to_owned(), guest.region, self.scratch(guest.home));
-        let neighbours = Neighbours { seeds: guest.seeds.to_vec(), dial: Vec::new() };
+        let neighbours = Neighbours { seeds: guest.seeds.to_vec(), ..Neighbours::default() };
         node.configure(guest.documents, guest.certificate, &neighbours);
         node
     }
@@ -182,6 +202,11 @@ impl Fleet {
     /// Where clients of a region come in: its first node.
     pub fn edge(&self, region: &str) -> SocketAddr {
         self.nodes_in(region).next().unwrap_or_else(|| panic!("no node in {region}")).http
+    }
+
+    /// Where clients of a region come in that want TLS.
+    pub fn tls_edge(&self, region: &str) -> SocketAddr {
+        self.nodes_in(region).next().unwrap_or_else(|| panic!("no node in {region}")).https
     }
 
     /// The backends of a region, to be stopped and resumed.

@@ -21,8 +21,8 @@ mod story;
 
 pub use backend::{Backend, BodySeen, Received};
 pub use binary::{Ran, graticule, graticule_sim, run};
-pub use certificates::{Authority, Certificate};
-pub use client::{Answer, Ask, Broken, Connection, ask};
+pub use certificates::{Authority, Certificate, self_signed};
+pub use client::{Answer, Ask, Broken, Connection, Tls, ask};
 pub use clock::{now, wall};
 pub use courteous::Courteous;
 pub use fleet::{Fleet, Guest};

@@ -22,6 +22,8 @@ pub struct Node {
     pub region: &'static str,
     /// Where clients come in.
     pub http: SocketAddr,
+    /// Where those come in that want TLS, if the plan has certificates.
+    pub https: SocketAddr,
     /// Its control endpoint.
     pub mesh: SocketAddr,
     /// Its admin API.
@@ -38,18 +40,21 @@ pub struct Node {
 pub(crate) struct Neighbours {
     pub(crate) seeds: Vec<SocketAddr>,
     pub(crate) dial: Vec<(String, SocketAddr)>,
+    /// The directory of the certificates that clients see.
+    pub(crate) clients_see: Option<PathBuf>,
 }
 
 impl Node {
     /// A node that is not running yet, with ports of its own.
     pub(crate) fn new(name: String, region: &'static str, directory: PathBuf) -> Self {
-        let first = ports::consecutive(2 + MESH_PORTS);
+        let first = ports::consecutive(3 + MESH_PORTS);
         let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         fs::create_dir_all(&directory).expect("a directory for a node");
         Self {
             name,
             region,
             http: local(first),
+            https: local(first + 2 + MESH_PORTS),
             admin: local(first + 1),
             mesh: local(first + 2),
             directory,
@@ -62,6 +67,9 @@ impl Node {
     /// Writes its configuration.
     pub(crate) fn configure(&self, documents: &Path, certificate: &Certificate, neighbours: &Neighbours) {
         let seeds: Vec<_> = neighbours.seeds.iter().map(ToString::to_string).collect();
+        let https = neighbours.clients_see.as_ref().map_or_else(String::new, |directory| {
+            format!("https = \"{}\"\ncertificates = \"{}\"\n", self.https, directory.display())
+        });
         let mut text = format!(
             r#"name = "{name}"
 data = "data"
@@ -72,7 +80,7 @@ workers = {WORKERS}
 http = "{http}"
 trusted = ["127.0.0.0/8"]
 client_address = "x-forwarded-for"
-
+{https}
 [mesh]
 listen = "{mesh}"
 seeds = {seeds:?}
@@ -90,6 +98,7 @@ level = "info"
 "#,
             name = self.name,
             http = self.http,
+            https = https,
             mesh = self.mesh,
             documents = documents.display(),
             certificate = certificate.certificate.display(),

@@ -40,6 +40,8 @@ pub struct Plan {
     pub(crate) nodes_per_region: usize,
     pub(crate) backends_per_region: usize,
     pub(crate) over_wan: bool,
+    /// The names of each certificate that clients see.
+    pub(crate) certificates: Vec<Vec<&'static str>>,
 }
 
 /// A tenant: its id, what stands in its document before the pools, and the regions that have a pool.
@@ -60,6 +62,7 @@ impl Plan {
             nodes_per_region: 1,
             backends_per_region: 1,
             over_wan: false,
+            certificates: Vec::new(),
         }
     }
 
@@ -81,6 +84,13 @@ impl Plan {
     #[must_use]
     pub fn backends_per_region(mut self, backends: usize) -> Self {
         self.backends_per_region = backends;
+        self
+    }
+
+    /// Nodes speak TLS, and show this certificate, among others, to clients that ask for one of its names.
+    #[must_use]
+    pub fn certificate(mut self, names: &[&'static str]) -> Self {
+        self.certificates.push(names.to_vec());
         self
     }
 

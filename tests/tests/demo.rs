@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use graticule_tests::{Ask, ask, consecutive_ports, eventually, graticule, now, run, story};
+use graticule_tests::{Ask, Connection, Tls, ask, consecutive_ports, eventually, graticule, now, run, story};
 use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
@@ -21,6 +21,7 @@ fn one_line_of_json_says_what_is_there_and_it_works() {
         assert!(ready_after < Duration::from_secs(20), "ready after {ready_after:?}");
         demo.is_as_documented();
         berlin_is_served_in_the_union_only(&demo).await;
+        globe_is_served_over_tls(&demo).await;
         demo.ends_by_itself(begun + Duration::from_secs(30)).await;
         demo.is_gone().await;
     });
@@ -29,7 +30,7 @@ fn one_line_of_json_says_what_is_there_and_it_works() {
 #[test]
 fn an_interrupt_ends_everything() {
     story(LIMIT, async {
-        let base = consecutive_ports(96);
+        let base = consecutive_ports(120);
         let base_text = base.to_string();
         let mut demo = Demo::start(&["--nodes-per-region", "1", "--port", &base_text]).await;
         assert_eq!(demo.line.nodes.len(), 3);
@@ -71,6 +72,14 @@ fn people_see_a_dozen_requests_and_what_to_try() {
     });
 }
 
+async fn globe_is_served_over_tls(demo: &Demo) {
+    let node = demo.line.nodes.iter().find(|node| node.region == "us-east").expect("a node of every region");
+    let tls = Tls::to("globe.example", &demo.line.clients_authority);
+    let mut connection = Connection::open_tls(node.https, &tls).await.expect("TLS");
+    let answer = connection.ask(&Ask::get("globe.example", "/")).await.expect("an answer");
+    assert_eq!((answer.status.as_u16(), answer.region()), (200, Some("us-east")));
+}
+
 /// A running demo, as its own line of JSON describes it.
 struct Demo {
     process: Child,
@@ -82,6 +91,7 @@ struct Demo {
 struct Line {
     ready: bool,
     authority: PathBuf,
+    clients_authority: PathBuf,
     nodes: Vec<Node>,
     tenants: Vec<Tenant>,
     backends: Vec<Backend>,
@@ -94,7 +104,7 @@ struct Node {
     region: String,
     pid: u32,
     http: SocketAddr,
-    https: Option<SocketAddr>,
+    https: SocketAddr,
     mesh: SocketAddr,
     admin: SocketAddr,
 }
@@ -129,19 +139,19 @@ impl Demo {
     }
 
     fn is_as_documented(&self) {
-        let Line { ready, authority, nodes, tenants, backends } = &self.line;
-        assert!(*ready && authority.is_file());
+        let Line { ready, authority, clients_authority, nodes, tenants, backends } = &self.line;
+        assert!(*ready && authority.is_file() && clients_authority.is_file());
         let regions = ["ap-southeast", "eu-central", "us-east"];
         for region in regions {
             assert_eq!(nodes.iter().filter(|node| node.region == region).count(), 2, "{nodes:?}");
             assert_eq!(backends.iter().filter(|backend| backend.region == region).count(), 2, "{backends:?}");
         }
         assert_eq!((nodes.len(), backends.len(), tenants.len()), (6, 6, 3));
-        assert!(nodes.iter().all(|node| node.https.is_none() && node.name.starts_with(&node.region)));
+        assert!(nodes.iter().all(|node| node.name.starts_with(&node.region)));
         assert!(tenants.iter().all(|tenant| !tenant.hosts.is_empty() && !tenant.residency.is_empty()));
-        let mut places: Vec<_> = nodes.iter().flat_map(|node| [node.http, node.admin]).collect();
+        let mut places: Vec<_> = nodes.iter().flat_map(|node| [node.http, node.https, node.admin]).collect();
         places.extend(backends.iter().map(|backend| backend.address));
-        assert_eq!(places.iter().collect::<BTreeSet<_>>().len(), 18, "each listens somewhere else");
+        assert_eq!(places.iter().collect::<BTreeSet<_>>().len(), 24, "each listens somewhere else");
         assert_eq!(nodes.iter().map(|node| node.mesh).collect::<BTreeSet<_>>().len(), 6);
         assert_eq!(self.pids().len(), 12, "each is a process of its own");
         assert!(self.pids().iter().all(|pid| is_running(*pid)));

@@ -40,6 +40,10 @@ pub struct Node {
     pub draining: bool,
     /// Which start of it.
     pub generation: u64,
+    /// Where clients come in; only of the answering node.
+    pub http: Option<SocketAddr>,
+    /// Where clients come in that want TLS; only of the answering node, and only if it has TLS.
+    pub https: Option<SocketAddr>,
     /// Address and UDP port of its control endpoint.
     pub mesh: SocketAddr,
     /// How many workers it has.

@@ -61,6 +61,7 @@ fn request(headers: &HeaderMap) -> Request<'_> {
         query: "",
         headers,
         client: Some([192, 0, 2, 1].into()),
+        arrival: graticule_node_core::decide::Arrival::Cleartext,
         tried: RegionSet::EMPTY,
         chance: 0x7654_3210,
     }
@@ -101,6 +102,7 @@ fn tenant(number: u32, tiers: &[Range<usize>]) -> Tenant {
         named: Vec::new(),
         content: Vec::new(),
         expose_region: false,
+        redirect_http: false,
     }
 }
 

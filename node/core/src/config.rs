@@ -108,7 +108,12 @@ impl NodeConfig {
             &mut mesh.key,
             &mut mesh.authorities,
         ];
-        paths.into_iter().chain(&mut self.geo.databases).for_each(|path| *path = directory.join(&*path));
+        let certificates = self.ingress.https.as_mut().map(|(_, directory)| directory);
+        paths
+            .into_iter()
+            .chain(certificates)
+            .chain(&mut self.geo.databases)
+            .for_each(|path| *path = directory.join(&*path));
         self
     }
 }

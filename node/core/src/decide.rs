@@ -41,6 +41,10 @@ fn pass_stages(
     let (tenant, document) =
         tenant::recognise(&snapshot.policy, request.host, request.path, request.headers)?;
     rationale.tenant = Some(tenant);
+    tenant::named_alike(&snapshot.policy, tenant, request.host, request.arrival)?;
+    if document.redirect_http && request.arrival == Arrival::Cleartext {
+        return Ok(Decision::Redirect { tenant });
+    }
     place(snapshot, request, (tenant, document), rationale)
 }
 
@@ -96,6 +100,7 @@ pub fn explain(
         path,
         query,
         headers: &headers,
+        arrival: Arrival::Secured { server_name: None },
         client,
         tried: RegionSet::EMPTY,
         chance,
@@ -164,6 +169,8 @@ pub struct Request<'a> {
     pub query: &'a str,
     /// The headers.
     pub headers: &'a HeaderMap,
+    /// How it came to this node.
+    pub arrival: Arrival<'a>,
     /// The client's address, `None` if it could not be told.
     pub client: Option<IpAddr>,
     /// Regions in which this request has failed already.
@@ -176,6 +183,18 @@ impl<'a> Request<'a> {
     fn content(&self) -> Content<'a> {
         Content { method: self.method, path: self.path, query: self.query, headers: self.headers }
     }
+}
+
+/// How a request came from its client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arrival<'a> {
+    /// For everybody on the way to read.
+    Cleartext,
+    /// Through TLS, ended here or by a trusted proxy.
+    Secured {
+        /// The host that the client asked for when it set up TLS, in lower case, if that is known here.
+        server_name: Option<&'a str>,
+    },
 }
 
 /// The facts of a request that another node relayed, as that node carried them.
@@ -208,6 +227,11 @@ pub enum Decision {
         /// Where.
         region: RegionIndex,
     },
+    /// Back to the client, who is to ask again through TLS.
+    Redirect {
+        /// Who wants that.
+        tenant: TenantIndex,
+    },
     /// Nowhere.
     Refuse(Reason),
 }
@@ -227,6 +251,7 @@ impl Decision {
         match self {
             Self::Local { .. } => "local",
             Self::Relay { .. } => "relay",
+            Self::Redirect { .. } => "redirect",
             Self::Refuse(_) => "refuse",
         }
     }

@@ -15,6 +15,7 @@ mod claims;
 mod content;
 mod id;
 mod pool;
+mod receiving;
 
 pub use claims::{Claim, ClaimConflict, Claims, HeaderClaim, HostPattern, HostPatternError};
 pub use content::{Content, ContentRule, PoolShare, QueryClaim, Split};
@@ -23,6 +24,7 @@ pub use pool::{
     Backend, BackendHost, BackendTls, Balance, CheckKind, EjectionRule, HashKey, HealthCheck, Pool,
     PoolIndex, PoolLimits, PoolName, PoolNameError, Protocol, RetryRule,
 };
+pub use receiving::{ReceivingFault, ShownCertificate, receiving_faults};
 
 /// Everything the documents say, in the form decisions use.
 #[derive(Debug, Clone)]
@@ -110,6 +112,8 @@ pub struct Tenant {
     pub content: Vec<ContentRule>,
     /// Whether answers may carry `x-graticule-region`.
     pub expose_region: bool,
+    /// Whether clients that come in cleartext are sent to TLS.
+    pub redirect_http: bool,
 }
 
 impl Tenant {

@@ -8,6 +8,8 @@ use std::time::Duration;
 pub enum Reason {
     /// No tenant claims this host, path and headers.
     UnknownTenant,
+    /// The client named another tenant when it set up TLS than in its request.
+    Misdirected,
     /// The tenant lets its requests be received only in its own regions, and this node is in none of them.
     ReceiveNotAllowed,
     /// The tenant's rules ask for the client's country, which is unknown, and the tenant said `unknown = "refuse"`.
@@ -61,6 +63,7 @@ impl Reason {
     /// Every reason, in the order of the table.
     pub const ALL: [Self; 17] = [
         Self::UnknownTenant,
+        Self::Misdirected,
         Self::ReceiveNotAllowed,
         Self::UnknownLocation,
         Self::NotPermitted,
@@ -106,6 +109,7 @@ pub struct Refusal {
 /// By [`Reason`], in its order.
 const TABLE: [Row; Reason::ALL.len()] = [
     row("unknown-tenant", 404, "destination_not_found", "No tenant is known by this address."),
+    row("misdirected", 421, "http_request_denied", "This connection was made for another tenant."),
     row(
         "receive-not-allowed",
         421,

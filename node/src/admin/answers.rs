@@ -38,6 +38,8 @@ pub(super) fn nodes(state: &AdminState) -> Vec<api::Node> {
             this: said.node == state.node,
             draining: said.draining,
             generation: said.generation.0,
+            http: (said.node == state.node).then_some(state.http),
+            https: state.https.filter(|_| said.node == state.node),
             mesh: said.mesh.base,
             workers: said.mesh.workers,
             software: said.software.clone(),

@@ -73,6 +73,8 @@ pub(super) fn state() -> (AdminState, mpsc::Receiver<RemoteCall>) {
         node: "node-1".parse().unwrap(),
         region: "eu".parse().unwrap(),
         clock: World::system().clock,
+        http: "127.0.0.1:8080".parse().unwrap(),
+        https: Some("127.0.0.1:8443".parse().unwrap()),
     };
     (state, calls)
 }

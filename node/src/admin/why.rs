@@ -74,6 +74,8 @@ fn describe((snapshot, own): (&Snapshot, &RegionName), decided: &Decided, tenant
     let (region, reason) = match decided.decision {
         Decision::Local { .. } => (Some(here.clone()), None),
         Decision::Relay { region, .. } => (Some(name(region)), None),
+        // Asked for as if it came through TLS.
+        Decision::Redirect { .. } => (None, None),
         Decision::Refuse(reason) => (None, Some(reason.row())),
     };
     let candidate = |candidate: &graticule_node_core::decide::Candidate| Candidate {

@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use graticule_node_core::config::NodeConfig;
 use graticule_node_core::document::{Diagnostic, FleetDocument, TenantDocument, check_fleet, check_tenant};
+use graticule_node_core::policy::receiving_faults;
 use serde::Serialize;
 
 use super::Failure;
 use super::output::{print, print_error, print_json};
+use crate::certificates::Certificates;
 use crate::documents::Documents;
 use crate::world::World;
 
@@ -90,6 +92,12 @@ fn file(path: &Path) -> Result<Checked, Failure> {
         }
         _ => {
             let (config, found) = NodeConfig::parse(&source, &[]);
+            let problems = config.as_ref().map(|config| certificates(config, path)).transpose()?;
+            let problems = problems.unwrap_or_default();
+            problems.iter().for_each(print_error);
+            if !problems.is_empty() {
+                return Err(Failure::Found);
+            }
             checked(path, config.map(|config| format!("node `{}`", config.name)), found)
         }
     })
@@ -100,6 +108,21 @@ fn checked(path: &Path, what: Option<String>, found: Vec<Diagnostic>) -> Checked
         Some(what) => Ok((found, format!("{}: {what}: no errors", path.display()))),
         None => Err(found),
     }
+}
+
+/// What is wrong with the certificates that clients would see, and with sharing them among tenants.
+fn certificates(config: &NodeConfig, path: &Path) -> Result<Vec<String>, Failure> {
+    let config = config.clone().relative_to(path.parent().unwrap_or(Path::new(".")));
+    let Some((_, directory)) = &config.ingress.https else { return Ok(Vec::new()) };
+    let world = World::system();
+    let (certificates, mut problems) = Certificates::load(directory.clone(), &world)
+        .map_err(|error| Failure::doing(format!("cannot list {}", shown(directory)), error))?;
+    // Documents with errors are another check's matter.
+    if let Ok(loaded) = Documents::new(config.documents, world.disk).load() {
+        let faults = receiving_faults(&loaded.policy, &certificates.shown());
+        problems.extend(faults.iter().map(ToString::to_string));
+    }
+    Ok(problems)
 }
 
 fn finding(diagnostic: &Diagnostic) -> Finding {

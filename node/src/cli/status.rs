@@ -73,13 +73,22 @@ fn nodes(status: &Status) -> String {
             state.to_owned(),
             tunnel.map_or_else(|| "-".to_owned(), |tunnel| tunnel.condition.clone()),
             tunnel.and_then(|tunnel| tunnel.rtt_ms).map_or_else(|| "-".to_owned(), |rtt| format!("{rtt:.1}")),
+            clients(node),
             node.fleet_version.to_string(),
             node.policy_digest.chars().take(DIGEST_CHARS).collect(),
             tunnel.and_then(|tunnel| tunnel.reason.clone()).unwrap_or_default(),
         ]
     };
     let rows: Vec<_> = status.nodes.iter().map(row).collect();
-    table(&["NODE", "REGION", "STATE", "TUNNEL", "RTT MS", "FLEET", "DOCUMENTS", "REASON"], &rows)
+    table(&["NODE", "REGION", "STATE", "TUNNEL", "RTT MS", "CLIENTS", "FLEET", "DOCUMENTS", "REASON"], &rows)
+}
+
+/// Where clients come in, as far as the answering node knows.
+fn clients(node: &Node) -> String {
+    let http = node.http.map(|address| format!("http {address}"));
+    let https = node.https.map(|address| format!("https {address}"));
+    let shown: Vec<_> = http.into_iter().chain(https).collect();
+    if shown.is_empty() { "-".to_owned() } else { shown.join(", ") }
 }
 
 /// Enough to see whether two are the same.

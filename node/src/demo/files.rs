@@ -5,6 +5,8 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+
 use super::plan::{Node, REGIONS, TENANTS, Tenant};
 use super::process::Backend;
 use crate::cli::Failure;
@@ -47,6 +49,30 @@ impl Files {
         TENANTS.iter().try_for_each(|tenant| {
             let path = documents.join("tenants").join(format!("{}.toml", tenant.id));
             write(&path, &tenant_document(tenant, backends))
+        })
+    }
+
+    /// The authority of the certificates that clients see.
+    pub(super) fn clients_authority(&self) -> PathBuf {
+        self.directory.path().join("clients.pem")
+    }
+
+    /// Writes a certificate for each tenant's host, and their authority.
+    pub(super) fn write_certificates(&self) -> Result<(), Failure> {
+        let failed = |error| Failure::doing("cannot make a certificate", error);
+        let key = KeyPair::generate().map_err(failed)?;
+        let mut authority = CertificateParams::default();
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        authority.distinguished_name.push(DnType::CommonName, "graticule demo");
+        write(&self.clients_authority(), &authority.self_signed(&key).map_err(failed)?.pem())?;
+        let issuer = Issuer::new(authority, key);
+        TENANTS.iter().try_for_each(|tenant| {
+            let key = KeyPair::generate().map_err(failed)?;
+            let certificate = CertificateParams::new([tenant.host.to_owned()]).map_err(failed)?;
+            let certificate = certificate.signed_by(&key, &issuer).map_err(failed)?;
+            let file = |ending| self.directory.path().join("clients").join(format!("{}.{ending}", tenant.id));
+            write(&file("pem"), &certificate.pem())?;
+            write(&file("key"), &key.serialize_pem())
         })
     }
 
@@ -123,6 +149,8 @@ workers = 1
 
 [ingress]
 http = "{http}"
+https = "{https}"
+certificates = "../clients"
 trusted = ["127.0.0.0/8"]
 client_address = "x-forwarded-for"
 
@@ -140,6 +168,7 @@ listen = "{admin}"
 "#,
         name = node.name,
         http = node.http,
+        https = node.https,
         mesh = node.mesh,
         admin = node.admin,
         seeds = seeds.join(", "),

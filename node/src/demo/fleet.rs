@@ -33,6 +33,7 @@ impl Fleet {
             backends.push(process::backend(region).await?);
         }
         files.write_documents(&backends)?;
+        files.write_certificates()?;
         let planned = plan::nodes(options.nodes_per_region, options.port)?;
         let roads = roads(&planned, options)?;
         let mut nodes = Vec::new();

@@ -34,6 +34,7 @@ pub(super) struct Node {
     pub(super) name: String,
     pub(super) region: &'static Region,
     pub(super) http: SocketAddr,
+    pub(super) https: SocketAddr,
     pub(super) mesh: SocketAddr,
     pub(super) admin: SocketAddr,
 }
@@ -83,12 +84,14 @@ pub(super) fn nodes(per_region: u16, base: Option<u16>) -> Result<Vec<Node>, Fai
     let mut nodes = Vec::new();
     for (count, (region, at)) in (0u16..).zip(names) {
         let ports = base.map_or_else(free_ports, |base| Ok(fixed_ports(base, count)));
-        let [http, admin, mesh] = ports.map_err(|error| Failure::doing("cannot find free ports", error))?;
+        let [http, https, admin, mesh] =
+            ports.map_err(|error| Failure::doing("cannot find free ports", error))?;
         let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         nodes.push(Node {
             name: format!("{}-{at}", region.name),
             region,
             http: local(http),
+            https: local(https),
             mesh: local(mesh),
             admin: local(admin),
         });
@@ -97,14 +100,16 @@ pub(super) fn nodes(per_region: u16, base: Option<u16>) -> Result<Vec<Node>, Fai
 }
 
 /// HTTP ports first, so that the first node is on `base` itself.
-fn fixed_ports(base: u16, count: u16) -> [u16; 3] {
-    [base + count, base + NODES_MAX + count, base + 2 * NODES_MAX + count * MESH_PORTS]
+fn fixed_ports(base: u16, count: u16) -> [u16; 4] {
+    let (admin, mesh) = (base + NODES_MAX, base + 2 * NODES_MAX);
+    let https = mesh + NODES_MAX * MESH_PORTS;
+    [base + count, https + count, admin + count, mesh + count * MESH_PORTS]
 }
 
 /// Given to nobody else: neither to another node nor, by the kernel, to one of the network's links.
-fn free_ports() -> std::io::Result<[u16; 3]> {
-    let first = ports::lasting(2 + MESH_PORTS)?;
-    Ok([first, first + 1, first + 2])
+fn free_ports() -> std::io::Result<[u16; 4]> {
+    let first = ports::lasting(3 + MESH_PORTS)?;
+    Ok([first, first + 1, first + 2, first + 3])
 }
 
 /// Control and one worker.

@@ -15,7 +15,7 @@ pub(super) fn ready_line(fleet: &Fleet) -> Result<String, Failure> {
         .map(|(node, process)| {
             json!({
                 "name": node.name, "region": node.region.name, "pid": process.pid,
-                "http": node.http, "https": null, "mesh": node.mesh, "admin": node.admin,
+                "http": node.http, "https": node.https, "mesh": node.mesh, "admin": node.admin,
             })
         })
         .collect();
@@ -31,6 +31,7 @@ pub(super) fn ready_line(fleet: &Fleet) -> Result<String, Failure> {
     let line = json!({
         "ready": true,
         "authority": fleet.files.authority().join("ca.pem"),
+        "clients_authority": fleet.files.clients_authority(),
         "nodes": nodes,
         "tenants": tenants,
         "backends": backends,
@@ -92,12 +93,15 @@ pub(super) fn suggestions(fleet: &Fleet) -> String {
 Try, in another terminal:
   curl -i -H 'Host: berlin.example' http://{us}/hello          # relayed from us-east to the EU
   curl -i -H 'Host: globe.example'  http://{us}/hello          # served in us-east
+  curl -i --cacert {authority} --resolve globe.example:{us_https}:127.0.0.1 https://globe.example:{us_https}/hello
   graticule why --admin {us_admin} --tenant berlin --path /hello
   graticule status --admin {eu_admin}
   kill -9 {pids}   # the EU goes dark: berlin is refused, globe is served elsewhere
 
 Ctrl-C ends everything and leaves nothing behind.",
         us = us.http,
+        us_https = us.https.port(),
+        authority = fleet.files.clients_authority().display(),
         us_admin = us.admin,
         eu_admin = eu.admin,
         pids = pids.join(" "),

@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use graticule_node_core::policy::Tenant;
 use graticule_node_core::{Reason, headers};
-use http::{HeaderName, HeaderValue, Response, Version, header};
+use http::uri::PathAndQuery;
+use http::{HeaderName, HeaderValue, Response, StatusCode, Version, header};
 use serde::Serialize;
 
 use super::GatewaySettings;
@@ -50,6 +51,25 @@ pub(super) fn refusal(
     let status = format!("{name}; error={}; details=\"{}\"", row.proxy_error, row.label);
     if let Ok(status) = HeaderValue::try_from(status) {
         fields.insert(PROXY_STATUS, status);
+    }
+    response
+}
+
+/// Sends a client to where TLS is; the method and body stay (308).
+pub(super) fn redirect(
+    settings: &GatewaySettings,
+    (host, target): (&str, &PathAndQuery),
+    request_id: Option<&HeaderValue>,
+) -> Response<ResponseBody> {
+    let port = settings.https_port.map_or_else(String::new, |port| format!(":{port}"));
+    let mut response = Response::new(ResponseBody::own(Bytes::new()));
+    *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
+    // Host and target are legal in a header: they came in one, or in a request's line.
+    if let Ok(location) = HeaderValue::try_from(format!("https://{host}{port}{target}")) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    if let Some(id) = request_id {
+        response.headers_mut().insert(headers::X_REQUEST_ID, id.clone());
     }
     response
 }

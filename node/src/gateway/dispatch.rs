@@ -61,6 +61,7 @@ impl Pending {
             let decided = self.decide(&snapshot);
             let attempt = match decided.decision {
                 Decision::Refuse(reason) => Attempt::Over(reason),
+                Decision::Redirect { .. } => return self.redirect(),
                 Decision::Local { tenant, pool } => self.local(&snapshot, tenant, pool).await,
                 Decision::Relay { tenant, region } => self.relay(&snapshot, &decided, tenant, region).await,
             };
@@ -85,6 +86,7 @@ impl Pending {
             path: self.facts.path(),
             query: self.facts.target.query().unwrap_or_default(),
             headers: &self.facts.headers,
+            arrival: self.facts.arrival(),
             client: self.facts.client,
             tried,
             chance: self.chance,
@@ -93,6 +95,12 @@ impl Pending {
 
     fn refuse(&self, reason: Reason) -> Response<ResponseBody> {
         answer::refusal(&self.gateway.settings, reason, self.facts.request_id.as_ref())
+    }
+
+    /// The same again, through TLS.
+    fn redirect(&self) -> Response<ResponseBody> {
+        let Facts { host, target, request_id, .. } = &self.facts;
+        answer::redirect(&self.gateway.settings, (host.name(), target), request_id.as_ref())
     }
 
     /// One of the tenant's pools in this region.

@@ -2,14 +2,17 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
+use std::rc::Rc;
 
+use graticule_node_core::decide::Arrival;
 use graticule_node_core::headers::{self, NewTrace};
 use graticule_node_core::{Reason, path};
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Method, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header};
 
 use super::{Gateway, GatewaySettings};
+use crate::ingress::{Client, Secured};
 
 /// A request as decisions and dispatch see it.
 #[derive(Debug)]
@@ -24,6 +27,10 @@ pub(super) struct Facts {
     pub(super) host: headers::Host,
     /// What is passed on; a retry sees the same.
     pub(super) headers: HeaderMap,
+    /// What its connection's TLS has found out, if there was TLS.
+    secured: Option<Rc<Secured>>,
+    /// Whether a trusted proxy says that the client came through TLS.
+    behind_tls: bool,
     /// The client, if it can be told.
     pub(super) client: Option<IpAddr>,
     /// Names this request in answers and logs.
@@ -35,10 +42,20 @@ impl Facts {
     pub(super) fn path(&self) -> &str {
         self.matched_path.as_deref().unwrap_or_else(|| self.target.path())
     }
+
+    /// How it came here.
+    pub(super) fn arrival(&self) -> Arrival<'_> {
+        match &self.secured {
+            Some(secured) => Arrival::Secured { server_name: secured.server_name.as_deref() },
+            None if self.behind_tls => Arrival::Secured { server_name: None },
+            None => Arrival::Cleartext,
+        }
+    }
 }
 
-/// Reads the facts of a request that came over a connection from `peer`.
-pub(super) fn read(gateway: &Gateway, parts: Parts, peer: IpAddr) -> Result<Facts, Reason> {
+/// Reads the facts of a request that came over a connection from `client`.
+pub(super) fn read(gateway: &Gateway, parts: Parts, client: &Client) -> Result<Facts, Reason> {
+    let Client { address: peer, secured } = client;
     if parts.method == Method::CONNECT {
         return Err(Reason::NotSupported);
     }
@@ -56,7 +73,7 @@ pub(super) fn read(gateway: &Gateway, parts: Parts, peer: IpAddr) -> Result<Fact
         form => Some(form.into_owned()),
     };
     let rule = &gateway.settings.client_address;
-    let client = headers::client_address(&fields, peer, rule);
+    let address = headers::client_address(&fields, *peer, rule);
     if headers::is_loop(&fields, gateway.settings.name.as_str()) {
         return Err(Reason::BadRequest);
     }
@@ -64,14 +81,30 @@ pub(super) fn read(gateway: &Gateway, parts: Parts, peer: IpAddr) -> Result<Fact
     headers::join_cookies(&mut fields);
     // The client has its 100 already, or gets it when its body is read.
     fields.remove(header::EXPECT);
-    headers::forward_client_address(&mut fields, rule, peer);
+    headers::forward_client_address(&mut fields, rule, *peer);
+    // What a proxy that is not trusted says of it has been removed.
+    let behind_tls = fields.get(X_FORWARDED_PROTO).is_some_and(|scheme| scheme == "https");
+    if secured.is_some() && !behind_tls {
+        fields.insert(X_FORWARDED_PROTO, HeaderValue::from_static("https"));
+    }
     let new = NewTrace { trace: gateway.chance_bits(), parent: u64::from(gateway.chance()), sampled: false };
     headers::trace_context(&mut fields, new);
     headers::request_id(&mut fields, gateway.chance_bits());
     let request_id = fields.get(headers::X_REQUEST_ID).cloned();
     // The host is said once, by the authority.
     fields.append(header::VIA, via(&gateway.settings, version).clone());
-    Ok(Facts { method, target, matched_path, host, headers: fields, client, request_id })
+    let secured = secured.clone();
+    Ok(Facts {
+        secured,
+        behind_tls,
+        method,
+        target,
+        matched_path,
+        host,
+        headers: fields,
+        client: address,
+        request_id,
+    })
 }
 
 /// Path and query in origin form: a target in absolute form may lack its path.
@@ -93,5 +126,6 @@ fn via(settings: &GatewaySettings, version: Version) -> &HeaderValue {
     }
 }
 
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 /// Path and query.
 const TARGET_BYTES_MAX: usize = 16 * 1024;

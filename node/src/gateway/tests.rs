@@ -16,7 +16,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
 
 use super::*;
-use crate::ingress::{self, IngressLimits};
+use crate::ingress::{self, Entrance, IngressLimits};
 use crate::pool::testing::{AnyBody, Backend, full};
 use crate::relay::serve_connection;
 use crate::shared::{PeerTarget, Phase};
@@ -58,6 +58,7 @@ impl Site {
             via_1_0: text(format!("1.0 {name}")),
             via: text(format!("1.1 {name}")),
             via_2: text(format!("2 {name}")),
+            https_port: Some(8443),
             proxy_status: text(name.to_string()),
             name,
         };
@@ -72,12 +73,18 @@ impl Site {
             headers_max: 50,
             body_timeout: BODY_TIMEOUT,
             sniff_timeout: Duration::from_secs(5),
+            handshake_timeout: Duration::from_secs(5),
             header_timeout: Duration::from_secs(5),
             idle_timeout: Duration::from_secs(5),
             http2: Http2Limits::default(),
         };
         let (phase, phases) = watch::channel(Phase::Serving);
-        let serving = ingress::run(listener, limits, Rc::clone(&gateway), (connections, phases));
+        let serving = ingress::run(
+            vec![Entrance { listener, tls: None }],
+            limits,
+            Rc::clone(&gateway),
+            (connections, phases),
+        );
         Self { address, gateway, tasks: vec![task::spawn("ingress", serving)], refusals, _phase: phase }
     }
 

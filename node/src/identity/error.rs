@@ -26,7 +26,7 @@ pub enum IdentityError {
 }
 
 impl IdentityError {
-    pub(super) fn file(path: &Path, problem: impl fmt::Display, remedy: &'static str) -> Self {
+    pub(crate) fn file(path: &Path, problem: impl fmt::Display, remedy: &'static str) -> Self {
         Self::File { path: path.to_owned(), problem: problem.to_string(), remedy }
     }
 

@@ -9,7 +9,7 @@ use super::IdentityError;
 use crate::world::Disk;
 
 /// The certificates of a file, at least one and at most `max`, in their order.
-pub(super) fn certificates(
+pub(crate) fn certificates(
     path: &Path,
     contents: &[u8],
     max: usize,
@@ -29,7 +29,7 @@ pub(super) fn certificates(
 }
 
 /// The private key of a file.
-pub(super) fn key(
+pub(crate) fn key(
     path: &Path,
     contents: &[u8],
     remedy: &'static str,
@@ -42,7 +42,7 @@ pub(super) fn key(
 }
 
 /// A file's contents, through the world's disk.
-pub(super) fn read(disk: &dyn Disk, path: &Path) -> Result<Vec<u8>, IdentityError> {
+pub(crate) fn read(disk: &dyn Disk, path: &Path) -> Result<Vec<u8>, IdentityError> {
     disk.read(path, PEM_BYTES_MAX)
         .map_err(|error| IdentityError::file(path, format_args!("cannot be read: {error}"), CHECK_PATH))
 }

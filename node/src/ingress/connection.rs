@@ -1,7 +1,6 @@
 //! One client's connection from its first byte to its last.
 
 use std::future::Future;
-use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::time::Duration;
@@ -14,12 +13,13 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
-use super::Handler;
 use super::answering::Answering;
 use super::closing::Closing;
+use super::handshake;
 use super::limits::{Deadlines, IngressLimits};
 use super::stream::{ClientStream, Opening, Version, sniff};
 use super::watching::{Phase, Watch};
+use super::{Accepted, Client, Handler};
 use crate::task;
 use crate::ticker::Ticker;
 use crate::world::{Stream, Taking};
@@ -53,33 +53,52 @@ impl<H: Handler> Server<H> {
     }
 
     /// Serves one connection to its end.
-    pub(super) async fn serve(self: Rc<Self>, mut stream: Stream, peer: SocketAddr) {
+    pub(super) async fn serve(self: Rc<Self>, accepted: Accepted) {
+        let Accepted { mut stream, peer, tls } = accepted;
         let watch = Watch::new(&self.ticker, self.deadlines, self.closing.clone());
-        let sniffed = {
-            let mut sniffing = pin!(sniff(&mut stream));
-            tokio::select! {
-                biased;
-                sniffed = &mut sniffing => sniffed,
-                () = self.closing.begun() => match timeout(LAST_REQUEST_GRACE, sniffing).await {
-                    Ok(sniffed) => sniffed,
-                    Err(_) => return,
-                },
-                _ = watch.expired() => return,
+        let mut client = Client { address: peer.ip(), secured: None };
+        if let Some(tls) = tls {
+            watch.shake_hands();
+            let Some(Ok(shaken)) = self.in_time(&watch, Box::pin(handshake::make(stream, tls))).await else {
+                return;
+            };
+            client.secured = Some(Rc::new(shaken.secured));
+            stream = shaken.stream;
+            if shaken.is_http2 {
+                let opening = Opening::default();
+                return Box::pin(self.serve_2((opening, stream), watch, client)).await;
             }
-        };
-        match sniffed {
+        }
+        watch.sniff();
+        match self.in_time(&watch, sniff(&mut stream)).await {
             // Boxed, each for itself: an HTTP/1 connection is not to be as large as one of HTTP/2.
-            Ok((Version::Http1, opening)) => Box::pin(self.serve_1((opening, stream), watch, peer)).await,
-            Ok((Version::Http2, opening)) => Box::pin(self.serve_2((opening, stream), watch, peer)).await,
-            Ok((Version::Neither, _)) => part(stream, b"").await,
-            Err(error) => tracing::debug!(%error, "a client connection ended before its first request"),
+            Some(Ok((Version::Http1, opening))) => {
+                Box::pin(self.serve_1((opening, stream), watch, client)).await;
+            }
+            Some(Ok((Version::Http2, opening))) => {
+                Box::pin(self.serve_2((opening, stream), watch, client)).await;
+            }
+            Some(Ok((Version::Neither, _))) => part(stream, b"").await,
+            Some(Err(error)) => tracing::debug!(%error, "a client connection ended before its first request"),
+            None => {}
         }
     }
 
-    async fn serve_1(self: Rc<Self>, stream: (Opening, Stream), watch: Rc<Watch>, peer: SocketAddr) {
+    /// What comes before the first request, unless the client takes too long or the node closes.
+    async fn in_time<T>(&self, watch: &Watch, opening: impl Future<Output = T>) -> Option<T> {
+        let mut opening = pin!(opening);
+        tokio::select! {
+            biased;
+            opened = &mut opening => Some(opened),
+            () = self.closing.begun() => timeout(LAST_REQUEST_GRACE, opening).await.ok(),
+            _ = watch.expired() => None,
+        }
+    }
+
+    async fn serve_1(self: Rc<Self>, stream: (Opening, Stream), watch: Rc<Watch>, client: Client) {
         watch.open(true);
         let stream = ClientStream::new(self.taking(stream), Rc::clone(&watch), None);
-        let service = service_fn(|request| self.answer(request, &watch, peer));
+        let service = service_fn(|request| self.answer(request, &watch, &client));
         let mut connection = self.http1.serve_connection(TokioIo::new(stream), service);
         let ended = tokio::select! {
             biased;
@@ -97,11 +116,11 @@ impl<H: Handler> Server<H> {
         }
     }
 
-    async fn serve_2(self: Rc<Self>, stream: (Opening, Stream), watch: Rc<Watch>, peer: SocketAddr) {
+    async fn serve_2(self: Rc<Self>, stream: (Opening, Stream), watch: Rc<Watch>, client: Client) {
         watch.open(false);
         let frames = self.limits.http2.frames;
         let stream = ClientStream::new(self.taking(stream), Rc::clone(&watch), Some(frames));
-        let service = service_fn(|request| self.answer(request, &watch, peer));
+        let service = service_fn(|request| self.answer(request, &watch, &client));
         let mut connection = pin!(self.http2.serve_connection(TokioIo::new(stream), service));
         let ended = tokio::select! {
             biased;
@@ -131,12 +150,12 @@ impl<H: Handler> Server<H> {
         &self,
         request: Request<Incoming>,
         watch: &Rc<Watch>,
-        peer: SocketAddr,
+        client: &Client,
     ) -> Answering<impl Future<Output = super::Answered> + use<H>> {
         let (activity, version) = (watch.begin(), request.version());
         // The library counts the headers of HTTP/1 alone.
         let fits = request.headers().len() <= self.limits.headers_max;
-        let answer = fits.then(|| Rc::clone(&self.handler).handle(request, peer.ip()));
+        let answer = fits.then(|| Rc::clone(&self.handler).handle(request, client));
         Answering::new(answer, activity, version)
     }
 }

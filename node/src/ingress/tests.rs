@@ -23,15 +23,18 @@ struct Sizes {
 }
 
 impl Handler for Sizes {
-    async fn handle(
+    fn handle(
         self: Rc<Self>,
         request: Request<Incoming>,
-        peer: IpAddr,
-    ) -> Result<Response<ResponseBody>, Infallible> {
-        self.under_way.set(self.under_way.get() + 1);
-        let size = request.into_body().collect().await.map(|body| body.to_bytes().len());
-        self.under_way.set(self.under_way.get() - 1);
-        Ok(Response::new(ResponseBody::own(Bytes::from(format!("{peer} {size:?}")))))
+        client: &Client,
+    ) -> impl Future<Output = Answered> + use<> {
+        let peer = client.address;
+        async move {
+            self.under_way.set(self.under_way.get() + 1);
+            let size = request.into_body().collect().await.map(|body| body.to_bytes().len());
+            self.under_way.set(self.under_way.get() - 1);
+            Ok(Response::new(ResponseBody::own(Bytes::from(format!("{peer} {size:?}")))))
+        }
     }
 }
 
@@ -42,6 +45,7 @@ fn limits() -> IngressLimits {
         headers_max: 10,
         body_timeout: Duration::from_millis(300),
         sniff_timeout: Duration::from_millis(300),
+        handshake_timeout: Duration::from_millis(300),
         header_timeout: Duration::from_millis(300),
         idle_timeout: Duration::from_millis(300),
         http2: Http2Limits::default(),
@@ -60,7 +64,12 @@ fn start(limits: IngressLimits) -> (SocketAddr, Rc<Sizes>, Running) {
     let handler = Rc::new(Sizes::default());
     let (phase, phases) = watch::channel(Phase::Serving);
     let open = InFlightGauges::new(1).worker(0).unwrap();
-    let serving = super::run(listener, limits, Rc::clone(&handler), (open.clone(), phases));
+    let serving = super::run(
+        vec![Entrance { listener, tls: None }],
+        limits,
+        Rc::clone(&handler),
+        (open.clone(), phases),
+    );
     let running = Running { phase, open, _task: task::spawn("ingress", serving) };
     (address, handler, running)
 }

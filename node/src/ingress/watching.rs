@@ -39,9 +39,18 @@ impl Watch {
     /// A connection that was just accepted.
     pub(super) fn new(ticker: &Ticker, deadlines: Deadlines, closing: Closing) -> Rc<Self> {
         let alarm = ticker.alarm();
-        alarm.set(deadlines.sniff);
         let (heads, phase) = (Cell::new(false), Cell::new(Phase::Opening));
         Rc::new(Self { alarm, deadlines, closing, heads, phase, requests: Cell::new(0) })
+    }
+
+    /// A TLS handshake begins.
+    pub(super) fn shake_hands(&self) {
+        self.alarm.set(self.deadlines.handshake);
+    }
+
+    /// The first bytes are waited for.
+    pub(super) fn sniff(&self) {
+        self.alarm.set(self.deadlines.sniff);
     }
 
     /// The version is known: requests may come. HTTP/1 has `heads`.

@@ -16,8 +16,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::announce::{self, announcement};
 use super::reload::Stamps;
-use super::{StartError, reload, start};
+use super::{Addresses, StartError, reload, start};
 use crate::admin::{self, AdminState, RemoteCall};
+use crate::certificates::Certificates;
 use crate::documents::Documents;
 use crate::identity::Identity;
 use crate::mesh::{self, AdminHandler, Mesh, MeshParts, MeshSettings, Seed, Tracking};
@@ -34,6 +35,8 @@ pub(super) struct ControlSetup {
     pub(super) shared: Arc<Shared>,
     pub(super) identity: Identity,
     pub(super) documents: (Documents, document::Documents, Stamps),
+    pub(super) certificates: Option<Certificates>,
+    pub(super) addresses: Addresses,
     pub(super) endpoint: Endpoint,
     pub(super) admin: Box<dyn Listener>,
     pub(super) generation: Generation,
@@ -75,6 +78,8 @@ pub(super) async fn start(mut setup: ControlSetup) -> Result<Control, StartError
         node: own.node.clone(),
         region: own.region.clone(),
         clock: Arc::clone(&setup.world.clock),
+        http: setup.addresses.http,
+        https: setup.addresses.https,
     };
     let mesh = mesh(&setup, &voice, &tracking, (seeds, state.clone()));
     let mut tasks = vec![
@@ -84,7 +89,17 @@ pub(super) async fn start(mut setup: ControlSetup) -> Result<Control, StartError
         task::spawn("load", load(&setup, Rc::clone(&tracking))),
     ];
     let ControlSetup {
-        world, config, shared, identity, documents, admin, refusals, backends, reloads, ..
+        world,
+        config,
+        shared,
+        identity,
+        documents,
+        certificates,
+        admin,
+        refusals,
+        backends,
+        reloads,
+        ..
     } = setup;
     let (policies, policy) = watch::channel(Arc::clone(&snapshot.policy));
     let (policy_now, pools_now) = (Arc::clone(&snapshot.policy), Arc::clone(&snapshot.pools));
@@ -94,7 +109,8 @@ pub(super) async fn start(mut setup: ControlSetup) -> Result<Control, StartError
     let directory = config.documents.clone();
     let checking = Checking { world: world.clone(), region: own.region.clone(), documents: directory, trust };
     let geo = config.geo.clone();
-    let watched = reload::Watched { world: world.clone(), identity, documents, loaded, stamps, geo };
+    let watched =
+        reload::Watched { world: world.clone(), identity, certificates, documents, loaded, stamps, geo };
     let activated = reload::activate(Arc::clone(&shared), Rc::clone(&tracking), own.region.clone(), states);
     tasks.extend([
         task::spawn("tracker", mesh::track(Rc::clone(&tracking), Arc::clone(&shared), refusals)),

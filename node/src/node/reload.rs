@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::geo;
+use crate::certificates::Certificates;
 use crate::documents::Documents;
 use crate::identity::{Identity, PeerIdentity, Reloaded};
 use crate::mesh::Tracking;
@@ -23,6 +24,7 @@ use crate::world::World;
 pub(super) struct Watched {
     pub(super) world: World,
     pub(super) identity: Identity,
+    pub(super) certificates: Option<Certificates>,
     pub(super) documents: Documents,
     /// What is in force.
     pub(super) loaded: document::Documents,
@@ -73,6 +75,7 @@ pub(super) async fn watch(
                 "this node's certificate expires soon: issue a new one (graticule ca issue)"
             );
         }
+        watched.certificates.iter().for_each(reload_certificates);
         let found = Stamps::now(&watched.world, &watched.documents, &watched.geo);
         if done.is_some() {
             // Who asks says that the files are whole.
@@ -132,6 +135,20 @@ fn reload_identity(identity: &Identity, said: &mut Option<String>) {
             }
             *said = Some(error);
         }
+    }
+}
+
+/// Tells each failure once.
+fn reload_certificates(certificates: &Certificates) {
+    match certificates.reload() {
+        Ok(None) => {}
+        Ok(Some(problems)) => {
+            tracing::info!("clients' certificates reloaded");
+            for problem in problems {
+                tracing::error!(%problem, "a certificate cannot be used; what was good before stays");
+            }
+        }
+        Err(error) => tracing::error!(%error, "cannot list the certificates; the old ones stay"),
     }
 }
 

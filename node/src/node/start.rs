@@ -15,8 +15,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::control::{self, Control, ControlSetup};
 use super::reload::Stamps;
-use super::worker::{self, WorkerSetup};
+use super::worker::{self, ClientAddresses, WorkerSetup};
 use super::{Addresses, GossipCodec, Node, StartError, Threads, Worker, geo, leaving, reload};
+use crate::certificates::Certificates;
 use crate::documents::Documents;
 use crate::gateway::GatewaySettings;
 use crate::identity::{Identity, IdentityFiles};
@@ -53,22 +54,27 @@ pub(super) async fn start(
     let admin = admin.map_err(|error| StartError::Listen(config.admin_listen, error))?;
     let admin_address =
         admin.local_address().map_err(|error| StartError::Listen(config.admin_listen, error))?;
+    let certificates = load_certificates(&world, &config)?;
     let (phase, phases) = watch::channel(Phase::Serving);
     let (failing, has_failed) = mpsc::channel(FAILING_MAX);
     let links = Links { failing, trust: Trust::default() };
-    let parts = (&shared, &identity, &links);
-    let workers = start_workers(&world, &config, parts, (threads, phases)).await?;
+    let parts =
+        Parts { world: &world, config: &config, shared: &shared, identity: &identity, links: &links };
+    let workers = start_workers(parts, certificates.as_ref(), (threads, phases)).await?;
     shared.joining.send_replace(!config.mesh.seeds.is_empty());
     let departure = Arc::new(Departure::new(&world, Arc::clone(&shared), config.drain));
     let (reload, reloads) = mpsc::channel(RELOADS_MAX);
     let parting = Parting::new(endpoint.clone());
-    let addresses = Addresses { http: workers.http, mesh: config.mesh.listen, admin: admin_address };
+    let (http, https) = workers.clients;
+    let addresses = Addresses { http, https, mesh: config.mesh.listen, admin: admin_address };
     let setup = ControlSetup {
         world,
         config,
         shared: Arc::clone(&shared),
         identity,
         documents: (documents, loaded.documents, stamps),
+        certificates,
+        addresses,
         endpoint,
         admin,
         generation,
@@ -151,27 +157,58 @@ fn parse_generation(bytes: &[u8]) -> Option<u64> {
     std::str::from_utf8(bytes).ok()?.trim().parse().ok()
 }
 
+/// Pairs that cannot be used are told, and keep nobody else from being served.
+fn load_certificates(world: &World, config: &NodeConfig) -> Result<Option<Certificates>, StartError> {
+    let Some((_, directory)) = &config.ingress.https else { return Ok(None) };
+    let (certificates, problems) = Certificates::load(directory.clone(), world).map_err(|error| {
+        let directory = directory.display();
+        StartError::Certificates(format!(
+            "cannot list {directory}: {error}; make it, or correct `certificates`"
+        ))
+    })?;
+    for problem in problems {
+        tracing::error!(%problem, "a certificate cannot be used");
+    }
+    Ok(Some(certificates))
+}
+
 struct Workers {
     running: Vec<Worker>,
-    http: SocketAddr,
+    clients: ClientAddresses,
+}
+
+/// What every worker is given.
+#[derive(Clone, Copy)]
+struct Parts<'a> {
+    world: &'a World,
+    config: &'a NodeConfig,
+    shared: &'a Arc<Shared>,
+    identity: &'a Identity,
+    links: &'a Links,
 }
 
 async fn start_workers(
-    world: &World,
-    config: &NodeConfig,
-    (shared, identity, links): (&Arc<Shared>, &Identity, &Links),
+    parts: Parts<'_>,
+    certificates: Option<&Certificates>,
     (threads, phases): (Threads, watch::Receiver<Phase>),
 ) -> Result<Workers, StartError> {
-    let http = config.ingress.http;
-    // Workers share the address, and would share it with another process that does so, too: each would get some clients.
-    drop(world.net.listen(http, false).map_err(|error| StartError::Listen(http, error))?);
-    let mut started = Workers { running: Vec::new(), http };
+    let Parts { world, config, shared, identity, links } = parts;
+    let tls = certificates.map(Certificates::server_config).transpose();
+    let tls = tls.map_err(|error| StartError::Certificates(format!("the TLS library refused: {error}")))?;
+    let https = config.ingress.https.as_ref().map(|(listen, _)| *listen);
+    // Workers share the addresses, and would share them with another process that does so, too: each would get some clients.
+    for address in std::iter::once(config.ingress.http).chain(https) {
+        drop(world.net.listen(address, false).map_err(|error| StartError::Listen(address, error))?);
+    }
+    let mut started = Workers { running: Vec::new(), clients: (config.ingress.http, https) };
     for index in 0..workers(config) {
+        let (http, https) = started.clients;
         let setup = WorkerSetup {
             world: world.clone(),
             shared: Arc::clone(shared),
             identity: identity.clone(),
-            http: started.http,
+            http,
+            https: https.zip(tls.clone()),
             mesh: worker_address(config.mesh.listen, index)?,
             limits: limits(config),
             settings: settings(config, index),
@@ -180,7 +217,7 @@ async fn start_workers(
         let (ready, is_ready) = oneshot::channel();
         started.running.push(spawn(setup, ready, phases.clone(), threads)?);
         let is_ready = tokio::time::timeout(worker::START_DEADLINE, is_ready).await;
-        started.http = is_ready
+        started.clients = is_ready
             .map_err(|_| StartError::Thread(format!("worker {index} did not start in time")))?
             .map_err(|_| StartError::Thread(format!("worker {index} ended while it started")))??;
     }
@@ -205,7 +242,7 @@ fn worker_address(control: SocketAddr, index: usize) -> Result<SocketAddr, Start
 
 fn spawn(
     setup: WorkerSetup,
-    ready: oneshot::Sender<Result<SocketAddr, StartError>>,
+    ready: oneshot::Sender<Result<ClientAddresses, StartError>>,
     phases: watch::Receiver<Phase>,
     threads: Threads,
 ) -> Result<Worker, StartError> {
@@ -228,6 +265,7 @@ fn limits(config: &NodeConfig) -> IngressLimits {
         headers_max: limits.headers_max as usize,
         body_timeout: limits.body_timeout,
         sniff_timeout: limits.sniff_timeout,
+        handshake_timeout: limits.handshake_timeout,
         header_timeout: limits.header_timeout,
         idle_timeout: limits.idle_timeout,
         http2: config.ingress.http2,
@@ -237,6 +275,7 @@ fn limits(config: &NodeConfig) -> IngressLimits {
 fn settings(config: &NodeConfig, worker: usize) -> GatewaySettings {
     // Node names are letters, digits and `-`.
     let text = |text: String| HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("graticule"));
+    let https = config.ingress.https.as_ref();
     GatewaySettings {
         client_address: config.ingress.client_address.clone(),
         body_timeout: config.ingress.limits.body_timeout,
@@ -246,6 +285,7 @@ fn settings(config: &NodeConfig, worker: usize) -> GatewaySettings {
         via_1_0: text(format!("1.0 {}", config.name)),
         via: text(format!("1.1 {}", config.name)),
         via_2: text(format!("2 {}", config.name)),
+        https_port: https.map(|(listen, _)| listen.port()).filter(|port| *port != HTTPS_PORT),
         proxy_status: text(config.name.to_string()),
     }
 }
@@ -254,6 +294,8 @@ fn settings(config: &NodeConfig, worker: usize) -> GatewaySettings {
 const RELOADS_MAX: usize = 1;
 /// Backends with a full row of failures that wait to be taken out; others are told again with their next row.
 const FAILING_MAX: usize = 256;
+/// Where everybody looks for TLS.
+const HTTPS_PORT: u16 = 443;
 const GENERATION: &str = "generation";
 const GENERATION_BYTES_MAX: usize = 32;
 

@@ -10,6 +10,7 @@ use graticule_node_core::mesh::{Backoff, worker_address};
 use graticule_node_core::shared::InFlightGauges;
 use quinn::Endpoint;
 use rand::RngCore;
+use rustls::ServerConfig;
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
@@ -17,13 +18,13 @@ use super::StartError;
 use crate::gateway::{Gateway, GatewaySettings};
 use crate::identity::refusal::Refusal;
 use crate::identity::{Expect, Identity, PeerIdentity};
-use crate::ingress::{self, IngressLimits};
+use crate::ingress::{self, Entrance, IngressLimits};
 use crate::pool::{Connections, Links};
 use crate::relay::{Tunnel, Tunnels, serve_connection};
 use crate::shared::{Phase, Shared};
 use crate::task::{self, Task};
 use crate::tunnel::{self, Dial, Farewell, Parting};
-use crate::world::World;
+use crate::world::{Listener, World};
 
 /// What a worker is made of; sent to its thread.
 #[derive(Debug)]
@@ -32,6 +33,7 @@ pub(super) struct WorkerSetup {
     pub(super) shared: Arc<Shared>,
     pub(super) identity: Identity,
     pub(super) http: SocketAddr,
+    pub(super) https: Option<(SocketAddr, Arc<ServerConfig>)>,
     pub(super) mesh: SocketAddr,
     pub(super) limits: IngressLimits,
     pub(super) settings: GatewaySettings,
@@ -41,7 +43,7 @@ pub(super) struct WorkerSetup {
 /// Runs until `phase` says that the node ends, or is gone. Tells through `ready` where it listens.
 pub(super) async fn run(
     setup: WorkerSetup,
-    ready: oneshot::Sender<Result<SocketAddr, StartError>>,
+    ready: oneshot::Sender<Result<ClientAddresses, StartError>>,
     mut phase: watch::Receiver<Phase>,
 ) {
     let (shared, index) = (Arc::clone(&setup.shared), setup.settings.worker);
@@ -69,14 +71,30 @@ pub(super) async fn run(
 struct Started {
     tasks: Vec<Task>,
     parting: Parting,
-    address: SocketAddr,
+    address: ClientAddresses,
+}
+
+/// Where clients come in: HTTP, and HTTPS if there is any.
+pub(super) type ClientAddresses = (SocketAddr, Option<SocketAddr>);
+
+fn listen(world: &World, address: SocketAddr) -> Result<(Box<dyn Listener>, SocketAddr), StartError> {
+    let failed = |error| StartError::Listen(address, error);
+    let listener = world.net.listen(address, true).map_err(failed)?;
+    let address = listener.local_address().map_err(failed)?;
+    Ok((listener, address))
 }
 
 fn start(setup: WorkerSetup, phase: &watch::Receiver<Phase>) -> Result<Started, StartError> {
-    let WorkerSetup { world, shared, identity, http, mesh, limits, settings, links } = setup;
+    let WorkerSetup { world, shared, identity, http, https, mesh, limits, settings, links } = setup;
     let index = settings.worker;
-    let listener = world.net.listen(http, true).map_err(|error| StartError::Listen(http, error))?;
-    let address = listener.local_address().map_err(|error| StartError::Listen(http, error))?;
+    let (plain, http) = listen(&world, http)?;
+    let mut entrances = vec![Entrance { listener: plain, tls: None }];
+    let mut address = (http, None);
+    if let Some((https, tls)) = https {
+        let (secured, https) = listen(&world, https)?;
+        entrances.push(Entrance { listener: secured, tls: Some(tls) });
+        address.1 = Some(https);
+    }
     let server = (identity.server_config()?, &identity.tunnel_secret());
     let endpoint = tunnel::bind(&world, mesh, server, true)?;
     let tunnels = Rc::new(Tunnels::default());
@@ -104,7 +122,7 @@ fn start(setup: WorkerSetup, phase: &watch::Receiver<Phase>) -> Result<Started, 
         )
     };
     let tasks = vec![
-        task::spawn("ingress", ingress::run(listener, limits, gateway, (open, phase.clone()))),
+        task::spawn("ingress", ingress::run(entrances, limits, gateway, (open, phase.clone()))),
         task::spawn("tunnel acceptor", accepting),
         task::spawn("suspicion", refresh(Arc::clone(&dialler.shared), Rc::clone(&tunnels))),
         task::spawn("tunnel targets", retarget(dialler, tunnels)),

@@ -1,13 +1,14 @@
 //! `[ingress]`: how clients come in, and whose word is taken for their addresses.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use http::HeaderName;
 use ipnet::IpNet;
 
 use super::http2::{self, Http2Limits};
-use super::{address, count, section};
+use super::{address, count, path, section};
 use crate::document::page::{At, Page, shortened};
 use crate::document::table::{Key, Table, key};
 use crate::document::tree::Node;
@@ -19,6 +20,8 @@ use crate::headers::{ClientAddressHeader, ClientAddressRule};
 pub struct IngressConfig {
     /// Where HTTP is accepted.
     pub http: SocketAddr,
+    /// Where HTTP over TLS is accepted, and the directory of the certificates that clients see.
+    pub https: Option<(SocketAddr, PathBuf)>,
     /// Whose word is taken for the addresses of clients, and where they say it.
     pub client_address: ClientAddressRule,
     /// What one client can ask for.
@@ -36,6 +39,8 @@ pub struct IngressLimits {
     pub headers_max: u32,
     /// How long the first bytes may take, by which the version of HTTP is told.
     pub sniff_timeout: Duration,
+    /// How long a TLS handshake may take.
+    pub handshake_timeout: Duration,
     /// How long a head may take to arrive.
     pub header_timeout: Duration,
     /// How long a connection may be without a request.
@@ -50,6 +55,7 @@ pub struct IngressLimits {
 pub(super) fn read(page: &Page, node: &Node) -> Option<IngressConfig> {
     let table = Table::open(page, node, KEYS)?;
     let http = table.or("http", HTTP, address);
+    let https = https(page, &table);
     let trusted = table.or("trusted", Vec::new(), list(TRUSTED_MAX, network));
     for At { value, spot } in trusted.iter().filter(|at| at.value.prefix_len() == 0) {
         let message = format!("`{value}` trusts everybody's word for the client's address");
@@ -57,10 +63,27 @@ pub(super) fn read(page: &Page, node: &Node) -> Option<IngressConfig> {
     }
     let header = table.or("client_address", ClientAddressHeader::XForwardedFor, address_header);
     let limits = section(&table, "limits", limits);
-    let http2 = section(&table, "http2", http2::read);
+    let over_http2 = section(&table, "http2", http2::read);
     let trusted = trusted.into_iter().map(|at| at.value).collect();
     let client_address = ClientAddressRule { header, trusted };
-    Some(IngressConfig { http, client_address, limits: limits?, http2: http2? })
+    Some(IngressConfig { http, https, client_address, limits: limits?, http2: over_http2? })
+}
+
+fn https(page: &Page, table: &Table<'_>) -> Option<(SocketAddr, PathBuf)> {
+    let listen = table.optional("https", address);
+    let certificates = table.optional("certificates", path);
+    match (table.entry("https"), table.entry("certificates")) {
+        (Some(entry), None) => {
+            let help = "add `certificates = \"tls\"`, a directory of certificates and their keys";
+            page.error_with(entry.spot, "`https` without `certificates`", help);
+        }
+        (None, Some(entry)) => {
+            let help = "add `https = \"0.0.0.0:8443\"`";
+            page.error_with(entry.spot, "`certificates` without `https`", help);
+        }
+        _ => {}
+    }
+    Some((listen?.value, certificates?.value))
 }
 
 fn limits(page: &Page, node: &Node) -> Option<IngressLimits> {
@@ -69,6 +92,11 @@ fn limits(page: &Page, node: &Node) -> Option<IngressLimits> {
         header_bytes_max: count(&table, "header_bytes_max", 32 << 10, 1 << 20),
         headers_max: count(&table, "headers_max", 100, 1_000),
         sniff_timeout: table.or("sniff_timeout", SNIFF_TIMEOUT, duration(TIMEOUT_MIN..=TIMEOUT_MAX)),
+        handshake_timeout: table.or(
+            "handshake_timeout",
+            HANDSHAKE_TIMEOUT,
+            duration(TIMEOUT_MIN..=TIMEOUT_MAX),
+        ),
         header_timeout: table.or("header_timeout", HEADER_TIMEOUT, duration(TIMEOUT_MIN..=TIMEOUT_MAX)),
         idle_timeout: table.or("idle_timeout", IDLE_TIMEOUT, duration(TIMEOUT_MIN..=TIMEOUT_MAX)),
         body_timeout: table.or("body_timeout", BODY_TIMEOUT, duration(TIMEOUT_MIN..=TIMEOUT_MAX)),
@@ -127,6 +155,8 @@ fn address_header(page: &Page, node: &Node) -> Option<ClientAddressHeader> {
 
 const KEYS: &[Key] = &[
     key("http", "\"0.0.0.0:8080\""),
+    key("https", "\"0.0.0.0:8443\""),
+    key("certificates", "\"tls\""),
     key("trusted", "[\"10.0.0.0/8\"]"),
     key("client_address", "\"x-forwarded-for\""),
     key("limits", "{ connections_max = 10000 }"),
@@ -137,6 +167,7 @@ const LIMITS_KEYS: &[Key] = &[
     key("header_bytes_max", "32768"),
     key("headers_max", "100"),
     key("sniff_timeout", "\"10s\""),
+    key("handshake_timeout", "\"10s\""),
     key("header_timeout", "\"10s\""),
     key("idle_timeout", "\"1m\""),
     key("body_timeout", "\"1m\""),
@@ -149,6 +180,7 @@ const MAPPED_BITS: u8 = 96;
 
 const TRUSTED_MAX: usize = 256;
 const SNIFF_TIMEOUT: Duration = Duration::from_secs(10);
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 /// As nginx has it (`client_body_timeout`, `send_timeout`).

@@ -2,6 +2,7 @@
 
 use http::HeaderMap;
 
+use super::Arrival;
 use crate::Reason;
 use crate::policy::{Policy, Tenant, TenantIndex};
 
@@ -15,6 +16,24 @@ pub(super) fn recognise<'p>(
     let tenant = policy.claims.recognise(host, path, headers).ok_or(Reason::UnknownTenant)?;
     let document = policy.tenant(tenant).ok_or(Reason::UnknownTenant)?;
     Ok((tenant, document))
+}
+
+/// Whether the client named the same tenant when it set up TLS: else a connection that was made for one, under its
+/// certificate, would carry the requests of another.
+pub(super) fn named_alike(
+    policy: &Policy,
+    tenant: TenantIndex,
+    host: &str,
+    arrival: Arrival<'_>,
+) -> Result<(), Reason> {
+    match arrival {
+        Arrival::Secured { server_name: Some(name) }
+            if name != host && !policy.claims.can_mean(name, tenant) =>
+        {
+            Err(Reason::Misdirected)
+        }
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -35,6 +54,21 @@ mod tests {
         let policy = policy(1, vec![document("a", &[&[0]])]);
         let found = recognise(&policy, "z.example", "/", &HeaderMap::new());
         assert_eq!(found.map(|(index, _)| index), Err(Reason::UnknownTenant));
+    }
+
+    #[test]
+    fn a_connection_made_for_one_tenant_carries_no_request_of_another() {
+        let policy = policy(2, vec![document("a", &[&[0]]), document("b", &[&[1]])]);
+        let named = |server_name| {
+            let (tenant, _) = recognise(&policy, "b.example", "/", &HeaderMap::new()).unwrap();
+            named_alike(&policy, tenant, "b.example", Arrival::Secured { server_name })
+        };
+        assert_eq!(named(Some("b.example")), Ok(()));
+        assert_eq!(named(Some("a.example")), Err(Reason::Misdirected));
+        assert_eq!(named(Some("nobody.example")), Ok(()), "nobody is known by it");
+        assert_eq!(named(None), Ok(()));
+        let (tenant, _) = recognise(&policy, "b.example", "/", &HeaderMap::new()).unwrap();
+        assert_eq!(named_alike(&policy, tenant, "b.example", Arrival::Cleartext), Ok(()));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use graticule_geo::{Coordinates, Country, Locator};
 use http::{HeaderMap, Method};
 
-use super::{Here, Request, Snapshot};
+use super::{Arrival, Here, Request, Snapshot};
 use crate::mesh::{
     Condition, Cost, Excepted, Exceptions, MeshState, PeerId, PeerState, Preference, RegionState,
 };
@@ -61,6 +61,7 @@ pub(crate) fn document(id: &str, tiers: &[&[usize]]) -> Tenant {
         named: Vec::new(),
         content: Vec::new(),
         expose_region: false,
+        redirect_http: false,
     }
 }
 
@@ -152,6 +153,7 @@ pub(crate) fn request<'a>(host: &'a str, headers: &'a HeaderMap) -> Request<'a> 
         path: "/",
         query: "",
         headers,
+        arrival: Arrival::Cleartext,
         client: None,
         tried: RegionSet::EMPTY,
         chance: 0,

@@ -328,6 +328,7 @@ proptest! {
         let target = match decided.decision {
             Decision::Local { .. } => Some(here),
             Decision::Relay { region, .. } => { prop_assert_ne!(region, here); Some(region) }
+            Decision::Redirect { .. } => return Err(TestCaseError::fail("nobody asks for TLS")),
             Decision::Refuse(reason) => {
                 let expected = if permission.all.is_empty() {
                     Reason::NotPermitted

@@ -91,6 +91,7 @@ pub(super) fn resolve(document: &TenantDocument, fleet: &FleetDocument, page: &P
         content: document.content.iter().map(|rule| content_rule(rule, &named)).collect(),
         named,
         expose_region: document.expose_region,
+        redirect_http: document.redirect_http,
     };
     // Rules that are wrong say nothing about which pools are needed.
     if !page.has_errors() {

@@ -39,6 +39,7 @@ pub struct TenantDocument {
     pub(super) named_pools: BTreeMap<PoolName, At<ByRegion>>,
     pub(super) content: Vec<ContentRules>,
     pub(super) expose_region: bool,
+    pub(super) redirect_http: bool,
     digest: Digest,
 }
 
@@ -141,6 +142,7 @@ impl TenantDocument {
             .set(self.named_pools.iter().map(named))
             .list(self.content.iter().map(ContentRules::canonical))
             .number(u64::from(self.expose_region))
+            .number(u64::from(self.redirect_http))
     }
 }
 
@@ -163,6 +165,7 @@ pub(super) fn read(source: &Source, page: &Page) -> TenantReading {
         warn_of_idle_pools(page, &named_pools, &content);
     }
     let expose_region = table.or("expose_region", true, boolean);
+    let redirect_http = table.or("redirect_http", false, boolean);
 
     let mut reading = TenantReading {
         id: id.clone(),
@@ -182,6 +185,7 @@ pub(super) fn read(source: &Source, page: &Page) -> TenantReading {
             named_pools,
             content,
             expose_region,
+            redirect_http,
             digest: Digest([0; 32]),
         };
         document.digest = document.canonical().digest();
@@ -214,6 +218,7 @@ const KEYS: &[Key] = &[
     key("named_pools", "{ canary = { eu-central = { backends = [\"127.0.0.1:9002\"] } } }"),
     key("content", "[{ path_prefix = \"/api\", pool = \"api\" }]"),
     key("expose_region", "true"),
+    key("redirect_http", "true"),
 ];
 
 #[cfg(test)]

@@ -97,6 +97,15 @@ impl Claims {
         by_host().or_else(|| self.any_host.find(path, headers))
     }
 
+    /// Whether a client that has named `host` (lower case) can mean `tenant`: the tenant is known by it, or nobody is.
+    pub fn can_mean(&self, host: &str, tenant: TenantIndex) -> bool {
+        let wildcards = suffixes(host).filter_map(|suffix| self.wildcard.get(suffix));
+        let mut claimed = self.exact.get(host).into_iter().chain(wildcards).peekable();
+        claimed.peek().is_none()
+            || self.any_host.is_claimed_by(tenant)
+            || claimed.any(|scope| scope.is_claimed_by(tenant))
+    }
+
     fn scope(&mut self, host: Option<&HostPattern>) -> &mut Scope {
         match host {
             Some(HostPattern::Exact(host)) => self.exact.entry(host.as_str().into()).or_default(),

@@ -69,6 +69,7 @@ fn tenant(number: usize, pool: Option<Pool>) -> Tenant {
         named: Vec::new(),
         content: Vec::new(),
         expose_region: false,
+        redirect_http: false,
     }
 }
 

@@ -43,6 +43,7 @@ fn tenant(number: usize, at: RegionIndex, backends: &[SocketAddr]) -> Tenant {
         named: Vec::new(),
         content: Vec::new(),
         expose_region: false,
+        redirect_http: false,
     }
 }
 

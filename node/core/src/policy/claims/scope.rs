@@ -1,6 +1,6 @@
 //! Who is meant among the claims of one host: by the longest path prefix, and then by a header.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -14,6 +14,8 @@ pub(super) struct Scope {
     root: Claimants,
     /// By path prefix, without `/` at the end.
     by_prefix: HashMap<Box<str>, Claimants>,
+    /// Who claims any of it.
+    tenants: BTreeSet<TenantIndex>,
     /// How many segments the longest prefix has: a path is never searched deeper.
     segments_max: usize,
 }
@@ -35,12 +37,18 @@ struct ByHeader {
 impl Scope {
     /// Adds a claim, or returns whose it is already.
     pub(super) fn insert(&mut self, claim: &Claim, owner: Owner) -> Result<(), Owner> {
+        self.tenants.insert(owner.tenant);
         let prefix = claim.path_prefix.as_ref().map_or("", |prefix| prefix.as_str());
         if prefix.is_empty() {
             return self.root.insert(claim, owner);
         }
         self.segments_max = self.segments_max.max(prefix.matches('/').count());
         self.by_prefix.entry(prefix.into()).or_default().insert(claim, owner)
+    }
+
+    /// Whether `tenant` claims any of it.
+    pub(super) fn is_claimed_by(&self, tenant: TenantIndex) -> bool {
+        self.tenants.contains(&tenant)
     }
 
     /// The tenant that claims `path` and `headers`, if one does.
