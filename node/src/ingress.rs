@@ -13,6 +13,7 @@ use std::time::Duration;
 use graticule_node_core::shared::InFlight;
 use http::{Request, Response};
 use hyper::body::Incoming;
+use ipnet::IpNet;
 use rustls::ServerConfig;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
@@ -21,6 +22,7 @@ use crate::shared::Phase;
 use crate::task;
 use crate::world::{Listener, Stream};
 
+mod announced;
 mod answering;
 mod closing;
 mod connection;
@@ -64,6 +66,8 @@ pub struct Secured {
 pub struct Entrance {
     /// Where connections are accepted.
     pub listener: Box<dyn Listener>,
+    /// Whose connections begin with a PROXY header, before anything else.
+    pub announcing: Arc<[IpNet]>,
     /// With it, connections begin with a TLS handshake.
     pub tls: Option<Arc<ServerConfig>>,
 }
@@ -101,6 +105,7 @@ pub async fn run<H: Handler>(
 struct Accepted {
     stream: Stream,
     peer: SocketAddr,
+    is_announced: bool,
     tls: Option<Arc<ServerConfig>>,
 }
 
@@ -147,12 +152,15 @@ impl<H: Handler> Door<H> {
         self.turn.set(self.turn.get().wrapping_add(1));
         let first = self.turn.get() % self.entrances.len().max(1);
         let (after, before) = self.entrances.split_at(first);
-        for Entrance { listener, tls } in before.iter().chain(after) {
+        for Entrance { listener, announcing, tls } in before.iter().chain(after) {
             if let Poll::Ready(accepted) = listener.poll_accept(cx) {
-                return Poll::Ready(accepted.map(|(stream, peer)| Accepted {
-                    stream,
-                    peer,
-                    tls: tls.clone(),
+                let passed_on_by = |peer: SocketAddr| {
+                    let address = peer.ip().to_canonical();
+                    announcing.iter().any(|network| network.contains(&address))
+                };
+                return Poll::Ready(accepted.map(|(stream, peer)| {
+                    let is_announced = passed_on_by(peer);
+                    Accepted { stream, peer, is_announced, tls: tls.clone() }
                 }));
             }
         }

@@ -13,6 +13,7 @@ pub mod mesh;
 pub mod path;
 pub mod policy;
 pub mod pool;
+pub mod proxy_protocol;
 mod refusal;
 mod region_set;
 pub mod shared;

@@ -73,6 +73,7 @@ impl Site {
             headers_max: 50,
             body_timeout: BODY_TIMEOUT,
             sniff_timeout: Duration::from_secs(5),
+            proxy_timeout: Duration::from_millis(300),
             handshake_timeout: Duration::from_secs(5),
             header_timeout: Duration::from_secs(5),
             idle_timeout: Duration::from_secs(5),
@@ -80,7 +81,7 @@ impl Site {
         };
         let (phase, phases) = watch::channel(Phase::Serving);
         let serving = ingress::run(
-            vec![Entrance { listener, tls: None }],
+            vec![Entrance { listener, announcing: Arc::default(), tls: None }],
             limits,
             Rc::clone(&gateway),
             (connections, phases),

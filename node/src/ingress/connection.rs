@@ -15,11 +15,11 @@ use tokio::time::timeout;
 
 use super::answering::Answering;
 use super::closing::Closing;
-use super::handshake;
 use super::limits::{Deadlines, IngressLimits};
 use super::stream::{ClientStream, Opening, Version, sniff};
 use super::watching::{Phase, Watch};
 use super::{Accepted, Client, Handler};
+use super::{announced, handshake};
 use crate::task;
 use crate::ticker::Ticker;
 use crate::world::{Stream, Taking};
@@ -54,9 +54,17 @@ impl<H: Handler> Server<H> {
 
     /// Serves one connection to its end.
     pub(super) async fn serve(self: Rc<Self>, accepted: Accepted) {
-        let Accepted { mut stream, peer, tls } = accepted;
+        let Accepted { mut stream, peer, is_announced, tls } = accepted;
         let watch = Watch::new(&self.ticker, self.deadlines, self.closing.clone());
         let mut client = Client { address: peer.ip(), secured: None };
+        if is_announced {
+            watch.hear();
+            match self.in_time(&watch, announced::read(&mut stream)).await {
+                Some(Ok(address)) => client.address = address.unwrap_or(client.address),
+                Some(Err(error)) => return tracing::debug!(%error, "a load balancer's connection was closed"),
+                None => return,
+            }
+        }
         if let Some(tls) = tls {
             watch.shake_hands();
             let Some(Ok(shaken)) = self.in_time(&watch, Box::pin(handshake::make(stream, tls))).await else {

@@ -20,6 +20,8 @@ pub struct IngressLimits {
     pub headers_max: usize,
     /// From a connection's beginning until the version of HTTP can be told.
     pub sniff_timeout: Duration,
+    /// For a PROXY header.
+    pub proxy_timeout: Duration,
     /// For a TLS handshake.
     pub handshake_timeout: Duration,
     /// From the first byte of a request to the end of its headers.
@@ -36,6 +38,7 @@ pub struct IngressLimits {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Deadlines {
     pub(super) sniff: Ticks,
+    pub(super) proxy: Ticks,
     pub(super) handshake: Ticks,
     pub(super) head: Ticks,
     pub(super) idle: Ticks,
@@ -45,6 +48,7 @@ impl IngressLimits {
     pub(super) fn deadlines(&self) -> Deadlines {
         Deadlines {
             sniff: Ticks::at_least(self.sniff_timeout),
+            proxy: Ticks::at_least(self.proxy_timeout),
             handshake: Ticks::at_least(self.handshake_timeout),
             head: Ticks::at_least(self.header_timeout),
             idle: Ticks::at_least(self.idle_timeout),

@@ -45,6 +45,7 @@ fn limits() -> IngressLimits {
         headers_max: 10,
         body_timeout: Duration::from_millis(300),
         sniff_timeout: Duration::from_millis(300),
+        proxy_timeout: Duration::from_millis(300),
         handshake_timeout: Duration::from_millis(300),
         header_timeout: Duration::from_millis(300),
         idle_timeout: Duration::from_millis(300),
@@ -59,13 +60,19 @@ struct Running {
 }
 
 fn start(limits: IngressLimits) -> (SocketAddr, Rc<Sizes>, Running) {
+    start_behind(limits, &[])
+}
+
+/// Behind load balancers of these networks.
+fn start_behind(limits: IngressLimits, announcing: &[&str]) -> (SocketAddr, Rc<Sizes>, Running) {
+    let announcing = announcing.iter().map(|network| network.parse().unwrap()).collect();
     let listener = World::system().net.listen(LOOPBACK, false).unwrap();
     let address = listener.local_address().unwrap();
     let handler = Rc::new(Sizes::default());
     let (phase, phases) = watch::channel(Phase::Serving);
     let open = InFlightGauges::new(1).worker(0).unwrap();
     let serving = super::run(
-        vec![Entrance { listener, tls: None }],
+        vec![Entrance { listener, announcing, tls: None }],
         limits,
         Rc::clone(&handler),
         (open.clone(), phases),
@@ -286,5 +293,39 @@ fn what_the_kernel_has_accepted_is_served_before_the_listener_goes() {
         }
         eventually("no connection is left", || running.open.count() == 0).await;
         assert!(TcpStream::connect(address).await.is_err());
+    });
+}
+
+#[test]
+fn a_load_balancer_says_who_the_client_is() {
+    run(async {
+        let (address, _handler, _running) = start_behind(limits(), &["127.0.0.0/8"]);
+        let request = format!("{GET}connection: close\r\n\r\n");
+        let named = raw(address, &format!("PROXY TCP4 192.0.2.7 10.0.0.1 4660 80\r\n{request}")).await;
+        assert!(named.ends_with("192.0.2.7 Ok(0)"), "{named}");
+        let itself = raw(address, &format!("PROXY UNKNOWN\r\n{request}")).await;
+        assert!(itself.ends_with("127.0.0.1 Ok(0)"), "{itself}");
+        assert_eq!(raw(address, &request).await, "", "a header is expected from there");
+    });
+}
+
+#[test]
+fn a_header_that_takes_too_long_ends_the_connection() {
+    run(async {
+        let (address, _handler, _running) = start_behind(limits(), &["127.0.0.1/32"]);
+        for opening in ["", "PROXY TCP4 192.0.2.7"] {
+            let begun = tokio::time::Instant::now();
+            assert_eq!(raw(address, opening).await, "");
+            assert!((250..3_000).contains(&begun.elapsed().as_millis()), "{:?}", begun.elapsed());
+        }
+    });
+}
+
+#[test]
+fn nobody_else_says_who_the_client_is() {
+    run(async {
+        let (address, _handler, _running) = start_behind(limits(), &["10.0.0.0/8"]);
+        let lie = raw(address, &format!("PROXY TCP4 192.0.2.7 10.0.0.1 4660 80\r\n{GET}\r\n")).await;
+        assert!(lie.is_empty() || lie.starts_with("HTTP/1.1 400"), "{lie}");
     });
 }

@@ -43,6 +43,11 @@ impl Watch {
         Rc::new(Self { alarm, deadlines, closing, heads, phase, requests: Cell::new(0) })
     }
 
+    /// A PROXY header is waited for.
+    pub(super) fn hear(&self) {
+        self.alarm.set(self.deadlines.proxy);
+    }
+
     /// A TLS handshake begins.
     pub(super) fn shake_hands(&self) {
         self.alarm.set(self.deadlines.handshake);

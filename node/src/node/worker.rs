@@ -8,6 +8,7 @@ use std::time::Duration;
 use graticule_gossip_core::MeshAddress;
 use graticule_node_core::mesh::{Backoff, worker_address};
 use graticule_node_core::shared::InFlightGauges;
+use ipnet::IpNet;
 use quinn::Endpoint;
 use rand::RngCore;
 use rustls::ServerConfig;
@@ -34,6 +35,7 @@ pub(super) struct WorkerSetup {
     pub(super) identity: Identity,
     pub(super) http: SocketAddr,
     pub(super) https: Option<(SocketAddr, Arc<ServerConfig>)>,
+    pub(super) announcing: Arc<[IpNet]>,
     pub(super) mesh: SocketAddr,
     pub(super) limits: IngressLimits,
     pub(super) settings: GatewaySettings,
@@ -85,14 +87,15 @@ fn listen(world: &World, address: SocketAddr) -> Result<(Box<dyn Listener>, Sock
 }
 
 fn start(setup: WorkerSetup, phase: &watch::Receiver<Phase>) -> Result<Started, StartError> {
-    let WorkerSetup { world, shared, identity, http, https, mesh, limits, settings, links } = setup;
+    let WorkerSetup { world, shared, identity, http, https, announcing, mesh, limits, settings, links } =
+        setup;
     let index = settings.worker;
     let (plain, http) = listen(&world, http)?;
-    let mut entrances = vec![Entrance { listener: plain, tls: None }];
+    let mut entrances = vec![Entrance { listener: plain, announcing: Arc::clone(&announcing), tls: None }];
     let mut address = (http, None);
     if let Some((https, tls)) = https {
         let (secured, https) = listen(&world, https)?;
-        entrances.push(Entrance { listener: secured, tls: Some(tls) });
+        entrances.push(Entrance { listener: secured, announcing, tls: Some(tls) });
         address.1 = Some(https);
     }
     let server = (identity.server_config()?, &identity.tunnel_secret());

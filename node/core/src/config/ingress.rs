@@ -22,6 +22,8 @@ pub struct IngressConfig {
     pub http: SocketAddr,
     /// Where HTTP over TLS is accepted, and the directory of the certificates that clients see.
     pub https: Option<(SocketAddr, PathBuf)>,
+    /// Whose connections begin with a PROXY header, which says who the client is.
+    pub proxy_protocol: Vec<IpNet>,
     /// Whose word is taken for the addresses of clients, and where they say it.
     pub client_address: ClientAddressRule,
     /// What one client can ask for.
@@ -39,6 +41,8 @@ pub struct IngressLimits {
     pub headers_max: u32,
     /// How long the first bytes may take, by which the version of HTTP is told.
     pub sniff_timeout: Duration,
+    /// How long a PROXY header may take to arrive.
+    pub proxy_timeout: Duration,
     /// How long a TLS handshake may take.
     pub handshake_timeout: Duration,
     /// How long a head may take to arrive.
@@ -61,12 +65,18 @@ pub(super) fn read(page: &Page, node: &Node) -> Option<IngressConfig> {
         let message = format!("`{value}` trusts everybody's word for the client's address");
         page.warn(*spot, message, "name the networks of your own load balancers");
     }
+    let proxy_protocol = table.or("proxy_protocol", Vec::new(), list(TRUSTED_MAX, network));
+    for At { value, spot } in proxy_protocol.iter().filter(|at| at.value.prefix_len() == 0) {
+        let message = format!("`{value}` lets everybody say what their address is");
+        page.warn(*spot, message, "name the networks of your own load balancers");
+    }
+    let proxy_protocol = proxy_protocol.into_iter().map(|at| at.value).collect();
     let header = table.or("client_address", ClientAddressHeader::XForwardedFor, address_header);
     let limits = section(&table, "limits", limits);
     let over_http2 = section(&table, "http2", http2::read);
     let trusted = trusted.into_iter().map(|at| at.value).collect();
     let client_address = ClientAddressRule { header, trusted };
-    Some(IngressConfig { http, https, client_address, limits: limits?, http2: over_http2? })
+    Some(IngressConfig { http, https, proxy_protocol, client_address, limits: limits?, http2: over_http2? })
 }
 
 fn https(page: &Page, table: &Table<'_>) -> Option<(SocketAddr, PathBuf)> {
@@ -92,6 +102,7 @@ fn limits(page: &Page, node: &Node) -> Option<IngressLimits> {
         header_bytes_max: count(&table, "header_bytes_max", 32 << 10, 1 << 20),
         headers_max: count(&table, "headers_max", 100, 1_000),
         sniff_timeout: table.or("sniff_timeout", SNIFF_TIMEOUT, duration(TIMEOUT_MIN..=TIMEOUT_MAX)),
+        proxy_timeout: table.or("proxy_timeout", PROXY_TIMEOUT, duration(TIMEOUT_MIN..=TIMEOUT_MAX)),
         handshake_timeout: table.or(
             "handshake_timeout",
             HANDSHAKE_TIMEOUT,
@@ -157,6 +168,7 @@ const KEYS: &[Key] = &[
     key("http", "\"0.0.0.0:8080\""),
     key("https", "\"0.0.0.0:8443\""),
     key("certificates", "\"tls\""),
+    key("proxy_protocol", "[\"10.0.0.0/8\"]"),
     key("trusted", "[\"10.0.0.0/8\"]"),
     key("client_address", "\"x-forwarded-for\""),
     key("limits", "{ connections_max = 10000 }"),
@@ -167,6 +179,7 @@ const LIMITS_KEYS: &[Key] = &[
     key("header_bytes_max", "32768"),
     key("headers_max", "100"),
     key("sniff_timeout", "\"10s\""),
+    key("proxy_timeout", "\"5s\""),
     key("handshake_timeout", "\"10s\""),
     key("header_timeout", "\"10s\""),
     key("idle_timeout", "\"1m\""),
@@ -180,6 +193,7 @@ const MAPPED_BITS: u8 = 96;
 
 const TRUSTED_MAX: usize = 256;
 const SNIFF_TIMEOUT: Duration = Duration::from_secs(10);
+const PROXY_TIMEOUT: Duration = Duration::from_secs(5);
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 const IDLE_TIMEOUT: Duration = Duration::from_mins(1);

@@ -86,7 +86,8 @@ tunnels_per_region_max = 2
 http = "[::]:80"
 trusted = ["10.0.0.0/8", "::1", "::ffff:192.168.0.0/112"]
 client_address = "X-Real-IP"
-limits = {{ idle_timeout = "5m", sniff_timeout = "1s" }}
+proxy_protocol = ["10.0.0.0/8"]
+limits = {{ proxy_timeout = "2s", idle_timeout = "5m", sniff_timeout = "1s" }}
 http2 = {{ streams_max = 7, ping_interval = "5s", resets_per_second_max = 9, stream_window_bytes = 65535 }}
 [geo]
 databases = ["a.mmdb"]
@@ -115,6 +116,8 @@ format = "json"
         ClientAddressHeader::Single("x-real-ip".parse().unwrap())
     );
     assert_eq!(config.ingress.limits.idle_timeout.as_secs(), 300);
+    assert_eq!(config.ingress.proxy_protocol, ["10.0.0.0/8".parse().unwrap()]);
+    assert_eq!(config.ingress.limits.proxy_timeout.as_secs(), 2);
     assert_eq!(config.ingress.limits.sniff_timeout.as_secs(), 1);
     let http2 = config.ingress.http2;
     assert_eq!((http2.streams_max, http2.ping_interval.as_secs()), (7, 5));
