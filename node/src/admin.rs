@@ -1,6 +1,7 @@
 //! The admin server: what the node knows, as JSON, for operators and other nodes.
 
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 

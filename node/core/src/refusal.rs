@@ -61,7 +61,7 @@ pub struct Row {
 
 impl Reason {
     /// Every reason, in the order of the table.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::UnknownTenant,
         Self::Misdirected,
         Self::ReceiveNotAllowed,

@@ -8,8 +8,8 @@ use graticule_node_core::document::{Diagnostic, FleetDocument, TenantDocument, c
 use graticule_node_core::policy::receiving_faults;
 use serde::Serialize;
 
-use super::Failure;
 use super::output::{print, print_error, print_json};
+use super::{Failure, shown};
 use crate::certificates::Certificates;
 use crate::documents::Documents;
 use crate::world::World;

@@ -48,17 +48,23 @@ pub(super) async fn sniff(stream: &mut Stream) -> io::Result<(Version, Opening)>
     }
 }
 
-/// Whether bytes cannot be the beginning of an HTTP/1 request: no method first, or nothing after it that could be a target.
+/// Whether bytes cannot be the beginning of an HTTP/1 request: no method first, or nothing after it that could be a target
+/// or is followed by a version.
 fn is_foreign(opening: &[u8]) -> bool {
     // Empty lines before a request are allowed.
     let from = opening.iter().position(|byte| !b"\r\n".contains(byte)).unwrap_or(opening.len());
     let mut words = opening[from..].split(|byte| *byte == b' ');
     let method = words.next().unwrap_or_default();
     let is_control = |byte: &u8| !byte.is_ascii() || (byte.is_ascii_control() && !b"\r\n".contains(byte));
-    let target = words.next().filter(|target| !target.is_empty() && words.next().is_some());
-    method.iter().any(is_control)
-        || target.is_some_and(|target| !target.iter().any(|byte| b"/*:".contains(byte)))
+    let target = words.next().filter(|target| !target.is_empty());
+    // It may be cut off, at any of its letters.
+    let foreign_version =
+        words.next().is_some_and(|version| !version.iter().zip(HTTP_1).all(|(a, b)| a == b));
+    let is_target = |target: &[u8]| target.iter().any(|byte| b"/*:".contains(byte));
+    method.iter().any(is_control) || target.is_some_and(|target| foreign_version && !is_target(target))
 }
+
+const HTTP_1: &[u8] = b"HTTP/1.";
 
 /// A client's connection from its first byte. Tells the connection's watch what moves.
 #[derive(Debug)]
@@ -195,6 +201,8 @@ mod tests {
                 b"\r\n\r\nGET http://a/ HTTP/1.1",
                 b"CONNECT a.example:443 HTTP/1.1",
                 b"GET  / HTTP/1.1",
+                b"GET a.example HTTP/1.1",
+                b"GET a-long-name.example HTTP/1.1",
                 b"GET /",
                 &almost,
             ] {

@@ -186,11 +186,7 @@ impl Drop for Talk {
 }
 
 impl Handler for Talker {
-    async fn handle(
-        self: Rc<Self>,
-        _: Request<Incoming>,
-        _: IpAddr,
-    ) -> Result<Response<ResponseBody>, Infallible> {
+    fn handle(self: Rc<Self>, _: Request<Incoming>, _: &Client) -> impl Future<Output = Answered> + use<> {
         self.under_way.set(self.under_way.get() + 1);
         let (sender, body) = crate::pool::testing::channel();
         let talk = Talk(self);
@@ -199,7 +195,7 @@ impl Handler for Talker {
             let piece = Bytes::from(vec![b'x'; 64 * 1024]);
             while sender.send(Ok(http_body::Frame::data(piece.clone()))).await.is_ok() {}
         });
-        Ok(Response::new(ResponseBody::test(body)))
+        std::future::ready(Ok(Response::new(ResponseBody::test(body))))
     }
 }
 
@@ -211,7 +207,12 @@ fn a_client_that_takes_nothing_of_its_answer_is_given_up() {
         let talker = Rc::new(Talker::default());
         let (_phase, phases) = watch::channel(Phase::Serving);
         let open = InFlightGauges::new(1).worker(0).unwrap();
-        let serving = super::run(listener, limits(), Rc::clone(&talker), (open, phases));
+        let serving = super::run(
+            vec![Entrance { listener, announcing: Arc::default(), tls: None }],
+            limits(),
+            Rc::clone(&talker),
+            (open, phases),
+        );
         let _running = task::spawn("ingress", serving);
         let mut idle = TcpStream::connect(address).await.unwrap();
         idle.write_all(format!("{GET}\r\n").as_bytes()).await.unwrap();

@@ -58,8 +58,7 @@ pub(super) async fn start(
     let (phase, phases) = watch::channel(Phase::Serving);
     let (failing, has_failed) = mpsc::channel(FAILING_MAX);
     let links = Links { failing, trust: Trust::default() };
-    let parts =
-        Parts { world: &world, config: &config, shared: &shared, identity: &identity, links: &links };
+    let parts = Parts { world: &world, config: &config, shared: &shared, identity: &identity, links: &links };
     let workers = start_workers(parts, certificates.as_ref(), (threads, phases)).await?;
     shared.joining.send_replace(!config.mesh.seeds.is_empty());
     let departure = Arc::new(Departure::new(&world, Arc::clone(&shared), config.drain));

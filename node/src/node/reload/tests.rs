@@ -76,7 +76,7 @@ impl Reloading {
         let world = machine.world.clone();
         Self {
             machine,
-            watched: Watched { world, identity, documents, loaded, geo, stamps },
+            watched: Watched { world, identity, certificates: None, documents, loaded, geo, stamps },
             shared,
             policies,
         }
