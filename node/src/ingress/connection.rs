@@ -122,6 +122,7 @@ impl<H: Handler> Server<H> {
         if let Err(error) = ended {
             tracing::debug!(%error, "client connection ended");
         }
+        Box::pin(linger(connection.into_parts().io.into_inner())).await;
     }
 
     async fn serve_2(self: Rc<Self>, stream: (Opening, Stream), watch: Rc<Watch>, client: Client) {
@@ -189,6 +190,14 @@ async fn part(mut stream: impl AsyncRead + AsyncWrite + Unpin, word: &[u8]) {
     };
     // It may not listen any more.
     let _ = timeout(PARTING_TIMEOUT, parting).await;
+}
+
+/// Lets a client that still sends read its answer: a connection that is closed with bytes unread is reset, which can
+/// overtake what was said last.
+async fn linger(mut stream: impl AsyncRead + Unpin) {
+    let reading = async { tokio::io::copy(&mut stream, &mut tokio::io::sink()).await };
+    // Whatever it still sends, or whether it is gone.
+    let _ = timeout(PARTING_TIMEOUT, reading).await;
 }
 
 const REQUEST_TIMEOUT: &[u8] =
