@@ -18,8 +18,12 @@ use crate::pool::testing::AnyBody;
 use crate::relay::TunnelBody;
 
 mod client;
+mod pieces;
+mod upgrade;
 
 pub use client::{ClientBody, fault};
+pub use pieces::Pieces;
+pub use upgrade::{UpgradeBody, UpgradeInput, upgrade};
 
 /// What is kept of a body for sending it again.
 pub const REPLAY_BYTES_MAX: usize = 64 * 1024;
@@ -46,6 +50,8 @@ enum Source {
     Client(ClientBody),
     /// A tunnel.
     Tunnel(TunnelBody),
+    /// The client's connection, once it has been taken over.
+    Upgrade(UpgradeBody),
     /// Whatever a test wants.
     #[cfg(test)]
     Test(AnyBody),
@@ -65,6 +71,11 @@ impl RequestBody {
     /// The body of a relayed request.
     pub fn tunnel(body: TunnelBody) -> Self {
         Self { source: Source::Tunnel(body), ..Self::default() }
+    }
+
+    /// What a client sends through an upgraded connection.
+    pub fn upgrade(body: UpgradeBody) -> Self {
+        Self { source: Source::Upgrade(body), ..Self::default() }
     }
 
     /// Any body.
@@ -104,6 +115,7 @@ impl Body for RequestBody {
             Source::Nothing => Poll::Ready(None),
             Source::Client(body) => Pin::new(body).poll_frame(cx),
             Source::Tunnel(body) => Pin::new(body).poll_frame(cx),
+            Source::Upgrade(body) => Pin::new(body).poll_frame(cx),
             #[cfg(test)]
             Source::Test(body) => Pin::new(body).poll_frame(cx),
         }
@@ -116,6 +128,7 @@ impl Body for RequestBody {
                 Source::Nothing => true,
                 Source::Client(body) => body.is_end_stream(),
                 Source::Tunnel(body) => body.is_end_stream(),
+                Source::Upgrade(body) => body.is_end_stream(),
                 #[cfg(test)]
                 Source::Test(body) => body.is_end_stream(),
             }
@@ -127,6 +140,7 @@ impl Body for RequestBody {
             Source::Nothing => SizeHint::with_exact(0),
             Source::Client(body) => body.size_hint(),
             Source::Tunnel(body) => body.size_hint(),
+            Source::Upgrade(body) => body.size_hint(),
             #[cfg(test)]
             Source::Test(body) => body.size_hint(),
         };
@@ -144,6 +158,7 @@ impl Body for RequestBody {
 pub struct ResponseBody {
     kind: Kind,
     guard: Option<InFlightGuard>,
+    input: Option<UpgradeInput>,
 }
 
 #[derive(Debug)]
@@ -158,17 +173,17 @@ enum Kind {
 impl ResponseBody {
     /// Written by this node.
     pub fn own(body: Bytes) -> Self {
-        Self { kind: Kind::Own(Full::new(body)), guard: None }
+        Self { kind: Kind::Own(Full::new(body)), guard: None, input: None }
     }
 
     /// From a backend of this region.
     pub fn backend(body: PooledBody) -> Self {
-        Self { kind: Kind::Backend(body), guard: None }
+        Self { kind: Kind::Backend(body), guard: None, input: None }
     }
 
     /// From another region.
     pub fn tunnel(body: TunnelBody) -> Self {
-        Self { kind: Kind::Tunnel(body), guard: None }
+        Self { kind: Kind::Tunnel(body), guard: None, input: None }
     }
 
     /// Any body.
@@ -177,7 +192,17 @@ impl ResponseBody {
     where
         B: Body<Data = Bytes, Error: Into<BodyError>> + Send + 'static,
     {
-        Self { kind: Kind::Test(boxed(body)), guard: None }
+        Self { kind: Kind::Test(boxed(body)), guard: None, input: None }
+    }
+
+    /// Where what the client sends goes, now that the connection is upgraded.
+    pub fn set_input(&mut self, input: UpgradeInput) {
+        self.input = Some(input);
+    }
+
+    /// The same, for whoever takes the client's connection over.
+    pub fn take_input(&mut self) -> Option<UpgradeInput> {
+        self.input.take()
     }
 
     /// Counts the request as in flight until the body has ended or is dropped.
@@ -200,7 +225,7 @@ impl Body for ResponseBody {
             }
             Kind::Backend(body) => {
                 let frame = ready!(Pin::new(body).poll_frame(cx));
-                Poll::Ready(frame.map(|frame| frame.map(client::without_odd_trailers).map_err(Into::into)))
+                Poll::Ready(frame.map(|frame| frame.map(client::without_odd_trailers)))
             }
             Kind::Tunnel(body) => Pin::new(body).poll_frame(cx),
             #[cfg(test)]

@@ -13,6 +13,7 @@ use graticule_node_core::policy::{Balance, HashKey, PoolIndex, TenantIndex};
 use graticule_node_core::shared::{InFlight, InFlightGuard};
 use graticule_node_core::{Reason, Snapshot};
 use http::{HeaderMap, HeaderValue, Request, Response};
+use http_body::Body;
 use hyper::body::Incoming;
 use rand::RngCore;
 
@@ -157,7 +158,7 @@ impl Gateway {
         let guard = self.in_flight.try_enter(self.settings.requests_in_flight_max);
         let guard = guard.ok_or(Reason::Overloaded)?;
         let (parts, body) = request.into_parts();
-        let facts = facts::read(self, parts, client)?;
+        let facts = facts::read(self, parts, body.is_end_stream(), client)?;
         Ok((Pending::new(Rc::clone(self), facts, body), Some(guard)))
     }
 }

@@ -29,6 +29,7 @@ mod connection;
 mod handshake;
 mod limits;
 mod stream;
+mod takeover;
 mod watching;
 
 use closing::Closing;

@@ -11,6 +11,7 @@ mod forwarded;
 mod hop_by_hop;
 mod host;
 mod tracing;
+mod upgrade;
 mod via;
 
 pub use client_address::{
@@ -20,6 +21,7 @@ pub use cookies::join_cookies;
 pub use hop_by_hop::{asks_for_upgrade, has_foreign_coding, strip_hop_by_hop, strip_trailers};
 pub use host::{Host, host_of};
 pub use tracing::{NewTrace, X_REQUEST_ID, request_id, trace_context};
+pub use upgrade::{answer_as_http2, ask_as_http1};
 pub use via::{append_via, is_loop};
 
 /// Header lines that list a client's address and the proxies it came through, together.

@@ -76,7 +76,8 @@ pub(super) fn redirect(
 
 /// Makes a backend's answer ready to be passed on by the node that asked the backend.
 pub(super) fn from_backend<B>(response: &mut Response<B>) {
-    headers::strip_hop_by_hop(response.headers_mut(), false);
+    let is_upgrade = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    headers::strip_hop_by_hop(response.headers_mut(), is_upgrade);
     response.headers_mut().remove(REGION);
     // RFC 9110, 2.5: an intermediary answers with its own version. With a backend's 1.0, clients would close.
     *response.version_mut() = Version::HTTP_11;

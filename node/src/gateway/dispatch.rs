@@ -14,9 +14,9 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use hyper::body::Incoming;
 use smallvec::SmallVec;
 
-use super::facts::Facts;
+use super::facts::{Facts, Upgrade};
 use super::{Gateway, answer};
-use crate::body::{RequestBody, ResponseBody};
+use crate::body::{self, RequestBody, ResponseBody, UpgradeInput};
 use crate::pool::SendFailure;
 use crate::relay::{self, Failure, Relayed, Tunnel, Upload};
 
@@ -25,6 +25,8 @@ pub(super) struct Pending {
     gateway: Rc<Gateway>,
     facts: Facts,
     upload: Upload,
+    /// Where what the client sends is to go if the connection is upgraded.
+    input: Option<UpgradeInput>,
     tried: RegionSet,
     tried_peers: SmallVec<[PeerId; 4]>,
     /// Whether a retry was paid for that has not ended.
@@ -47,11 +49,16 @@ enum Attempt {
 impl Pending {
     /// Nothing decided yet.
     pub(super) fn new(gateway: Rc<Gateway>, facts: Facts, body: Incoming) -> Self {
-        let body = RequestBody::client(body, gateway.settings.body_timeout);
+        let (input, body) = if facts.upgrade.is_some() {
+            let (input, body) = body::upgrade();
+            (Some(input), RequestBody::upgrade(body))
+        } else {
+            (None, RequestBody::client(body, gateway.settings.body_timeout))
+        };
         let upload = Upload::new(body, facts.method.is_idempotent());
         let chance = gateway.chance();
         let (tried, tried_peers) = (RegionSet::EMPTY, SmallVec::new());
-        Self { gateway, facts, upload, tried, tried_peers, paid: false, chance }
+        Self { gateway, facts, upload, input, tried, tried_peers, paid: false, chance }
     }
 
     /// Decides, dispatches, and decides again where that fails and the request may go elsewhere.
@@ -66,13 +73,24 @@ impl Pending {
                 Decision::Relay { tenant, region } => self.relay(&snapshot, &decided, tenant, region).await,
             };
             match attempt {
-                Attempt::Answered(response) => return response,
+                Attempt::Answered(response) => return self.answered(response),
                 Attempt::Again => {}
                 Attempt::AfterPause => self.pause().await,
                 Attempt::Over(reason) => return self.refuse(reason),
             }
         }
         self.refuse(Reason::NoCompliantRegion)
+    }
+
+    /// What an upgrade comes to.
+    fn answered(&mut self, mut response: Response<ResponseBody>) -> Response<ResponseBody> {
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            self.input.take().into_iter().for_each(|input| response.body_mut().set_input(input));
+        } else if self.facts.upgrade == Some(Upgrade::Connect) && response.status().is_success() {
+            // The client would take it for an upgrade that took place.
+            return self.refuse(Reason::BackendFailed);
+        }
+        response
     }
 
     fn decide(&self, snapshot: &Snapshot) -> Decided {
@@ -90,6 +108,14 @@ impl Pending {
             client: self.facts.client,
             tried,
             chance: self.chance,
+        }
+    }
+
+    fn body_length(&self) -> BodyLength {
+        if self.facts.upgrade.is_some() || self.upload.is_empty() {
+            BodyLength::None
+        } else {
+            self.upload.length().map_or(BodyLength::Unknown, BodyLength::Known)
         }
     }
 
@@ -201,8 +227,8 @@ impl Pending {
             authority: self.facts.host.authority(),
             target: &self.facts.target,
             headers: &self.facts.headers,
-            body: body_length(&self.upload),
-            upgrade: false,
+            body: self.body_length(),
+            upgrade: self.facts.upgrade.is_some(),
         };
         let may_leave = || self.could_go_elsewhere(owner, region, target);
         let request = Relayed { head, upload: &self.upload, may_leave };
@@ -295,14 +321,6 @@ impl Pending {
     }
 }
 
-fn body_length(upload: &Upload) -> BodyLength {
-    if upload.is_empty() {
-        BodyLength::None
-    } else {
-        upload.length().map_or(BodyLength::Unknown, BodyLength::Known)
-    }
-}
-
 /// The request as a backend gets it: origin-form, with the headers moved in.
 pub(super) fn backend_request(
     method: &Method,
@@ -316,6 +334,9 @@ pub(super) fn backend_request(
     let mut headers = std::mem::take(headers);
     if let Ok(host) = HeaderValue::from_str(authority.as_str()) {
         headers.insert(header::HOST, host);
+    }
+    if headers.contains_key(header::UPGRADE) {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     }
     *request.headers_mut() = headers;
     request

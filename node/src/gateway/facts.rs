@@ -27,6 +27,8 @@ pub(super) struct Facts {
     pub(super) host: headers::Host,
     /// What is passed on; a retry sees the same.
     pub(super) headers: HeaderMap,
+    /// How its connection is to be upgraded, if the client asks for that.
+    pub(super) upgrade: Option<Upgrade>,
     /// What its connection's TLS has found out, if there was TLS.
     secured: Option<Rc<Secured>>,
     /// Whether a trusted proxy says that the client came through TLS.
@@ -35,6 +37,15 @@ pub(super) struct Facts {
     pub(super) client: Option<IpAddr>,
     /// Names this request in answers and logs.
     pub(super) request_id: Option<HeaderValue>,
+}
+
+/// How a client asks for an upgrade.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Upgrade {
+    /// By a header, in HTTP/1.1.
+    Header,
+    /// By `CONNECT` with a protocol, in HTTP/2 (RFC 8441).
+    Connect,
 }
 
 impl Facts {
@@ -53,12 +64,15 @@ impl Facts {
     }
 }
 
-/// Reads the facts of a request that came over a connection from `client`.
-pub(super) fn read(gateway: &Gateway, parts: Parts, client: &Client) -> Result<Facts, Reason> {
+/// Reads the facts of a request that came over a connection from `client`, and whose body is or is not empty.
+pub(super) fn read(
+    gateway: &Gateway,
+    mut parts: Parts,
+    is_empty: bool,
+    client: &Client,
+) -> Result<Facts, Reason> {
     let Client { address: peer, secured } = client;
-    if parts.method == Method::CONNECT {
-        return Err(Reason::NotSupported);
-    }
+    let upgrade = upgrade(&mut parts, is_empty, gateway)?;
     let host = headers::host_of(&parts)?;
     if headers::has_foreign_coding(&parts.headers) {
         return Err(Reason::NotSupported);
@@ -77,7 +91,7 @@ pub(super) fn read(gateway: &Gateway, parts: Parts, client: &Client) -> Result<F
     if headers::is_loop(&fields, gateway.settings.name.as_str()) {
         return Err(Reason::BadRequest);
     }
-    headers::strip_hop_by_hop(&mut fields, false);
+    headers::strip_hop_by_hop(&mut fields, upgrade.is_some());
     headers::join_cookies(&mut fields);
     // The client has its 100 already, or gets it when its body is read.
     fields.remove(header::EXPECT);
@@ -95,6 +109,7 @@ pub(super) fn read(gateway: &Gateway, parts: Parts, client: &Client) -> Result<F
     fields.append(header::VIA, via(&gateway.settings, version).clone());
     let secured = secured.clone();
     Ok(Facts {
+        upgrade,
         secured,
         behind_tls,
         method,
@@ -105,6 +120,20 @@ pub(super) fn read(gateway: &Gateway, parts: Parts, client: &Client) -> Result<F
         client: address,
         request_id,
     })
+}
+
+/// Which upgrade is asked for, in the form of HTTP/1.1 afterwards. A request with a body gets its answer without one, as
+/// the protocol allows.
+fn upgrade(parts: &mut Parts, is_empty: bool, gateway: &Gateway) -> Result<Option<Upgrade>, Reason> {
+    let Parts { method, headers: fields, extensions, version, .. } = parts;
+    if *method == Method::CONNECT {
+        // Without a protocol, it would lead to wherever the client wants.
+        let protocol = extensions.get::<hyper::ext::Protocol>().ok_or(Reason::NotSupported)?;
+        headers::ask_as_http1((method, fields), protocol.as_str(), gateway.chance_bits())?;
+        return Ok(Some(Upgrade::Connect));
+    }
+    let asked = is_empty && *version == Version::HTTP_11 && headers::asks_for_upgrade(fields);
+    Ok(asked.then_some(Upgrade::Header))
 }
 
 /// Path and query in origin form: a target in absolute form may lack its path.

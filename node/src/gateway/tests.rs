@@ -72,6 +72,7 @@ impl Site {
             head_bytes_max: 16 * 1024,
             headers_max: 50,
             body_timeout: BODY_TIMEOUT,
+            upgrade_timeout: Duration::from_secs(10),
             sniff_timeout: Duration::from_secs(5),
             proxy_timeout: Duration::from_millis(300),
             handshake_timeout: Duration::from_secs(5),

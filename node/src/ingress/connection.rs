@@ -5,7 +5,7 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::time::Duration;
 
-use http::Request;
+use http::{Method, Request};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -13,7 +13,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
-use super::answering::Answering;
+use super::answering::{Answering, Upgrade};
 use super::closing::Closing;
 use super::limits::{Deadlines, IngressLimits};
 use super::stream::{ClientStream, Opening, Version, sniff};
@@ -119,10 +119,14 @@ impl<H: Handler> Server<H> {
                 return part(stream, if phase == Phase::Head { REQUEST_TIMEOUT } else { b"" }).await;
             }
         };
+        let takeover = watch.take_over().filter(|_| ended.is_ok());
         if let Err(error) = ended {
             tracing::debug!(%error, "client connection ended");
         }
-        Box::pin(linger(connection.into_parts().io.into_inner())).await;
+        let http1::Parts { io, read_buf, .. } = connection.into_parts();
+        let Some(takeover) = takeover else { return Box::pin(linger(io.into_inner())).await };
+        let _activity = watch.begin();
+        Box::pin(takeover.carry(io.into_inner(), read_buf, self.limits.upgrade_timeout)).await;
     }
 
     async fn serve_2(self: Rc<Self>, stream: (Opening, Stream), watch: Rc<Watch>, client: Client) {
@@ -157,15 +161,17 @@ impl<H: Handler> Server<H> {
 
     fn answer(
         &self,
-        request: Request<Incoming>,
+        mut request: Request<Incoming>,
         watch: &Rc<Watch>,
         client: &Client,
     ) -> Answering<impl Future<Output = super::Answered> + use<H>> {
         let (activity, version) = (watch.begin(), request.version());
+        let upgrade = (*request.method() == Method::CONNECT).then(|| hyper::upgrade::on(&mut request));
         // The library counts the headers of HTTP/1 alone.
         let fits = request.headers().len() <= self.limits.headers_max;
         let answer = fits.then(|| Rc::clone(&self.handler).handle(request, client));
-        Answering::new(answer, activity, version)
+        let upgrade = upgrade.map(|stream| Upgrade { stream, rest_max: self.limits.upgrade_timeout });
+        Answering::new(answer, activity, version, upgrade)
     }
 }
 

@@ -30,6 +30,8 @@ pub struct IngressLimits {
     pub idle_timeout: Duration,
     /// How long a client may take nothing of an answer.
     pub body_timeout: Duration,
+    /// How long an upgraded connection may be at rest.
+    pub upgrade_timeout: Duration,
     /// What HTTP/2 needs beside.
     pub http2: Http2Limits,
 }
@@ -76,6 +78,7 @@ impl IngressLimits {
             .adaptive_window(false)
             .initial_stream_window_size(limits.stream_window_bytes)
             .initial_connection_window_size(limits.connection_window_bytes)
+            .enable_connect_protocol()
             .max_concurrent_streams(limits.streams_max)
             .max_frame_size(limits.frame_bytes_max)
             .max_header_list_size(self.head_bytes_max as u32)

@@ -44,6 +44,7 @@ fn limits() -> IngressLimits {
         head_bytes_max: 8_192,
         headers_max: 10,
         body_timeout: Duration::from_millis(300),
+        upgrade_timeout: Duration::from_secs(10),
         sniff_timeout: Duration::from_millis(300),
         proxy_timeout: Duration::from_millis(300),
         handshake_timeout: Duration::from_millis(300),

@@ -1,14 +1,15 @@
 //! What is a client's connection waiting for, and since when?
 
 use std::cell::Cell;
+use std::fmt;
 use std::rc::Rc;
 
 use super::closing::Closing;
 use super::limits::Deadlines;
+use super::takeover::Takeover;
 use crate::ticker::{Alarm, Ticker};
 
 /// One connection as its deadlines see it.
-#[derive(Debug)]
 pub(super) struct Watch {
     alarm: Alarm,
     deadlines: Deadlines,
@@ -17,6 +18,8 @@ pub(super) struct Watch {
     heads: Cell<bool>,
     phase: Cell<Phase>,
     requests: Cell<u32>,
+    /// What an upgraded connection is joined to, until it is.
+    takeover: Cell<Option<Takeover>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,12 +38,19 @@ pub(super) enum Phase {
 #[derive(Debug)]
 pub(super) struct Activity(Rc<Watch>);
 
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watch").field("phase", &self.phase).finish_non_exhaustive()
+    }
+}
+
 impl Watch {
     /// A connection that was just accepted.
     pub(super) fn new(ticker: &Ticker, deadlines: Deadlines, closing: Closing) -> Rc<Self> {
         let alarm = ticker.alarm();
         let (heads, phase) = (Cell::new(false), Cell::new(Phase::Opening));
-        Rc::new(Self { alarm, deadlines, closing, heads, phase, requests: Cell::new(0) })
+        let (requests, takeover) = (Cell::new(0), Cell::new(None));
+        Rc::new(Self { alarm, deadlines, closing, heads, phase, requests, takeover })
     }
 
     /// A PROXY header is waited for.
@@ -95,6 +105,16 @@ impl Watch {
         Activity(Rc::clone(self))
     }
 
+    /// The connection is to be upgraded once HTTP has ended on it.
+    pub(super) fn set_takeover(&self, takeover: Takeover) {
+        self.takeover.set(Some(takeover));
+    }
+
+    /// What it is to be joined to then, if it is to be upgraded.
+    pub(super) fn take_over(&self) -> Option<Takeover> {
+        self.takeover.take()
+    }
+
     /// The seconds of a coarse clock.
     pub(super) fn second(&self) -> u32 {
         self.alarm.second()
@@ -107,6 +127,11 @@ impl Watch {
 }
 
 impl Activity {
+    /// The connection.
+    pub(super) fn watch(&self) -> &Watch {
+        &self.0
+    }
+
     /// Whether the node closes, so that this is the connection's last request.
     pub(super) fn is_last(&self) -> bool {
         self.0.closing.has_begun()

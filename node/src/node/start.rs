@@ -269,6 +269,7 @@ fn limits(config: &NodeConfig) -> IngressLimits {
         handshake_timeout: limits.handshake_timeout,
         header_timeout: limits.header_timeout,
         idle_timeout: limits.idle_timeout,
+        upgrade_timeout: limits.upgrade_timeout,
         http2: config.ingress.http2,
     }
 }

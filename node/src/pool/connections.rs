@@ -36,6 +36,7 @@ mod request_body;
 mod response_body;
 mod retries;
 mod spare;
+mod upgraded;
 
 use backends::{Backends, InFlight};
 use connection::{Connection, Http1};
@@ -113,7 +114,8 @@ impl Connections {
     ///
     /// The request goes out as it is: the caller has set `Host`, made the URI origin-form (`/path?query`), set version
     /// 1.1 and removed hop-by-hop headers. 1xx responses are dropped unless the request asks for them with
-    /// [`hyper::ext::on_informational`]; 101 is a failure, because nothing here carries what comes after it.
+    /// [`hyper::ext::on_informational`]. With `Upgrade` (and `Connection`), the body is what is sent after 101, and the
+    /// response's body is what comes then; 101 is a failure otherwise.
     ///
     /// The pool's balance chooses the backend. One that cannot be connected to, or fails a request that may be repeated,
     /// is replaced by another, each at most once, as often as the pool's rule and the tenant's budget allow. A request

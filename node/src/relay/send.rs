@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use graticule_node_core::Reason;
 use graticule_node_core::framing::{
-    RequestHeadRef, ResponseDecoder, ResponseFrame, ResponseHead, ResponseProtocol, StreamKind,
+    BodyLength, RequestHeadRef, ResponseDecoder, ResponseFrame, ResponseHead, ResponseProtocol, StreamKind,
 };
+use http::StatusCode;
 use quinn::{RecvStream, SendStream, WriteError};
 use tokio::time::timeout;
 
@@ -57,7 +58,7 @@ pub async fn send<M: Fn() -> bool>(
     let (sender, receiver) = open(tunnel, &request.may_leave).await?;
     let sent = world.clock.now();
     let mut writer = FrameWriter::new(sender, opening);
-    writer.set_length(request.head.body);
+    writer.set_length(if request.head.upgrade { BodyLength::Unknown } else { request.head.body });
     let uploading = start_upload(request.upload, writer).await.map_err(|_| UNSENT)?;
     let reader = FrameReader::new(receiver, ResponseDecoder::new(request.head.upgrade));
     let mut exchange = Exchange { tunnel, request, reader };
@@ -171,7 +172,9 @@ fn answer(
     guard: TunnelGuard,
     uploading: Option<Task>,
 ) -> http::Response<TunnelBody> {
-    let mut response = http::Response::new(TunnelBody::answer(reader, head.body, (guard, uploading)));
+    let is_upgrade = head.status == StatusCode::SWITCHING_PROTOCOLS;
+    let length = if is_upgrade { BodyLength::Unknown } else { head.body };
+    let mut response = http::Response::new(TunnelBody::answer(reader, length, (guard, uploading)));
     *response.status_mut() = head.status;
     *response.headers_mut() = head.headers;
     response

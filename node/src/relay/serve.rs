@@ -10,6 +10,7 @@ use graticule_node_core::Reason;
 use graticule_node_core::framing::{
     BodyLength, RequestDecoder, RequestFrame, RequestHead, RequestProtocol, ResponseHeadRef, StreamKind,
 };
+use http::StatusCode;
 use http_body::{Body, Frame};
 use quinn::{Connection, RecvStream, SendStream, WriteError};
 use tokio::time::timeout;
@@ -63,7 +64,8 @@ async fn serve<S: Server>(server: Rc<S>, sender: SendStream, receiver: RecvStrea
         Err(reason) => return Ok(writer.refused(reason).await?),
     };
     writer.accepted().await?;
-    let body = RequestBody::tunnel(TunnelBody::request(reader, head.body));
+    let length = if head.upgrade { BodyLength::Unknown } else { head.body };
+    let body = RequestBody::tunnel(TunnelBody::request(reader, length));
     let mut stopped = pin!(writer.stopped());
     let answer = tokio::select! {
         biased;
@@ -105,7 +107,8 @@ async fn pass_on(
     parts: http::response::Parts,
     body: &mut ResponseBody,
 ) -> Result<(), BodyError> {
-    let length = if body.is_end_stream() {
+    let is_upgrade = parts.status == StatusCode::SWITCHING_PROTOCOLS;
+    let length = if is_upgrade || body.is_end_stream() {
         BodyLength::None
     } else {
         body.size_hint().exact().map_or(BodyLength::Unknown, BodyLength::Known)
@@ -114,6 +117,9 @@ async fn pass_on(
     if let Err(error) = writer.head(head) {
         tracing::warn!(%error, "a backend's answer cannot cross a tunnel");
         return Ok(writer.refused(Reason::BackendFailed).await?);
+    }
+    if is_upgrade {
+        writer.set_length(BodyLength::Unknown);
     }
     loop {
         let Some(frame) = next_or_flush(&mut writer, body).await? else { break };

@@ -51,6 +51,8 @@ pub struct IngressLimits {
     pub idle_timeout: Duration,
     /// How long a client may pause while it sends a body or takes an answer.
     pub body_timeout: Duration,
+    /// How long an upgraded connection may be at rest.
+    pub upgrade_timeout: Duration,
     /// How many connections there can be at a time.
     pub connections_max: u32,
 }
@@ -111,6 +113,7 @@ fn limits(page: &Page, node: &Node) -> Option<IngressLimits> {
         header_timeout: table.or("header_timeout", HEADER_TIMEOUT, duration(TIMEOUT_MIN..=TIMEOUT_MAX)),
         idle_timeout: table.or("idle_timeout", IDLE_TIMEOUT, duration(TIMEOUT_MIN..=TIMEOUT_MAX)),
         body_timeout: table.or("body_timeout", BODY_TIMEOUT, duration(TIMEOUT_MIN..=TIMEOUT_MAX)),
+        upgrade_timeout: table.or("upgrade_timeout", UPGRADE_TIMEOUT, duration(TIMEOUT_MIN..=UPGRADE_TIMEOUT_MAX)),
         connections_max: count(&table, "connections_max", 10_000, 1_000_000),
     })
 }
@@ -184,6 +187,7 @@ const LIMITS_KEYS: &[Key] = &[
     key("header_timeout", "\"10s\""),
     key("idle_timeout", "\"1m\""),
     key("body_timeout", "\"1m\""),
+    key("upgrade_timeout", "\"5m\""),
     key("connections_max", "10000"),
 ];
 
@@ -199,5 +203,8 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 /// As nginx has it (`client_body_timeout`, `send_timeout`).
 const BODY_TIMEOUT: Duration = Duration::from_mins(1);
+/// As Envoy has it (`stream_idle_timeout`).
+const UPGRADE_TIMEOUT: Duration = Duration::from_mins(5);
+const UPGRADE_TIMEOUT_MAX: Duration = Duration::from_hours(24);
 const TIMEOUT_MIN: Duration = Duration::from_millis(100);
 const TIMEOUT_MAX: Duration = Duration::from_hours(1);

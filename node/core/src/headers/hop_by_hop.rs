@@ -96,7 +96,7 @@ fn is_hop_by_hop(name: &str) -> bool {
 }
 
 /// Whether what is spoken after an upgrade would hide further requests.
-fn is_hidden(protocol: &str) -> bool {
+pub(super) fn is_hidden(protocol: &str) -> bool {
     let name = protocol.split('/').next().unwrap_or(protocol);
     ["h2c", "h2", "http", "tls"].iter().any(|hidden| name.eq_ignore_ascii_case(hidden))
 }

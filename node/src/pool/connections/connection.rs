@@ -1,17 +1,22 @@
 //! One connection to a backend as one request has it: how it is opened, used and closed.
 
+use std::cell::Cell;
+use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::rc::Rc;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
+use tokio::sync::oneshot;
 
 use super::http2::Lane;
 use super::request_body::RequestBody;
+use super::upgraded::Remains;
 use crate::task::{self, Task};
 use crate::world::Stream;
 
@@ -25,24 +30,39 @@ pub(super) enum Connection {
 }
 
 /// An open HTTP/1.1 connection. Dropping it closes it at once, whatever it is doing.
-#[derive(Debug)]
 pub(super) struct Http1 {
     sender: SendRequest<RequestBody>,
+    heir: Heir,
     _driver: Task,
 }
+
+/// Who gets what is left of the connection when HTTP has ended on it, if anybody wants it.
+type Heir = Rc<Cell<Option<oneshot::Sender<Remains>>>>;
 
 impl Http1 {
     /// HTTP/1.1 over `stream`.
     pub(super) async fn over(stream: Stream, address: SocketAddr) -> io::Result<Self> {
         let handshake =
             Builder::new().max_header_size(RESPONSE_HEAD_BYTES_MAX).handshake(TokioIo::new(stream));
-        let (sender, connection) = handshake.await.map_err(io::Error::other)?;
+        let (sender, mut connection) = handshake.await.map_err(io::Error::other)?;
+        let heir = Heir::default();
+        let heirs = Rc::clone(&heir);
         let driver = task::spawn("backend connection", async move {
-            if let Err(error) = connection.await {
+            if let Err(error) = (&mut connection).await {
                 tracing::debug!(%address, %error, "a backend connection ended");
+            } else if let Some(heir) = heirs.take() {
+                // Who does not wait any more has got another answer than an upgrade.
+                drop(heir.send(connection.into_parts()));
             }
         });
-        Ok(Self { sender, _driver: driver })
+        Ok(Self { sender, heir, _driver: driver })
+    }
+
+    /// What is left of the connection after 101. To be asked for before the request is sent that may lead to it.
+    pub(super) fn remains(&self) -> oneshot::Receiver<Remains> {
+        let (heir, remains) = oneshot::channel();
+        self.heir.set(Some(heir));
+        remains
     }
 
     /// Sends one request. The error has the request if no byte of it was written.
@@ -51,6 +71,12 @@ impl Http1 {
         request: Request<RequestBody>,
     ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>> + use<> {
         self.sender.try_send_request(request)
+    }
+}
+
+impl fmt::Debug for Http1 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Http1").field("sender", &self.sender).finish_non_exhaustive()
     }
 }
 

@@ -6,13 +6,15 @@ use graticule_node_core::Reason;
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
+use tokio::sync::oneshot;
 
 use super::backends::InFlight;
 use super::connection::Connection;
 use super::http2;
 use super::patience;
-use super::request_body::RequestBody;
+use super::request_body::{Later, RequestBody};
 use super::response_body::PooledBody;
+use super::upgraded::{Remains, Upgraded};
 use crate::body;
 
 /// A request's hold on a connection. Dropping it closes the connection, or the stream of a shared one;
@@ -25,6 +27,14 @@ pub(super) struct Exchange {
 
 /// A request until it is given to a connection, kept in one place: every step that moved it would copy its head.
 pub(super) type Unsent = Option<Request<RequestBody>>;
+
+/// What an upgrade needs, if the backend agrees to it.
+struct Upgrade {
+    /// What the client sends then.
+    input: Later,
+    /// The connection then.
+    remains: Option<oneshot::Receiver<Remains>>,
+}
 
 type Answer = Option<Result<Response<Incoming>, TrySendError<Request<RequestBody>>>>;
 
@@ -43,10 +53,13 @@ impl Exchange {
     ) -> Result<Response<PooledBody>, Reason> {
         let mut request = unsent.take().ok_or(Reason::BackendFailed)?;
         let progress = request.body().progress();
+        let upgrade = self.prepare_upgrade(&mut request);
         let answer: Answer = match &mut self.connection {
             Connection::Http1(connection) => {
                 patience::within(limit, progress, connection.send(request)).await
             }
+            // Nobody asks for upgrades over it yet.
+            Connection::Http2(_) if upgrade.is_some() => return Err(Reason::NotSupported),
             Connection::Http2(lane) => {
                 http2::prepare(&mut request, self.in_flight.backend().endpoint.tls.is_some());
                 let mut answer = Box::pin(patience::within(limit, progress, lane.send(request))).await;
@@ -57,22 +70,44 @@ impl Exchange {
                 answer
             }
         };
-        match answer {
-            // Nobody asked for another protocol: upgrades are not forwarded.
-            Some(Ok(response)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
-                Err(Reason::BackendFailed)
+        match (answer, upgrade) {
+            (Some(Ok(response)), upgrade) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                Box::pin(self.upgraded(response, upgrade.ok_or(Reason::BackendFailed)?)).await
             }
-            Some(Ok(response)) => Ok(response.map(|body| PooledBody::new(body, self))),
-            Some(Err(mut error)) => {
+            (Some(Ok(response)), _) => Ok(response.map(|body| PooledBody::new(body, self))),
+            (Some(Err(mut error)), upgrade) => {
                 tracing::debug!(error = %error.error(), "no response from a backend");
-                if let Some(message) = error.take_message() {
+                if let Some(mut message) = error.take_message() {
+                    upgrade.into_iter().for_each(|upgrade| message.body_mut().put_later(upgrade.input));
                     *unsent = Some(message);
                 }
                 let error = error.error();
                 Err(if error.is_user() { body::fault(error) } else { Reason::BackendFailed })
             }
-            None => Err(Reason::BackendTimeout),
+            (None, _) => Err(Reason::BackendTimeout),
         }
+    }
+
+    /// Makes ready for 101, if the request asks for it.
+    fn prepare_upgrade(&self, request: &mut Request<RequestBody>) -> Option<Upgrade> {
+        let input = request.body_mut().take_later()?;
+        let remains = match &self.connection {
+            Connection::Http1(connection) => Some(connection.remains()),
+            Connection::Http2(_) => None,
+        };
+        Some(Upgrade { input, remains })
+    }
+
+    /// What follows after 101 is the body, to the connection's end.
+    async fn upgraded(
+        self,
+        response: Response<Incoming>,
+        upgrade: Upgrade,
+    ) -> Result<Response<PooledBody>, Reason> {
+        let remains = upgrade.remains.ok_or(Reason::BackendFailed)?.await;
+        let remains = remains.map_err(|_| Reason::BackendFailed)?;
+        let upgraded = Upgraded::new(remains, upgrade.input);
+        Ok(response.map(|_| PooledBody::upgraded(upgraded, self)))
     }
 
     /// The response is complete. If the request is too, the connection waits for another one; a backend that answered

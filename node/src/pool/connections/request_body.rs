@@ -3,17 +3,17 @@
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
-use std::error::Error;
+use std::fmt;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::{HeaderMap, Request};
+use http::{HeaderMap, Request, header};
 use http_body::{Body, Frame, SizeHint};
 
 use super::patience::Progress;
-use crate::body::REPLAY_BYTES_MAX;
+use crate::body::{BodyError, REPLAY_BYTES_MAX};
 
 /// A request's body as the connections know it. One that is empty costs no allocation.
 pub(super) enum RequestBody {
@@ -21,7 +21,12 @@ pub(super) enum RequestBody {
     Empty,
     /// Something, as it comes.
     Streaming(Reader, Rc<Progress>),
+    /// What is sent once the backend has switched protocols; until then it is nothing.
+    Later(Later),
 }
+
+/// What a client sends through an upgraded connection.
+pub(super) struct Later(Reader);
 
 /// Any body.
 pub(super) trait Streaming {
@@ -31,8 +36,6 @@ pub(super) trait Streaming {
     fn into_any(self: Box<Self>) -> Box<dyn Any>;
 }
 
-type BodyError = Box<dyn Error + Send + Sync>;
-
 /// A body, and what was read of it as far as that may be needed again.
 pub(super) struct Source {
     /// Until it is given back.
@@ -41,6 +44,8 @@ pub(super) struct Source {
     read: RefCell<Option<Sent>>,
     /// The one reader that gets anything: others belong to connections that have failed.
     reader: Cell<u32>,
+    /// Whether it is sent only after an upgrade.
+    is_later: bool,
 }
 
 /// What was read of a body: to be put back in front of it.
@@ -75,6 +80,8 @@ where
         rest: RefCell::new(Some(Box::new(body))),
         read: RefCell::new(parts.method.is_idempotent().then(Sent::default)),
         reader: Cell::new(0),
+        // Only requests that ask for an upgrade still have this header.
+        is_later: parts.headers.contains_key(header::UPGRADE),
     });
     (Request::from_parts(parts, source.again()), None)
 }
@@ -87,7 +94,7 @@ pub(super) fn restore<B: 'static>(
     let (parts, body) = request.into_parts();
     let (body, read) = match body {
         RequestBody::Empty => (empty?, Sent::default()),
-        RequestBody::Streaming(reader, _) => {
+        RequestBody::Streaming(reader, _) | RequestBody::Later(Later(reader)) => {
             let rest = reader.source.rest.take()?;
             (*rest.into_any().downcast().ok()?, reader.source.read.take().unwrap_or_default())
         }
@@ -99,7 +106,7 @@ impl RequestBody {
     /// How far it has come; `None` if there is nothing to send.
     pub(super) fn progress(&self) -> Option<Rc<Progress>> {
         match self {
-            Self::Empty => None,
+            Self::Empty | Self::Later(_) => None,
             Self::Streaming(_, progress) => Some(Rc::clone(progress)),
         }
     }
@@ -108,8 +115,24 @@ impl RequestBody {
     pub(super) fn source(&self) -> Option<&Rc<Source>> {
         match self {
             Self::Empty => None,
-            Self::Streaming(reader, _) => Some(&reader.source),
+            Self::Streaming(reader, _) | Self::Later(Later(reader)) => Some(&reader.source),
         }
+    }
+
+    /// What is to be sent once the backend has switched protocols.
+    pub(super) fn take_later(&mut self) -> Option<Later> {
+        match std::mem::replace(self, Self::Empty) {
+            Self::Later(later) => Some(later),
+            other => {
+                *self = other;
+                None
+            }
+        }
+    }
+
+    /// Undoes [`take_later`](Self::take_later), for a request that was not sent.
+    pub(super) fn put_later(&mut self, later: Later) {
+        *self = Self::Later(later);
     }
 }
 
@@ -123,7 +146,11 @@ impl Source {
     pub(super) fn again(self: &Rc<Self>) -> RequestBody {
         self.reader.set(self.reader.get() + 1);
         let reader = Reader { source: Rc::clone(self), number: self.reader.get(), passed: 0 };
-        RequestBody::Streaming(reader, Progress::new())
+        if self.is_later {
+            RequestBody::Later(Later(reader))
+        } else {
+            RequestBody::Streaming(reader, Progress::new())
+        }
     }
 
     fn keep(&self, frame: &Result<Frame<Bytes>, BodyError>) {
@@ -202,6 +229,27 @@ impl Reader {
     }
 }
 
+impl Later {
+    /// The backend has switched protocols: nothing can be sent again from here on.
+    pub(super) fn begin(&self) {
+        self.0.source.read.replace(None);
+    }
+
+    /// The next piece.
+    pub(super) fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        self.0.poll_frame(cx)
+    }
+}
+
+impl fmt::Debug for Later {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Later")
+    }
+}
+
 impl Body for RequestBody {
     type Data = Bytes;
     type Error = BodyError;
@@ -219,14 +267,14 @@ impl Body for RequestBody {
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Self::Empty => true,
+            Self::Empty | Self::Later(_) => true,
             Self::Streaming(reader, _) => reader.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Empty => SizeHint::with_exact(0),
+            Self::Empty | Self::Later(_) => SizeHint::with_exact(0),
             Self::Streaming(reader, _) => reader.size_hint(),
         }
     }

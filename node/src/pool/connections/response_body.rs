@@ -8,21 +8,34 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::exchange::Exchange;
+use super::upgraded::Upgraded;
+use crate::body::BodyError;
 
 /// The body of a backend's response. Read to its end, it gives its connection back; dropped before, it closes it.
 #[derive(Debug)]
 pub struct PooledBody {
-    incoming: Incoming,
+    source: Source,
     exchange: Option<Exchange>,
+}
+
+#[derive(Debug)]
+enum Source {
+    Http(Incoming),
+    Upgraded(Box<Upgraded>),
 }
 
 impl PooledBody {
     pub(super) fn new(incoming: Incoming, exchange: Exchange) -> Self {
-        let mut body = Self { incoming, exchange: Some(exchange) };
-        if body.incoming.is_end_stream() {
+        let mut body = Self { source: Source::Http(incoming), exchange: Some(exchange) };
+        if body.is_end_stream() {
             body.finish();
         }
         body
+    }
+
+    /// What comes out of a connection that has been upgraded; it cannot be given back.
+    pub(super) fn upgraded(upgraded: Upgraded, exchange: Exchange) -> Self {
+        Self { source: Source::Upgraded(Box::new(upgraded)), exchange: Some(exchange) }
     }
 
     fn finish(&mut self) {
@@ -34,27 +47,40 @@ impl PooledBody {
 
 impl Body for PooledBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BodyError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let frame = ready!(Pin::new(&mut self.incoming).poll_frame(cx));
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let incoming = match &mut self.source {
+            Source::Http(incoming) => incoming,
+            Source::Upgraded(upgraded) => {
+                let piece = ready!(upgraded.poll_piece(cx))?;
+                return Poll::Ready((!piece.is_empty()).then(|| Ok(Frame::data(piece))));
+            }
+        };
+        let frame = ready!(Pin::new(&mut *incoming).poll_frame(cx));
         match &frame {
             // Who reads this need not ask again after the last of a known length, nor after trailers.
-            Some(Ok(frame)) if !frame.is_trailers() && !self.incoming.is_end_stream() => {}
+            Some(Ok(frame)) if !frame.is_trailers() && !incoming.is_end_stream() => {}
             Some(Err(_)) => self.exchange.take().into_iter().for_each(Exchange::broke_off),
             None | Some(Ok(_)) => self.finish(),
         }
-        Poll::Ready(frame)
+        Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
+        match &self.source {
+            Source::Http(incoming) => incoming.is_end_stream(),
+            Source::Upgraded(_) => false,
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        match &self.source {
+            Source::Http(incoming) => incoming.size_hint(),
+            Source::Upgraded(_) => SizeHint::new(),
+        }
     }
 }

@@ -1,0 +1,68 @@
+//! A connection to a backend that has switched protocols: bytes both ways.
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use hyper::client::conn::http1::Parts;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
+
+use super::request_body::Later;
+use crate::body::{BodyError, Pieces};
+use crate::task::{self, Task};
+use crate::world::Stream;
+
+/// What is left of an HTTP/1.1 connection after 101.
+pub(super) type Remains = Parts<TokioIo<Stream>>;
+
+/// The backend's bytes; what the client sends goes its own way until this is dropped.
+pub(super) struct Upgraded {
+    reader: ReadHalf<Stream>,
+    /// What came along with the head.
+    opening: Bytes,
+    pieces: Pieces,
+    _sending: Task,
+}
+
+impl fmt::Debug for Upgraded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upgraded").field("pieces", &self.pieces).finish_non_exhaustive()
+    }
+}
+
+impl Upgraded {
+    /// Sends `input` through the connection, and reads from it.
+    pub(super) fn new(remains: Remains, input: Later) -> Self {
+        input.begin();
+        let (reader, writer) = tokio::io::split(remains.io.into_inner());
+        let sending = task::spawn("upgraded backend connection", async move {
+            if let Err(error) = send(input, writer).await {
+                tracing::debug!(%error, "an upgraded backend connection broke off");
+            }
+        });
+        Self { reader, opening: remains.read_buf, pieces: Pieces::default(), _sending: sending }
+    }
+
+    /// The next bytes; nothing at their end.
+    pub(super) fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
+        if !self.opening.is_empty() {
+            return Poll::Ready(Ok(std::mem::take(&mut self.opening)));
+        }
+        ready!(pin!(self.reader.read_buf(self.pieces.room())).poll(cx))?;
+        Poll::Ready(Ok(self.pieces.take()))
+    }
+}
+
+/// Sends to the end of `input`, and says so. If `input` breaks off, nothing is said: the other half closes.
+async fn send(mut input: Later, mut writer: WriteHalf<Stream>) -> Result<(), BodyError> {
+    while let Some(frame) = poll_fn(|cx| input.poll_frame(cx)).await {
+        let Ok(piece) = frame?.into_data() else { continue };
+        writer.write_all(&piece).await?;
+        writer.flush().await?;
+    }
+    Ok(writer.shutdown().await?)
+}

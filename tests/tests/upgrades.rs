@@ -1,0 +1,255 @@
+//! Upgrades: WebSocket and others, from HTTP/1.1 and HTTP/2, at home and through a tunnel.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use graticule_tests::{Ask, Connection, EU_CENTRAL, Fleet, Plan, US_EAST, ask, story};
+use http::{Method, StatusCode};
+use hyper::ext::Protocol;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
+use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest};
+use tokio_tungstenite::{WebSocketStream, accept_async, client_async};
+
+#[test]
+fn web_sockets_carry_pings_large_messages_and_close_codes() {
+    story(Duration::from_mins(2), async {
+        let fleet = fleet_before(echoing().await, "").await;
+        for edge in ["eu-central", "us-east"] {
+            let stream = TcpStream::connect(fleet.edge(edge)).await.unwrap();
+            let request = format!("ws://{HOST}/chat").into_client_request().unwrap();
+            let (socket, response) = client_async(request, stream).await.unwrap();
+            assert_eq!(response.status(), StatusCode::SWITCHING_PROTOCOLS);
+            assert_eq!(response.headers()["x-graticule-region"], "eu-central");
+            talk(socket).await;
+
+            let socket = over_http2(&fleet, edge).await;
+            talk(socket).await;
+        }
+    });
+}
+
+/// A WebSocket by extended CONNECT (RFC 8441).
+async fn over_http2(fleet: &Fleet, edge: &str) -> WebSocketStream<impl AsyncRead + AsyncWrite + Unpin> {
+    let mut connection = Connection::open_http2(fleet.edge(edge)).await.unwrap();
+    // Only a server that has said so may be asked; its settings come before its first answer.
+    connection.ask(&Ask::get("nobody.example", "/")).await.unwrap();
+    let ask = Ask::with(Method::CONNECT, HOST, "/chat", "").header("sec-websocket-version", "13");
+    let mut request = ask.request();
+    request.extensions_mut().insert(Protocol::from_static("websocket"));
+    let response = connection.start(request).await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    assert!(!response.headers().contains_key("sec-websocket-accept"), "{:?}", response.headers());
+    let stream = TokioIo::new(hyper::upgrade::on(response).await.unwrap());
+    // The connection ends with its handle, and this is a test.
+    std::mem::forget(connection);
+    WebSocketStream::from_raw_socket(stream, Role::Client, None).await
+}
+
+async fn talk<S: AsyncRead + AsyncWrite + Unpin>(mut socket: WebSocketStream<S>) {
+    socket.send(Message::text("hello")).await.unwrap();
+    assert_eq!(next(&mut socket).await, Message::text("hello"));
+    socket.send(Message::Ping("are you there".into())).await.unwrap();
+    assert_eq!(next(&mut socket).await, Message::Pong("are you there".into()));
+    let large: Vec<u8> = (0..LARGE_BYTES).map(|at| (at % 251) as u8).collect();
+    socket.send(Message::binary(large.clone())).await.unwrap();
+    assert!(next(&mut socket).await == Message::binary(large), "another message came back");
+    let farewell = CloseFrame { code: CloseCode::Library(4_001), reason: "enough".into() };
+    socket.close(Some(farewell.clone())).await.unwrap();
+    assert_eq!(next(&mut socket).await, Message::Close(Some(farewell)));
+    let end = timeout(ANSWER_LIMIT, socket.next()).await.expect("an end");
+    assert!(end.is_none(), "{end:?}");
+}
+
+async fn next<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut WebSocketStream<S>) -> Message {
+    timeout(ANSWER_LIMIT, socket.next()).await.expect("a message in time").expect("a message").unwrap()
+}
+
+#[test]
+fn any_protocol_can_be_switched_to_and_its_end_is_passed_on() {
+    story(Duration::from_mins(1), async {
+        let fleet = fleet_before(counting().await, "").await;
+        for edge in ["eu-central", "us-east"] {
+            let mut stream = TcpStream::connect(fleet.edge(edge)).await.unwrap();
+            // What follows at once is for the other protocol.
+            let request =
+                format!("GET / HTTP/1.1\r\nhost: {HOST}\r\nconnection: upgrade\r\nupgrade: count\r\n\r\n12345");
+            stream.write_all(request.as_bytes()).await.unwrap();
+            let head = read_head(&mut stream).await;
+            assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+            assert!(head.contains("connection: upgrade\r\n") && head.contains("upgrade: count\r\n"), "{head}");
+            stream.write_all(&vec![b'x'; 1_000_000]).await.unwrap();
+            stream.shutdown().await.unwrap();
+            let mut counted = String::new();
+            timeout(ANSWER_LIMIT, stream.read_to_string(&mut counted)).await.expect("an end").unwrap();
+            assert_eq!(counted, "1000005", "{edge}");
+        }
+    });
+}
+
+#[test]
+fn a_backend_notices_a_client_that_is_gone() {
+    story(Duration::from_mins(1), async {
+        let (address, mut gone) = noticing().await;
+        let fleet = fleet_before(address, "").await;
+        for edge in ["eu-central", "us-east"] {
+            let mut stream = TcpStream::connect(fleet.edge(edge)).await.unwrap();
+            let request = format!("GET / HTTP/1.1\r\nhost: {HOST}\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n");
+            stream.write_all(request.as_bytes()).await.unwrap();
+            read_head(&mut stream).await;
+            drop(stream);
+            timeout(ANSWER_LIMIT, gone.recv()).await.expect("the backend notices").unwrap();
+            let connection = over_http2(&fleet, edge).await;
+            drop(connection);
+            timeout(ANSWER_LIMIT, gone.recv()).await.expect("the backend notices").unwrap();
+        }
+    });
+}
+
+#[test]
+fn an_upgraded_connection_may_rest_for_so_long_and_no_longer() {
+    story(Duration::from_mins(1), async {
+        let tables = "[ingress.limits]\nupgrade_timeout = \"1s\"";
+        let fleet = fleet_before(echoing().await, tables).await;
+        let stream = TcpStream::connect(fleet.edge("us-east")).await.unwrap();
+        let request = format!("ws://{HOST}/").into_client_request().unwrap();
+        let (mut socket, _) = client_async(request, stream).await.unwrap();
+        for _ in 0..8 {
+            tokio::time::sleep(Duration::from_millis(400)).await;
+            socket.send(Message::text("still here")).await.unwrap();
+            next(&mut socket).await;
+        }
+        let end = timeout(Duration::from_secs(4), socket.next()).await.expect("an end in time");
+        assert!(end.is_none_or(|end| end.is_err()));
+    });
+}
+
+#[test]
+fn a_backend_that_does_not_switch_answers_as_usual() {
+    story(Duration::from_mins(1), async {
+        let fleet = Plan::new([EU_CENTRAL, US_EAST]).tenant_in("plain", PLAIN, ["eu-central"]).start().await;
+        for edge in ["eu-central", "us-east"] {
+            let mut connection = Connection::open(fleet.edge(edge)).await.unwrap();
+            for _ in 0..2 {
+                let ask = Ask::get(HOST, "/").header("connection", "upgrade").header("upgrade", "websocket");
+                assert_eq!(connection.ask(&ask).await.unwrap().status, StatusCode::OK, "{edge}");
+            }
+            // In HTTP/2, success would mean that it has switched.
+            let mut connection = Connection::open_http2(fleet.edge(edge)).await.unwrap();
+            connection.ask(&Ask::get(HOST, "/")).await.unwrap();
+            let mut request = Ask::with(Method::CONNECT, HOST, "/", "").request();
+            request.extensions_mut().insert(Protocol::from_static("websocket"));
+            assert_eq!(connection.start(request).await.unwrap().status(), StatusCode::BAD_GATEWAY, "{edge}");
+        }
+    });
+}
+
+#[test]
+fn connect_without_a_protocol_leads_nowhere() {
+    story(Duration::from_mins(1), async {
+        let fleet = Plan::new([EU_CENTRAL]).tenant("plain", PLAIN).start().await;
+        let mut stream = TcpStream::connect(fleet.edge("eu-central")).await.unwrap();
+        let request = format!("CONNECT {HOST}:443 HTTP/1.1\r\nhost: {HOST}:443\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let head = read_head(&mut stream).await;
+        assert!(head.starts_with("HTTP/1.1 501 "), "{head}");
+        let mut connection = Connection::open_http2(fleet.edge("eu-central")).await.unwrap();
+        let request = http::Request::connect(format!("{HOST}:443"));
+        let request = request.body(Ask::get(HOST, "/").request().into_body()).unwrap();
+        assert_eq!(connection.start(request).await.unwrap().status(), StatusCode::NOT_IMPLEMENTED);
+        assert_eq!(ask(fleet.edge("eu-central"), &Ask::get(HOST, "/")).await.status, StatusCode::OK);
+    });
+}
+
+async fn read_head(stream: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let byte = timeout(ANSWER_LIMIT, stream.read_u8()).await.expect("a head in time");
+        head.push(byte.unwrap_or_else(|error| panic!("{error} after {}", head.escape_ascii())));
+    }
+    String::from_utf8(head).unwrap()
+}
+
+/// Two regions whose tenant has one backend, in Frankfurt; `tables` go into the configuration of every node.
+async fn fleet_before(backend: SocketAddr, tables: &str) -> Fleet {
+    let mut fleet = Fleet::prepare(Plan::new([EU_CENTRAL, US_EAST])).await;
+    let document = format!("version = 1\nid = \"chat\"\n{PLAIN}\n[pools.eu-central]\nbackends = [\"{backend}\"]\n");
+    fs::write(fleet.documents().join("tenants/chat.toml"), document).unwrap();
+    for node in &mut fleet.nodes {
+        node.configure_also(tables);
+        node.start();
+    }
+    fleet.until_connected().await;
+    fleet
+}
+
+/// Serves every connection with `serve`.
+async fn backend<F>(serve: impl Fn(TcpStream) -> F + 'static) -> SocketAddr
+where
+    F: Future<Output = ()> + 'static,
+{
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::task::spawn_local(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            tokio::task::spawn_local(serve(stream));
+        }
+    });
+    address
+}
+
+/// Sends back what it gets; the library answers pings and closes.
+async fn echoing() -> SocketAddr {
+    backend(async |stream| {
+        let Ok(mut socket) = accept_async(stream).await else { return };
+        while let Some(Ok(message)) = socket.next().await {
+            if (message.is_text() || message.is_binary()) && socket.send(message).await.is_err() {
+                return;
+            }
+        }
+    })
+    .await
+}
+
+/// Switches, counts what comes until there is nothing more, and then says how much it was.
+async fn counting() -> SocketAddr {
+    backend(async |mut stream| {
+        read_head(&mut stream).await;
+        stream.write_all(SWITCHED).await.unwrap();
+        let mut all = Vec::new();
+        stream.read_to_end(&mut all).await.unwrap();
+        stream.write_all(all.len().to_string().as_bytes()).await.unwrap();
+    })
+    .await
+}
+
+/// Switches, and tells when the client is gone.
+async fn noticing() -> (SocketAddr, tokio::sync::mpsc::Receiver<()>) {
+    let (tell, gone) = tokio::sync::mpsc::channel(8);
+    let address = backend(move |mut stream| {
+        let tell = tell.clone();
+        async move {
+            read_head(&mut stream).await;
+            stream.write_all(SWITCHED).await.unwrap();
+            let mut rest = Vec::new();
+            let _ = stream.read_to_end(&mut rest).await;
+            tell.send(()).await.unwrap();
+        }
+    });
+    (address.await, gone)
+}
+
+const SWITCHED: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: count\r\n\r\n";
+const HOST: &str = "chat.example";
+const PLAIN: &str = "[[match]]\nhost = \"chat.example\"\n[residency]\nallow = [\"any\"]";
+const LARGE_BYTES: usize = 16 * 1024 * 1024;
+const ANSWER_LIMIT: Duration = Duration::from_secs(15);
