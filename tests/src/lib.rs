@@ -16,6 +16,7 @@ mod node;
 mod pattern;
 mod plan;
 mod ports;
+mod recorder;
 mod source;
 mod story;
 
@@ -32,5 +33,6 @@ pub use node::{Node, resident_bytes};
 pub use pattern::{Pattern, Withheld, fingerprint_of_pattern};
 pub use plan::{AP_SOUTHEAST, ATLANTIS, EU_CENTRAL, EU_WEST, Plan, Region, UK, US_EAST};
 pub use ports::consecutive as consecutive_ports;
+pub use recorder::{Record, Recorded, Recorder};
 pub use source::{Source, sources, workspace};
 pub use story::{eventually, story};

@@ -124,7 +124,7 @@ fn the_stages_of_a_decision_do_not_know_each_other() {
 }
 
 /// What every part of the node may use.
-const GROUND: [&str; 7] = ["body", "identity", "shared", "task", "ticker", "tunnel", "world"];
+const GROUND: [&str; 8] = ["body", "early", "identity", "shared", "task", "ticker", "tunnel", "world"];
 
 /// What joins parts: the node itself, the command line, and the demo, which is one of its commands.
 const JOINS: [&str; 4] = ["cli", "demo", "main", "node"];

@@ -245,8 +245,11 @@ fn a_refusal_after_acceptance_says_whether_a_backend_can_have_seen_the_request()
             let edge = Edge::of(Some(script(move |_, _| async move { Err(reason) }))).await;
             let failure = edge.send(&Method::GET, &nothing()).await.unwrap_err();
             let unseen = [BackendUnreachable, NoCompliantRegion, Overloaded, PolicySkew];
-            let expected =
-                if unseen.contains(&reason) { Failure::Refused(reason) } else { Failure::Sent(reason) };
+            let expected = match reason {
+                Reason::NotSupported => Failure::Never(reason),
+                reason if unseen.contains(&reason) => Failure::Refused(reason),
+                reason => Failure::Sent(reason),
+            };
             assert_eq!(failure, expected);
         }
     });
