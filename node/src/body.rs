@@ -68,6 +68,13 @@ impl RequestBody {
         Self { source, ..Self::default() }
     }
 
+    /// No more than so many bytes of a client's body are taken from now on.
+    pub fn limit(&mut self, bytes_max: u64) {
+        if let Source::Client(body) = &mut self.source {
+            body.limit(bytes_max);
+        }
+    }
+
     /// The body of a relayed request.
     pub fn tunnel(body: TunnelBody) -> Self {
         Self { source: Source::Tunnel(body), ..Self::default() }

@@ -119,7 +119,9 @@ impl Connection {
         if !line.ends_with(b"\n") {
             return Err(Broken::Gone);
         }
-        let Some(text) = line.strip_suffix(b"\r\n") else { return fault("a line that ends in LF alone", &line) };
+        let Some(text) = line.strip_suffix(b"\r\n") else {
+            return fault("a line that ends in LF alone", &line);
+        };
         if text.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t') {
             return fault("a control character", text);
         }

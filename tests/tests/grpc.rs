@@ -29,16 +29,19 @@ fn calls_of_all_four_kinds_are_answered() {
     story(Duration::from_mins(1), async {
         let (fleet, _) = fleet().await;
         for edge in ["eu-central", "us-east"] {
-            let answer = client(&fleet, edge).await.unary(message("hello"), path("Unary"), Raw).await.unwrap();
+            let answer =
+                client(&fleet, edge).await.unary(message("hello"), path("Unary"), Raw).await.unwrap();
             assert_eq!(answer.metadata().get("x-graticule-region").unwrap(), "eu-central");
             assert_eq!(answer.into_inner(), "hello");
 
-            let counted = client(&fleet, edge).await.server_streaming(message("1000"), path("Count"), Raw).await;
+            let counted =
+                client(&fleet, edge).await.server_streaming(message("1000"), path("Count"), Raw).await;
             let counted: Vec<_> = counted.unwrap().into_inner().map(Result::unwrap).collect().await;
             assert_eq!((counted.len(), &counted[999]), (1_000, &Bytes::from("999")));
 
             let pieces = stream::iter((0..64).map(|_| Bytes::from(vec![b'x'; 32 * 1024])));
-            let sum = client(&fleet, edge).await.client_streaming(Request::new(pieces), path("Sum"), Raw).await;
+            let sum =
+                client(&fleet, edge).await.client_streaming(Request::new(pieces), path("Sum"), Raw).await;
             assert_eq!(sum.unwrap().into_inner(), "2097152");
 
             // Each message waits for the answer to the one before.
@@ -61,7 +64,8 @@ fn errors_and_what_comes_with_them_arrive_in_trailers() {
     story(Duration::from_mins(1), async {
         let (fleet, _) = fleet().await;
         for edge in ["eu-central", "us-east"] {
-            let refused = client(&fleet, edge).await.unary::<_, Bytes, _>(message(""), path("Fail"), Raw).await;
+            let refused =
+                client(&fleet, edge).await.unary::<_, Bytes, _>(message(""), path("Fail"), Raw).await;
             let status = refused.unwrap_err();
             assert_eq!((status.code(), status.message()), (Code::FailedPrecondition, "not today"));
             assert_eq!(status.metadata().get("x-detail").unwrap(), "7", "{edge}");

@@ -87,7 +87,8 @@ fn judge(case: &Case, number: &str, got: Got, record: &Record) -> Result<(), Str
     let arrived = |target: String| record.requests.iter().filter(move |seen| seen.target.contains(&target));
     let seen: Vec<_> = arrived(format!("/{number}")).collect();
     let whole: Vec<_> = seen.iter().filter(|seen| seen.is_whole).collect();
-    let fault = |what: &str| Err(format!("{}: {what}; the client got {got:?}, the backend {seen:?}", case.name));
+    let fault =
+        |what: &str| Err(format!("{}: {what}; the client got {got:?}, the backend {seen:?}", case.name));
     if !case.pipelined && arrived(format!("/smuggled-{number}")).next().is_some() {
         return fault("a second request was made of it");
     }
@@ -105,7 +106,9 @@ fn judge(case: &Case, number: &str, got: Got, record: &Record) -> Result<(), Str
         }
         Expected::Refused if got != Got::Refusal => return fault("it was not refused"),
         Expected::Refused if !seen.is_empty() => return fault("the backend was asked"),
-        Expected::Broken if got == Got::Success || !whole.is_empty() => return fault("it was taken for whole"),
+        Expected::Broken if got == Got::Success || !whole.is_empty() => {
+            return fault("it was taken for whole");
+        }
         _ => {}
     }
     Ok(())
@@ -248,7 +251,8 @@ fn corpus() -> Vec<Case> {
 
 async fn fleet_before(backend: SocketAddr) -> Fleet {
     let mut fleet = Fleet::prepare(Plan::new([EU_CENTRAL, US_EAST])).await;
-    let head = "version = 1\nid = \"a\"\nmatch = [{ host = \"a.example\" }]\nresidency = { allow = [\"any\"] }";
+    let head =
+        "version = 1\nid = \"a\"\nmatch = [{ host = \"a.example\" }]\nresidency = { allow = [\"any\"] }";
     let document = format!("{head}\n[pools.eu-central]\nbackends = [\"{backend}\"]\n");
     fs::write(fleet.documents().join("tenants/a.toml"), document).unwrap();
     fleet.nodes.iter_mut().for_each(graticule_tests::Node::start);

@@ -80,12 +80,16 @@ fn any_protocol_can_be_switched_to_and_its_end_is_passed_on() {
         for edge in ["eu-central", "us-east"] {
             let mut stream = TcpStream::connect(fleet.edge(edge)).await.unwrap();
             // What follows at once is for the other protocol.
-            let request =
-                format!("GET / HTTP/1.1\r\nhost: {HOST}\r\nconnection: upgrade\r\nupgrade: count\r\n\r\n12345");
+            let request = format!(
+                "GET / HTTP/1.1\r\nhost: {HOST}\r\nconnection: upgrade\r\nupgrade: count\r\n\r\n12345"
+            );
             stream.write_all(request.as_bytes()).await.unwrap();
             let head = read_head(&mut stream).await;
             assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
-            assert!(head.contains("connection: upgrade\r\n") && head.contains("upgrade: count\r\n"), "{head}");
+            assert!(
+                head.contains("connection: upgrade\r\n") && head.contains("upgrade: count\r\n"),
+                "{head}"
+            );
             stream.write_all(&vec![b'x'; 1_000_000]).await.unwrap();
             stream.shutdown().await.unwrap();
             let mut counted = String::new();
@@ -102,7 +106,8 @@ fn a_backend_notices_a_client_that_is_gone() {
         let fleet = fleet_before(address, "").await;
         for edge in ["eu-central", "us-east"] {
             let mut stream = TcpStream::connect(fleet.edge(edge)).await.unwrap();
-            let request = format!("GET / HTTP/1.1\r\nhost: {HOST}\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n");
+            let request =
+                format!("GET / HTTP/1.1\r\nhost: {HOST}\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n");
             stream.write_all(request.as_bytes()).await.unwrap();
             read_head(&mut stream).await;
             drop(stream);
@@ -181,7 +186,8 @@ async fn read_head(stream: &mut TcpStream) -> String {
 /// Two regions whose tenant has one backend, in Frankfurt; `tables` go into the configuration of every node.
 async fn fleet_before(backend: SocketAddr, tables: &str) -> Fleet {
     let mut fleet = Fleet::prepare(Plan::new([EU_CENTRAL, US_EAST])).await;
-    let document = format!("version = 1\nid = \"chat\"\n{PLAIN}\n[pools.eu-central]\nbackends = [\"{backend}\"]\n");
+    let document =
+        format!("version = 1\nid = \"chat\"\n{PLAIN}\n[pools.eu-central]\nbackends = [\"{backend}\"]\n");
     fs::write(fleet.documents().join("tenants/chat.toml"), document).unwrap();
     for node in &mut fleet.nodes {
         node.configure_also(tables);

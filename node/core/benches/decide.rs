@@ -15,8 +15,8 @@ use graticule_node_core::mesh::{
     Condition, Cost, Exceptions, MeshState, PeerId, PeerState, PreferenceMachine, RegionState, Standing,
 };
 use graticule_node_core::policy::{
-    Claim, Claims, Digest, DocumentVersion, Fleet, HostPattern, Permission, Pool, Receive, Region, Residency,
-    Tenant, TenantIndex, UnknownLocation,
+    Claim, Claims, Digest, DocumentVersion, Fleet, HostPattern, Permission, Pool, Receive, Region,
+    RequestLimits, Residency, Tenant, TenantIndex, UnknownLocation,
 };
 use graticule_node_core::pool::{Names, Pools};
 use graticule_node_core::{Moment, Policy, RegionIndex, RegionSet, Snapshot, decide};
@@ -103,6 +103,7 @@ fn tenant(number: u32, tiers: &[Range<usize>]) -> Tenant {
         content: Vec::new(),
         expose_region: false,
         redirect_http: false,
+        limits: RequestLimits::default(),
     }
 }
 

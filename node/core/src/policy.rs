@@ -14,12 +14,14 @@ use crate::{RegionIndex, RegionSet};
 mod claims;
 mod content;
 mod id;
+mod limits;
 mod pool;
 mod receiving;
 
 pub use claims::{Claim, ClaimConflict, Claims, HeaderClaim, HostPattern, HostPatternError};
 pub use content::{Content, ContentRule, PoolShare, QueryClaim, Split};
 pub use id::{TenantId, TenantIdError};
+pub use limits::RequestLimits;
 pub use pool::{
     Backend, BackendHost, BackendTls, Balance, CheckKind, EjectionRule, HashKey, HealthCheck, Pool,
     PoolIndex, PoolLimits, PoolName, PoolNameError, Protocol, RetryRule,
@@ -114,6 +116,8 @@ pub struct Tenant {
     pub expose_region: bool,
     /// Whether clients that come in cleartext are sent to TLS.
     pub redirect_http: bool,
+    /// What each of its requests keeps to.
+    pub limits: RequestLimits,
 }
 
 impl Tenant {

@@ -30,6 +30,8 @@ pub enum Reason {
     RequestTimeout,
     /// The request's path or headers are over their limits.
     HeadersTooLarge,
+    /// The request's body is longer than the tenant's limit.
+    BodyTooLarge,
     /// A method or upgrade this gateway does not forward.
     NotSupported,
     /// No connection to a backend could be made.
@@ -38,6 +40,8 @@ pub enum Reason {
     BackendFailed,
     /// The backend did not answer in time.
     BackendTimeout,
+    /// The request has no answer within the tenant's limit.
+    DeadlineExceeded,
     /// The tunnel to the serving node broke after it had accepted the request, which may not be sent twice.
     TunnelLost,
     /// The serving node accepted the request and did not answer in time.
@@ -61,7 +65,7 @@ pub struct Row {
 
 impl Reason {
     /// Every reason, in the order of the table.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::UnknownTenant,
         Self::Misdirected,
         Self::ReceiveNotAllowed,
@@ -74,10 +78,12 @@ impl Reason {
         Self::BadRequest,
         Self::RequestTimeout,
         Self::HeadersTooLarge,
+        Self::BodyTooLarge,
         Self::NotSupported,
         Self::BackendUnreachable,
         Self::BackendFailed,
         Self::BackendTimeout,
+        Self::DeadlineExceeded,
         Self::TunnelLost,
         Self::TunnelTimeout,
     ];
@@ -142,6 +148,7 @@ const TABLE: [Row; Reason::ALL.len()] = [
     row("bad-request", 400, "http_request_error", "The request breaks HTTP's rules."),
     row("request-timeout", 408, "http_request_error", "The request's body did not come in time."),
     row("headers-too-large", 431, "http_request_error", "The request's path or headers are over the limit."),
+    row("body-too-large", 413, "http_request_error", "The request's body is over the tenant's limit."),
     row("not-supported", 501, "http_request_denied", "This method or upgrade is not forwarded."),
     row("backend-unreachable", 502, "connection_refused", "No connection to a backend could be made.")
         .again_soon(),
@@ -152,6 +159,12 @@ const TABLE: [Row; Reason::ALL.len()] = [
         "The backend broke off, or its answer was no HTTP.",
     ),
     row("backend-timeout", 504, "http_response_timeout", "The backend did not answer in time."),
+    row(
+        "deadline-exceeded",
+        504,
+        "http_response_timeout",
+        "The request was not answered within the tenant's limit.",
+    ),
     row(
         "tunnel-lost",
         502,

@@ -19,6 +19,8 @@ use super::BodyError;
 pub struct ClientBody {
     incoming: Incoming,
     rest_max: Duration,
+    /// Bytes that may still come.
+    left: u64,
     /// Made when the body is first waited for.
     alarm: Option<Pin<Box<Sleep>>>,
     /// Whether something has come since the alarm was set.
@@ -37,12 +39,27 @@ impl fmt::Display for TooSlow {
 
 impl Error for TooSlow {}
 
+/// A client's body is longer than it may be.
+#[derive(Debug)]
+struct TooLong;
+
+impl fmt::Display for TooLong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the client's body is longer than its tenant's limit")
+    }
+}
+
+impl Error for TooLong {}
+
 /// What to refuse a request with whose body has failed: the cause is somewhere in `error`.
 pub fn fault(error: &(dyn Error + 'static)) -> Reason {
     let mut cause = Some(error);
     while let Some(error) = cause {
         if error.is::<TooSlow>() {
             return Reason::RequestTimeout;
+        }
+        if error.is::<TooLong>() {
+            return Reason::BodyTooLarge;
         }
         cause = error.source();
     }
@@ -52,7 +69,18 @@ pub fn fault(error: &(dyn Error + 'static)) -> Reason {
 impl ClientBody {
     /// The body `incoming`, of which no piece may come later than `rest_max` after it was waited for.
     pub(super) fn new(incoming: Incoming, rest_max: Duration) -> Self {
-        Self { incoming, rest_max, alarm: None, moved: false }
+        Self { incoming, rest_max, left: u64::MAX, alarm: None, moved: false }
+    }
+
+    /// No more than so many bytes may come from now on.
+    pub(super) fn limit(&mut self, bytes_max: u64) {
+        self.left = bytes_max;
+    }
+
+    fn count(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, BodyError> {
+        let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
+        self.left = self.left.checked_sub(bytes).ok_or(TooLong)?;
+        Ok(without_odd_trailers(frame))
     }
 
     /// Whether the client has let its time pass. To be asked whenever nothing has come.
@@ -77,7 +105,7 @@ impl Body for ClientBody {
         match Pin::new(&mut self.incoming).poll_frame(cx) {
             Poll::Ready(frame) => {
                 self.moved = true;
-                Poll::Ready(frame.map(|frame| frame.map(without_odd_trailers).map_err(Into::into)))
+                Poll::Ready(frame.map(|frame| frame.map_err(Into::into).and_then(|frame| self.count(frame))))
             }
             Poll::Pending if self.poll_alarm(cx).is_ready() => {
                 Poll::Ready(Some(Err(TooSlow(self.rest_max).into())))

@@ -13,6 +13,7 @@ use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use hyper::body::Incoming;
 use smallvec::SmallVec;
+use tokio::time::{Instant, timeout_at};
 
 use super::facts::{Facts, Upgrade};
 use super::{Gateway, answer};
@@ -27,6 +28,10 @@ pub(super) struct Pending {
     upload: Upload,
     /// Where what the client sends is to go if the connection is upgraded.
     input: Option<UpgradeInput>,
+    /// When the request must have its answer.
+    deadline: Option<Instant>,
+    /// Whether the tenant's limits have been seen to.
+    is_limited: bool,
     tried: RegionSet,
     tried_peers: SmallVec<[PeerId; 4]>,
     /// Whether a retry was paid for that has not ended.
@@ -57,8 +62,18 @@ impl Pending {
         };
         let upload = Upload::new(body, facts.method.is_idempotent());
         let chance = gateway.chance();
-        let (tried, tried_peers) = (RegionSet::EMPTY, SmallVec::new());
-        Self { gateway, facts, upload, input, tried, tried_peers, paid: false, chance }
+        Self {
+            gateway,
+            facts,
+            upload,
+            input,
+            deadline: None,
+            is_limited: false,
+            tried: RegionSet::EMPTY,
+            tried_peers: SmallVec::new(),
+            paid: false,
+            chance,
+        }
     }
 
     /// Decides, dispatches, and decides again where that fails and the request may go elsewhere.
@@ -66,11 +81,13 @@ impl Pending {
         for _ in 0..ATTEMPTS_MAX {
             let snapshot = self.gateway.snapshot();
             let decided = self.decide(&snapshot);
-            let attempt = match decided.decision {
-                Decision::Refuse(reason) => Attempt::Over(reason),
-                Decision::Redirect { .. } => return self.redirect(),
-                Decision::Local { tenant, pool } => self.local(&snapshot, tenant, pool).await,
-                Decision::Relay { tenant, region } => self.relay(&snapshot, &decided, tenant, region).await,
+            let attempt = match self.keep_to_limits(&snapshot, &decided) {
+                Err(reason) => Attempt::Over(reason),
+                Ok(None) => self.attempt(&snapshot, &decided).await,
+                Ok(Some(deadline)) => {
+                    let attempt = timeout_at(deadline, Box::pin(self.attempt(&snapshot, &decided))).await;
+                    attempt.unwrap_or(Attempt::Over(Reason::DeadlineExceeded))
+                }
             };
             match attempt {
                 Attempt::Answered(response) => return self.answered(response),
@@ -80,6 +97,32 @@ impl Pending {
             }
         }
         self.refuse(Reason::NoCompliantRegion)
+    }
+
+    async fn attempt(&mut self, snapshot: &Snapshot, decided: &Decided) -> Attempt {
+        match decided.decision {
+            Decision::Refuse(reason) => Attempt::Over(reason),
+            Decision::Redirect { .. } => Attempt::Answered(self.redirect()),
+            Decision::Local { tenant, pool } => self.local(snapshot, tenant, pool).await,
+            Decision::Relay { tenant, region } => self.relay(snapshot, decided, tenant, region).await,
+        }
+    }
+
+    /// Sees to the tenant's limits: the deadline, if there is one.
+    fn keep_to_limits(&mut self, snapshot: &Snapshot, decided: &Decided) -> Result<Option<Instant>, Reason> {
+        let tenant = decided.rationale.tenant.and_then(|tenant| snapshot.policy.tenant(tenant));
+        let Some(limits) = tenant.map(|tenant| tenant.limits).filter(|_| !self.is_limited) else {
+            return Ok(self.deadline);
+        };
+        self.is_limited = true;
+        self.deadline = limits.request_timeout.map(|timeout| Instant::now() + timeout);
+        if let Some(bytes_max) = limits.body_bytes_max {
+            if self.upload.length().is_some_and(|bytes| bytes > bytes_max) {
+                return Err(Reason::BodyTooLarge);
+            }
+            self.upload.limit(bytes_max);
+        }
+        Ok(self.deadline)
     }
 
     /// What an upgrade comes to.

@@ -64,6 +64,13 @@ impl Upload {
         self.0.as_ref().map_or(Some(0), |state| state.rest.borrow().size_hint().exact())
     }
 
+    /// No more than so many bytes are taken of what has not been read.
+    pub fn limit(&self, bytes_max: u64) {
+        if let Some(state) = &self.0 {
+            state.rest.borrow_mut().limit(bytes_max);
+        }
+    }
+
     /// `accepted` has come: the rest may follow.
     pub fn release(&self) {
         let Some(state) = &self.0 else { return };

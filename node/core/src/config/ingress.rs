@@ -113,7 +113,11 @@ fn limits(page: &Page, node: &Node) -> Option<IngressLimits> {
         header_timeout: table.or("header_timeout", HEADER_TIMEOUT, duration(TIMEOUT_MIN..=TIMEOUT_MAX)),
         idle_timeout: table.or("idle_timeout", IDLE_TIMEOUT, duration(TIMEOUT_MIN..=TIMEOUT_MAX)),
         body_timeout: table.or("body_timeout", BODY_TIMEOUT, duration(TIMEOUT_MIN..=TIMEOUT_MAX)),
-        upgrade_timeout: table.or("upgrade_timeout", UPGRADE_TIMEOUT, duration(TIMEOUT_MIN..=UPGRADE_TIMEOUT_MAX)),
+        upgrade_timeout: table.or(
+            "upgrade_timeout",
+            UPGRADE_TIMEOUT,
+            duration(TIMEOUT_MIN..=UPGRADE_TIMEOUT_MAX),
+        ),
         connections_max: count(&table, "connections_max", 10_000, 1_000_000),
     })
 }

@@ -14,7 +14,7 @@ use crate::mesh::{
 };
 use crate::policy::{
     Claim, Claims, Digest, DocumentVersion, Fleet, HostPattern, Permission, Policy, Pool, Receive, Region,
-    Residency, Tenant, TenantId, TenantIndex, UnknownLocation,
+    RequestLimits, Residency, Tenant, TenantId, TenantIndex, UnknownLocation,
 };
 use crate::pool::testing::states;
 use crate::{RegionIndex, RegionSet};
@@ -62,6 +62,7 @@ pub(crate) fn document(id: &str, tiers: &[&[usize]]) -> Tenant {
         content: Vec::new(),
         expose_region: false,
         redirect_http: false,
+        limits: RequestLimits::default(),
     }
 }
 

@@ -12,10 +12,11 @@ use super::text::Text;
 use super::tree::parse;
 use super::value::{boolean, integer, parsed};
 use super::{Diagnostic, Source};
-use crate::policy::{Claim, Digest, DocumentVersion, Pool, PoolName, TenantId};
+use crate::policy::{Claim, Digest, DocumentVersion, Pool, PoolName, RequestLimits, TenantId};
 
 mod claim;
 mod content;
+mod limits;
 mod pool;
 mod route;
 pub(super) mod rules;
@@ -40,6 +41,7 @@ pub struct TenantDocument {
     pub(super) content: Vec<ContentRules>,
     pub(super) expose_region: bool,
     pub(super) redirect_http: bool,
+    pub(super) limits: RequestLimits,
     digest: Digest,
 }
 
@@ -143,6 +145,7 @@ impl TenantDocument {
             .list(self.content.iter().map(ContentRules::canonical))
             .number(u64::from(self.expose_region))
             .number(u64::from(self.redirect_http))
+            .list([limits::canonical(self.limits)])
     }
 }
 
@@ -166,6 +169,7 @@ pub(super) fn read(source: &Source, page: &Page) -> TenantReading {
     }
     let expose_region = table.or("expose_region", true, boolean);
     let redirect_http = table.or("redirect_http", false, boolean);
+    let limits = table.or("limits", RequestLimits::default(), limits::read);
 
     let mut reading = TenantReading {
         id: id.clone(),
@@ -186,6 +190,7 @@ pub(super) fn read(source: &Source, page: &Page) -> TenantReading {
             content,
             expose_region,
             redirect_http,
+            limits,
             digest: Digest([0; 32]),
         };
         document.digest = document.canonical().digest();
@@ -219,6 +224,7 @@ const KEYS: &[Key] = &[
     key("content", "[{ path_prefix = \"/api\", pool = \"api\" }]"),
     key("expose_region", "true"),
     key("redirect_http", "true"),
+    key("limits", "{ body_bytes_max = 1048576 }"),
 ];
 
 #[cfg(test)]

@@ -9,8 +9,8 @@ use graticule_geo::Coordinates;
 
 use super::{Condition, Member, MemberId, PoolState, PoolStates, TenantPools};
 use crate::policy::{
-    Claims, Digest, DocumentVersion, Fleet, HealthCheck, Permission, Pool, Receive, Region, Residency,
-    Tenant, UnknownLocation,
+    Claims, Digest, DocumentVersion, Fleet, HealthCheck, Permission, Pool, Receive, Region, RequestLimits,
+    Residency, Tenant, UnknownLocation,
 };
 use crate::{Moment, Policy, RegionIndex, RegionSet};
 
@@ -70,6 +70,7 @@ fn tenant(number: usize, pool: Option<Pool>) -> Tenant {
         content: Vec::new(),
         expose_region: false,
         redirect_http: false,
+        limits: RequestLimits::default(),
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use graticule_geo::Coordinates;
 use graticule_node_core::policy::{
     Claims, Digest, DocumentVersion, Fleet, HealthCheck, Permission, Pool, PoolIndex, Receive, Region,
-    Residency, Tenant, TenantIndex, UnknownLocation,
+    RequestLimits, Residency, Tenant, TenantIndex, UnknownLocation,
 };
 use graticule_node_core::{RegionIndex, RegionSet};
 use http::Response;
@@ -44,6 +44,7 @@ fn tenant(number: usize, at: RegionIndex, backends: &[SocketAddr]) -> Tenant {
         content: Vec::new(),
         expose_region: false,
         redirect_http: false,
+        limits: RequestLimits::default(),
     }
 }
 
