@@ -26,6 +26,7 @@ mod announced;
 mod answering;
 mod closing;
 mod connection;
+mod early;
 mod handshake;
 mod limits;
 mod stream;
@@ -34,6 +35,7 @@ mod watching;
 
 use closing::Closing;
 use connection::Server;
+pub use early::EarlyWriter;
 pub use limits::IngressLimits;
 
 /// Answers requests; the rest of the node, as the ingress sees it.
@@ -53,6 +55,8 @@ pub struct Client {
     pub address: IpAddr,
     /// What TLS has found out, if there is TLS.
     pub secured: Option<Rc<Secured>>,
+    /// Where informational responses are said, if they can be.
+    pub early: Option<EarlyWriter>,
 }
 
 /// What the TLS handshake of a connection has found out.

@@ -6,6 +6,7 @@ pub mod certificates;
 pub mod cli;
 pub mod demo;
 pub mod documents;
+pub mod early;
 pub mod gateway;
 pub mod identity;
 pub mod ingress;

@@ -103,6 +103,7 @@ fn tenant(number: u32, tiers: &[Range<usize>]) -> Tenant {
         content: Vec::new(),
         expose_region: false,
         redirect_http: false,
+        informational: false,
         limits: RequestLimits::default(),
     }
 }

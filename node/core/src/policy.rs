@@ -116,6 +116,8 @@ pub struct Tenant {
     pub expose_region: bool,
     /// Whether clients that come in cleartext are sent to TLS.
     pub redirect_http: bool,
+    /// Whether what backends say before their answers (1xx) is passed on.
+    pub informational: bool,
     /// What each of its requests keeps to.
     pub limits: RequestLimits,
 }

@@ -18,6 +18,7 @@ use tokio::time::{Instant, timeout_at};
 use super::facts::{Facts, Upgrade};
 use super::{Gateway, answer};
 use crate::body::{self, RequestBody, ResponseBody, UpgradeInput};
+use crate::early::{Early, Heard, Listener};
 use crate::pool::SendFailure;
 use crate::relay::{self, Failure, Relayed, Tunnel, Upload};
 
@@ -37,6 +38,14 @@ pub(super) struct Pending {
     /// Whether a retry was paid for that has not ended.
     paid: bool,
     chance: u32,
+}
+
+/// What a tenant wants of one attempt beside an answer.
+#[derive(Default)]
+struct Asking {
+    deadline: Option<Instant>,
+    /// Where the backend's informational responses arrive, if they are passed on.
+    heard: Option<Heard>,
 }
 
 /// What became of one attempt.
@@ -81,13 +90,11 @@ impl Pending {
         for _ in 0..ATTEMPTS_MAX {
             let snapshot = self.gateway.snapshot();
             let decided = self.decide(&snapshot);
-            let attempt = match self.keep_to_limits(&snapshot, &decided) {
+            let attempt = match self.asking(&snapshot, &decided) {
                 Err(reason) => Attempt::Over(reason),
-                Ok(None) => self.attempt(&snapshot, &decided).await,
-                Ok(Some(deadline)) => {
-                    let attempt = timeout_at(deadline, Box::pin(self.attempt(&snapshot, &decided))).await;
-                    attempt.unwrap_or(Attempt::Over(Reason::DeadlineExceeded))
-                }
+                Ok(Asking { deadline: None, heard: None }) => self.attempt(&snapshot, &decided, None).await,
+                // Rare, so it may cost an allocation; every request would pay for its size otherwise.
+                Ok(asking) => Box::pin(self.attempt_with(&snapshot, &decided, asking)).await,
             };
             match attempt {
                 Attempt::Answered(response) => return self.answered(response),
@@ -99,30 +106,52 @@ impl Pending {
         self.refuse(Reason::NoCompliantRegion)
     }
 
-    async fn attempt(&mut self, snapshot: &Snapshot, decided: &Decided) -> Attempt {
+    async fn attempt(&mut self, snapshot: &Snapshot, decided: &Decided, heard: Option<&Listener>) -> Attempt {
         match decided.decision {
             Decision::Refuse(reason) => Attempt::Over(reason),
             Decision::Redirect { .. } => Attempt::Answered(self.redirect()),
-            Decision::Local { tenant, pool } => self.local(snapshot, tenant, pool).await,
-            Decision::Relay { tenant, region } => self.relay(snapshot, decided, tenant, region).await,
+            Decision::Local { tenant, pool } => self.local(snapshot, (tenant, pool), heard).await,
+            Decision::Relay { tenant, region } => {
+                self.relay(snapshot, decided, (tenant, region), heard).await
+            }
         }
     }
 
-    /// Sees to the tenant's limits: the deadline, if there is one.
-    fn keep_to_limits(&mut self, snapshot: &Snapshot, decided: &Decided) -> Result<Option<Instant>, Reason> {
-        let tenant = decided.rationale.tenant.and_then(|tenant| snapshot.policy.tenant(tenant));
-        let Some(limits) = tenant.map(|tenant| tenant.limits).filter(|_| !self.is_limited) else {
-            return Ok(self.deadline);
+    /// The same for a tenant who wants more.
+    async fn attempt_with(&mut self, snapshot: &Snapshot, decided: &Decided, asking: Asking) -> Attempt {
+        let early = self.facts.early.clone();
+        let attempt = async {
+            let Some((mut heads, heard)) = asking.heard.map(Heard::split) else {
+                return self.attempt(snapshot, decided, None).await;
+            };
+            let pass_on = |head: &Early| {
+                early.iter().for_each(|(early, version)| early.say(*version, head.status, &head.headers));
+            };
+            heads.until(self.attempt(snapshot, decided, Some(&heard)), pass_on).await
         };
-        self.is_limited = true;
-        self.deadline = limits.request_timeout.map(|timeout| Instant::now() + timeout);
-        if let Some(bytes_max) = limits.body_bytes_max {
-            if self.upload.length().is_some_and(|bytes| bytes > bytes_max) {
-                return Err(Reason::BodyTooLarge);
+        match asking.deadline {
+            None => attempt.await,
+            Some(deadline) => {
+                timeout_at(deadline, attempt).await.unwrap_or(Attempt::Over(Reason::DeadlineExceeded))
             }
-            self.upload.limit(bytes_max);
         }
-        Ok(self.deadline)
+    }
+
+    /// Sees to the tenant's limits and wishes.
+    fn asking(&mut self, snapshot: &Snapshot, decided: &Decided) -> Result<Asking, Reason> {
+        let tenant = decided.rationale.tenant.and_then(|tenant| snapshot.policy.tenant(tenant));
+        let Some(tenant) = tenant else { return Ok(Asking::default()) };
+        if !std::mem::replace(&mut self.is_limited, true) {
+            self.deadline = tenant.limits.request_timeout.map(|timeout| Instant::now() + timeout);
+            if let Some(bytes_max) = tenant.limits.body_bytes_max {
+                if self.upload.length().is_some_and(|bytes| bytes > bytes_max) {
+                    return Err(Reason::BodyTooLarge);
+                }
+                self.upload.limit(bytes_max);
+            }
+        }
+        let listens = tenant.informational && self.facts.early.is_some();
+        Ok(Asking { deadline: self.deadline, heard: listens.then(Heard::default) })
     }
 
     /// What an upgrade comes to.
@@ -173,7 +202,12 @@ impl Pending {
     }
 
     /// One of the tenant's pools in this region.
-    async fn local(&mut self, snapshot: &Snapshot, tenant: TenantIndex, index: PoolIndex) -> Attempt {
+    async fn local(
+        &mut self,
+        snapshot: &Snapshot,
+        (tenant, index): (TenantIndex, PoolIndex),
+        heard: Option<&Listener>,
+    ) -> Attempt {
         let here = snapshot.here.region;
         let asked = self.gateway.asked(snapshot, (tenant, index), &self.facts.headers);
         let (Some(owner), Some(asked)) = (snapshot.policy.tenant(tenant), asked) else {
@@ -182,12 +216,13 @@ impl Pending {
         let Some(body) = self.upload.take_back() else { return Attempt::Over(Reason::NoCompliantRegion) };
         let budget = asked.budget;
         let authority = self.facts.host.authority();
-        let request = backend_request(
+        let mut request = backend_request(
             &self.facts.method,
             &self.facts.target,
             (&mut self.facts.headers, authority),
             body,
         );
+        heard.into_iter().for_each(|heard| heard.listen(&mut request));
         let chance = self.gateway.chance();
         match self.gateway.backends.send(asked, chance, request).await {
             Ok(response) => {
@@ -251,8 +286,8 @@ impl Pending {
         &mut self,
         snapshot: &Snapshot,
         decided: &Decided,
-        tenant: TenantIndex,
-        region: RegionIndex,
+        (tenant, region): (TenantIndex, RegionIndex),
+        heard: Option<&Listener>,
     ) -> Attempt {
         let gateway = Rc::clone(&self.gateway);
         let Some(owner) = snapshot.policy.tenant(tenant) else { return Attempt::Over(Reason::UnknownTenant) };
@@ -274,7 +309,7 @@ impl Pending {
             upgrade: self.facts.upgrade.is_some(),
         };
         let may_leave = || self.could_go_elsewhere(owner, region, target);
-        let request = Relayed { head, upload: &self.upload, may_leave };
+        let request = Relayed { head, upload: &self.upload, may_leave, heard };
         let budget = snapshot.pools.of(tenant).map(|pools| &*pools.budget);
         let sent =
             relay::send(&gateway.world, &tunnel, request, |at| gateway.shared.suspect(target, at)).await;

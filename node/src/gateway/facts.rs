@@ -12,7 +12,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header};
 
 use super::{Gateway, GatewaySettings};
-use crate::ingress::{Client, Secured};
+use crate::ingress::{Client, EarlyWriter, Secured};
 
 /// A request as decisions and dispatch see it.
 #[derive(Debug)]
@@ -27,6 +27,8 @@ pub(super) struct Facts {
     pub(super) host: headers::Host,
     /// What is passed on; a retry sees the same.
     pub(super) headers: HeaderMap,
+    /// Where what a backend says before its answer goes, and the version that the client speaks.
+    pub(super) early: Option<(EarlyWriter, Version)>,
     /// How its connection is to be upgraded, if the client asks for that.
     pub(super) upgrade: Option<Upgrade>,
     /// What its connection's TLS has found out, if there was TLS.
@@ -71,7 +73,7 @@ pub(super) fn read(
     is_empty: bool,
     client: &Client,
 ) -> Result<Facts, Reason> {
-    let Client { address: peer, secured } = client;
+    let Client { address: peer, secured, early } = client;
     let upgrade = upgrade(&mut parts, is_empty, gateway)?;
     let host = headers::host_of(&parts)?;
     if headers::has_foreign_coding(&parts.headers) {
@@ -109,6 +111,7 @@ pub(super) fn read(
     fields.append(header::VIA, via(&gateway.settings, version).clone());
     let secured = secured.clone();
     Ok(Facts {
+        early: early.clone().map(|early| (early, version)),
         upgrade,
         secured,
         behind_tls,

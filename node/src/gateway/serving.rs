@@ -12,6 +12,7 @@ use http::Response;
 
 use super::{Current, Gateway, answer, dispatch};
 use crate::body::{RequestBody, ResponseBody};
+use crate::early::Listener;
 use crate::relay::Server;
 
 /// A relayed request that this node takes.
@@ -47,15 +48,22 @@ impl Server for Gateway {
         self.shared.drain.is_draining()
     }
 
+    fn passes_on_informational(&self, admission: &Admission) -> bool {
+        let tenant = admission.snapshot.policy.tenant(admission.tenant);
+        tenant.is_some_and(|tenant| tenant.informational)
+    }
+
     fn forward(
         self: Rc<Self>,
         admission: Admission,
         head: RequestHead,
         body: RequestBody,
+        heard: Option<Listener>,
     ) -> impl Future<Output = Result<Response<ResponseBody>, Reason>> {
         let RequestHead { method, target, mut headers, authority, .. } = head;
         headers.append(http::header::VIA, self.settings.via.clone());
-        let request = dispatch::backend_request(&method, &target, (&mut headers, &authority), body);
+        let mut request = dispatch::backend_request(&method, &target, (&mut headers, &authority), body);
+        heard.into_iter().for_each(|heard| heard.listen(&mut request));
         async move {
             let Admission { snapshot, tenant, pool, guard } = admission;
             let asked = self.asked(&snapshot, (tenant, pool), request.headers());

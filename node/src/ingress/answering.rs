@@ -27,6 +27,8 @@ pin_project! {
         activity: Option<Activity>,
         version: Version,
         upgrade: Option<Upgrade>,
+        // An answer that waits for what is said before it.
+        waiting: Option<Box<Response<ResponseBody>>>,
     }
 }
 
@@ -53,7 +55,7 @@ impl<F> Answering<F> {
         version: Version,
         upgrade: Option<Upgrade>,
     ) -> Self {
-        Self { answer, activity: Some(activity), version, upgrade }
+        Self { answer, activity: Some(activity), version, upgrade, waiting: None }
     }
 }
 
@@ -91,10 +93,19 @@ impl<F: Future<Output = Result<Response<ResponseBody>, Infallible>>> Future for 
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let Ok(mut response) = match this.answer.as_pin_mut() {
-            Some(answer) => ready!(answer.poll(cx)),
-            None => Ok(head_too_large()),
+        let mut response = match (this.waiting.take(), this.answer.as_pin_mut()) {
+            (Some(response), _) => *response,
+            (None, Some(answer)) => {
+                let Ok(response) = ready!(answer.poll(cx));
+                response
+            }
+            (None, None) => head_too_large(),
         };
+        let early = this.activity.as_ref().map(|activity| activity.watch().early());
+        if early.is_some_and(|early| early.poll_gone(cx).is_pending()) {
+            *this.waiting = Some(Box::new(response));
+            return Poll::Pending;
+        }
         let activity = this.activity.take();
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return Poll::Ready(Ok(switch(response, activity, this.upgrade.take())));

@@ -56,7 +56,7 @@ impl<H: Handler> Server<H> {
     pub(super) async fn serve(self: Rc<Self>, accepted: Accepted) {
         let Accepted { mut stream, peer, is_announced, tls } = accepted;
         let watch = Watch::new(&self.ticker, self.deadlines, self.closing.clone());
-        let mut client = Client { address: peer.ip(), secured: None };
+        let mut client = Client { address: peer.ip(), secured: None, early: None };
         if is_announced {
             watch.hear();
             match self.in_time(&watch, announced::read(&mut stream)).await {
@@ -103,9 +103,10 @@ impl<H: Handler> Server<H> {
         }
     }
 
-    async fn serve_1(self: Rc<Self>, stream: (Opening, Stream), watch: Rc<Watch>, client: Client) {
+    async fn serve_1(self: Rc<Self>, stream: (Opening, Stream), watch: Rc<Watch>, mut client: Client) {
         watch.open(true);
         let stream = ClientStream::new(self.taking(stream), Rc::clone(&watch), None);
+        client.early = Some(watch.early().clone());
         let service = service_fn(|request| self.answer(request, &watch, &client));
         let mut connection = self.http1.serve_connection(TokioIo::new(stream), service);
         let ended = tokio::select! {

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use graticule_node_core::frame_meter::{FrameLimits, FrameMeter, PREFACE};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
+use super::early::EarlyWriter;
 use super::watching::Watch;
 use crate::world::{Stream, Taking};
 
@@ -85,6 +86,14 @@ impl ClientStream {
         Self { opening, stream, watch, meter: frames.map(FrameMeter::new) }
     }
 
+    fn poll_early(
+        &mut self,
+        cx: &mut Context<'_>,
+        poll: fn(&EarlyWriter, Pin<&mut Taking>, &mut Context<'_>) -> Poll<io::Result<()>>,
+    ) -> Poll<io::Result<()>> {
+        poll(self.watch.early(), Pin::new(&mut self.stream), cx)
+    }
+
     fn poll_bytes(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let Opening { bytes, from, to } = &mut self.opening;
         if from == to {
@@ -120,6 +129,7 @@ impl AsyncRead for ClientStream {
 
 impl AsyncWrite for ClientStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        ready!(self.poll_early(cx, EarlyWriter::poll_rest))?;
         let written = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes));
         self.watch.has_written();
         Poll::Ready(written)
@@ -130,6 +140,7 @@ impl AsyncWrite for ClientStream {
         cx: &mut Context<'_>,
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_early(cx, EarlyWriter::poll_rest))?;
         let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, pieces));
         self.watch.has_written();
         Poll::Ready(written)
@@ -140,6 +151,7 @@ impl AsyncWrite for ClientStream {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_early(cx, EarlyWriter::poll_all))?;
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 

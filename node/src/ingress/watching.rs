@@ -5,6 +5,7 @@ use std::fmt;
 use std::rc::Rc;
 
 use super::closing::Closing;
+use super::early::EarlyWriter;
 use super::limits::Deadlines;
 use super::takeover::Takeover;
 use crate::ticker::{Alarm, Ticker};
@@ -18,6 +19,7 @@ pub(super) struct Watch {
     heads: Cell<bool>,
     phase: Cell<Phase>,
     requests: Cell<u32>,
+    early: EarlyWriter,
     /// What an upgraded connection is joined to, until it is.
     takeover: Cell<Option<Takeover>>,
 }
@@ -49,8 +51,8 @@ impl Watch {
     pub(super) fn new(ticker: &Ticker, deadlines: Deadlines, closing: Closing) -> Rc<Self> {
         let alarm = ticker.alarm();
         let (heads, phase) = (Cell::new(false), Cell::new(Phase::Opening));
-        let (requests, takeover) = (Cell::new(0), Cell::new(None));
-        Rc::new(Self { alarm, deadlines, closing, heads, phase, requests, takeover })
+        let (requests, takeover, early) = (Cell::new(0), Cell::new(None), EarlyWriter::default());
+        Rc::new(Self { alarm, deadlines, closing, heads, phase, requests, early, takeover })
     }
 
     /// A PROXY header is waited for.
@@ -103,6 +105,11 @@ impl Watch {
         self.phase.set(Phase::Busy);
         self.alarm.clear();
         Activity(Rc::clone(self))
+    }
+
+    /// What is to be said to the client before its answer.
+    pub(super) fn early(&self) -> &EarlyWriter {
+        &self.early
     }
 
     /// The connection is to be upgraded once HTTP has ended on it.

@@ -185,7 +185,13 @@ impl Connections {
         let outcome = match &result {
             Ok(response) if !retry::is_failure(response.status().as_u16()) => Outcome::Answered,
             // The client's fault, or the pool's limit.
-            Err(Reason::BadRequest | Reason::RequestTimeout | Reason::Overloaded) => return result,
+            Err(
+                Reason::BadRequest
+                | Reason::RequestTimeout
+                | Reason::BodyTooLarge
+                | Reason::NotSupported
+                | Reason::Overloaded,
+            ) => return result,
             Ok(_) | Err(_) => Outcome::Failed,
         };
         let now = self.world.clock.now();

@@ -14,6 +14,7 @@ use tokio::time::timeout;
 
 use super::tunnels::{Tunnel, TunnelGuard};
 use super::{TunnelBody, Upload};
+use crate::early::{Early, Listener};
 use crate::task::{self, Task};
 use crate::tunnel::{FrameReader, FrameWriter, ReadError};
 use crate::world::World;
@@ -40,6 +41,8 @@ pub struct Relayed<'a, M> {
     pub upload: &'a Upload,
     /// Whether it could and should be sent elsewhere if this peer stays silent.
     pub may_leave: M,
+    /// Who hears what the backend says before its answer, if anybody does.
+    pub heard: Option<&'a Listener>,
 }
 
 /// Sends a request and waits for the head of its answer.
@@ -138,7 +141,11 @@ impl<M: Fn() -> bool> Exchange<'_, M> {
             };
             match frame {
                 Ok(Some(ResponseFrame::Head(head))) => return Ok(head),
-                Ok(Some(ResponseFrame::Informational(_))) => {}
+                Ok(Some(ResponseFrame::Informational(ResponseHead { status, headers, .. }))) => {
+                    if let Some(heard) = self.request.heard {
+                        heard.hear(Early { status, headers });
+                    }
+                }
                 Ok(Some(ResponseFrame::Refused(reason))) => return Err(after_accepted(reason)),
                 Err(error @ ReadError::Stream(_)) if !error.is_after_accepted() => {
                     return Err(Failure::Sent(Reason::TunnelLost));
@@ -155,6 +162,8 @@ fn after_accepted(reason: Reason) -> Failure {
         Reason::BackendUnreachable | Reason::NoCompliantRegion | Reason::Overloaded | Reason::PolicySkew => {
             Failure::Refused(reason)
         }
+        // Every backend there is alike.
+        Reason::NotSupported => Failure::Never(reason),
         reason => Failure::Sent(reason),
     }
 }

@@ -17,6 +17,7 @@ use tokio::time::timeout;
 
 use super::TunnelBody;
 use crate::body::{BodyError, RequestBody, ResponseBody};
+use crate::early::{Early, Heads, Heard, Listener};
 use crate::task;
 use crate::tunnel::{FrameReader, FrameWriter, Reset, StreamRoom};
 
@@ -37,7 +38,11 @@ pub trait Server: 'static {
         admission: Self::Admission,
         head: RequestHead,
         body: RequestBody,
+        listener: Option<Listener>,
     ) -> impl Future<Output = Result<http::Response<ResponseBody>, Reason>>;
+
+    /// Whether what backends say before their answers is passed on.
+    fn passes_on_informational(&self, admission: &Self::Admission) -> bool;
 }
 
 /// Serves every request of one tunnel until its connection ends.
@@ -67,10 +72,16 @@ async fn serve<S: Server>(server: Rc<S>, sender: SendStream, receiver: RecvStrea
     let length = if head.upgrade { BodyLength::Unknown } else { head.body };
     let body = RequestBody::tunnel(TunnelBody::request(reader, length));
     let mut stopped = pin!(writer.stopped());
-    let answer = tokio::select! {
-        biased;
-        answer = Rc::clone(&server).forward(admission, head, body) => answer,
-        () = &mut stopped => return Ok(()),
+    let hints = server.passes_on_informational(&admission).then(|| Heard::default().split());
+    let (mut said_early, listener) = hints.unzip();
+    let mut forwarding = pin!(Rc::clone(&server).forward(admission, head, body, listener));
+    let answer = loop {
+        tokio::select! {
+            biased;
+            early = next(&mut said_early) => writer.informational(early.status, &early.headers).await?,
+            answer = &mut forwarding => break answer,
+            () = &mut stopped => return Ok(()),
+        }
     };
     match answer {
         Err(reason) => Ok(writer.refused(reason).await?),
@@ -87,6 +98,14 @@ async fn serve<S: Server>(server: Rc<S>, sender: SendStream, receiver: RecvStrea
             }
             Ok(())
         }
+    }
+}
+
+/// The next informational response, if any is waited for.
+async fn next(heads: &mut Option<Heads>) -> Box<Early> {
+    match heads {
+        Some(heads) => heads.next().await,
+        None => std::future::pending().await,
     }
 }
 

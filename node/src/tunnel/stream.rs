@@ -10,7 +10,7 @@ use graticule_node_core::Reason;
 use graticule_node_core::framing::{
     self, BodyLength, Decoder, FramingError, PREFACE_BYTES, Protocol, ResponseHeadRef, StreamKind,
 };
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 use quinn::{RecvStream, SendStream, VarInt, WriteError};
 
 use crate::body::BodyError;
@@ -126,6 +126,7 @@ pub struct FrameWriter {
     buffer: BytesMut,
     length: BodyLength,
     accepted: bool,
+    informational: usize,
     ended: bool,
 }
 
@@ -137,7 +138,7 @@ impl FrameWriter {
 
     /// Writes to `stream`, first of all what is in `buffer`.
     pub fn new(stream: SendStream, buffer: BytesMut) -> Self {
-        Self { stream, buffer, length: BodyLength::None, accepted: false, ended: false }
+        Self { stream, buffer, length: BodyLength::None, accepted: false, informational: 0, ended: false }
     }
 
     /// What follows is a body of this length.
@@ -156,6 +157,18 @@ impl FrameWriter {
     pub async fn refused(mut self, reason: Reason) -> Result<(), WriteError> {
         framing::encode_refused(reason, &mut self.buffer);
         self.finish().await
+    }
+
+    /// What a backend says before its answer; what cannot cross a tunnel is left out.
+    pub async fn informational(&mut self, status: StatusCode, headers: &HeaderMap) -> Result<(), WriteError> {
+        if self.informational == framing::INFORMATIONAL_MAX {
+            return Ok(());
+        }
+        self.informational += 1;
+        if let Err(error) = framing::encode_informational(status, headers, &mut self.buffer) {
+            tracing::debug!(%error, "an informational response that cannot cross a tunnel");
+        }
+        self.flush().await
     }
 
     /// Puts an answer's head before whatever is written next.

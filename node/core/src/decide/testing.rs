@@ -62,6 +62,7 @@ pub(crate) fn document(id: &str, tiers: &[&[usize]]) -> Tenant {
         content: Vec::new(),
         expose_region: false,
         redirect_http: false,
+        informational: false,
         limits: RequestLimits::default(),
     }
 }

@@ -92,6 +92,7 @@ pub(super) fn resolve(document: &TenantDocument, fleet: &FleetDocument, page: &P
         named,
         expose_region: document.expose_region,
         redirect_http: document.redirect_http,
+        informational: document.informational,
         limits: document.limits,
     };
     // Rules that are wrong say nothing about which pools are needed.

@@ -41,6 +41,7 @@ pub struct TenantDocument {
     pub(super) content: Vec<ContentRules>,
     pub(super) expose_region: bool,
     pub(super) redirect_http: bool,
+    pub(super) informational: bool,
     pub(super) limits: RequestLimits,
     digest: Digest,
 }
@@ -145,6 +146,7 @@ impl TenantDocument {
             .list(self.content.iter().map(ContentRules::canonical))
             .number(u64::from(self.expose_region))
             .number(u64::from(self.redirect_http))
+            .number(u64::from(self.informational))
             .list([limits::canonical(self.limits)])
     }
 }
@@ -169,6 +171,7 @@ pub(super) fn read(source: &Source, page: &Page) -> TenantReading {
     }
     let expose_region = table.or("expose_region", true, boolean);
     let redirect_http = table.or("redirect_http", false, boolean);
+    let informational = table.or("informational", false, boolean);
     let limits = table.or("limits", RequestLimits::default(), limits::read);
 
     let mut reading = TenantReading {
@@ -190,6 +193,7 @@ pub(super) fn read(source: &Source, page: &Page) -> TenantReading {
             content,
             expose_region,
             redirect_http,
+            informational,
             limits,
             digest: Digest([0; 32]),
         };
@@ -224,6 +228,7 @@ const KEYS: &[Key] = &[
     key("content", "[{ path_prefix = \"/api\", pool = \"api\" }]"),
     key("expose_region", "true"),
     key("redirect_http", "true"),
+    key("informational", "true"),
     key("limits", "{ body_bytes_max = 1048576 }"),
 ];
 

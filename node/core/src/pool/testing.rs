@@ -70,6 +70,7 @@ fn tenant(number: usize, pool: Option<Pool>) -> Tenant {
         content: Vec::new(),
         expose_region: false,
         redirect_http: false,
+        informational: false,
         limits: RequestLimits::default(),
     }
 }

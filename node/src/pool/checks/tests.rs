@@ -44,6 +44,7 @@ fn tenant(number: usize, at: RegionIndex, backends: &[SocketAddr]) -> Tenant {
         content: Vec::new(),
         expose_region: false,
         redirect_http: false,
+        informational: false,
         limits: RequestLimits::default(),
     }
 }

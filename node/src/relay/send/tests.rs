@@ -16,6 +16,7 @@ use http_body_util::{BodyExt, Full};
 
 use super::*;
 use crate::body::{RequestBody, ResponseBody};
+use crate::early::Listener;
 use crate::pool::testing::{Endless, channel};
 use crate::relay::{Server, serve_connection};
 use crate::testing::{Pair, collect, eventually, fields, frames, pair, run, target};
@@ -50,7 +51,17 @@ impl Server for Script {
         false
     }
 
-    async fn forward(self: Rc<Self>, (): (), head: RequestHead, body: RequestBody) -> Answer {
+    fn passes_on_informational(&self, (): &()) -> bool {
+        true
+    }
+
+    async fn forward(
+        self: Rc<Self>,
+        (): (),
+        head: RequestHead,
+        body: RequestBody,
+        _heard: Option<Listener>,
+    ) -> Answer {
         self.forwarding.set(self.forwarding.get() + 1);
         let _forwarding = Forwarding(&self.forwarding);
         (self.forward)(head, body).await
@@ -110,7 +121,7 @@ impl Edge {
             body: if upload.is_empty() { BodyLength::None } else { length() },
             upgrade: false,
         };
-        let request = Relayed { head, upload, may_leave: || self.may_leave };
+        let request = Relayed { head, upload, may_leave: || self.may_leave, heard: None };
         send(&World::system(), &self.tunnel, request, |_| self.suspected.set(self.suspected.get() + 1)).await
     }
 }
