@@ -40,6 +40,8 @@ pub struct GatewaySettings {
     pub name: NodeName,
     /// How long a request's body may rest from piece to piece.
     pub body_timeout: Duration,
+    /// How long a request waits for a place in a tunnel.
+    pub open_timeout: Duration,
     /// Requests this worker takes at once.
     pub requests_in_flight_max: u32,
     /// Which worker this is.

@@ -308,8 +308,9 @@ impl Pending {
             body: self.body_length(),
             upgrade: self.facts.upgrade.is_some(),
         };
+        let open_timeout = gateway.settings.open_timeout;
         let may_leave = || self.could_go_elsewhere(owner, region, target);
-        let request = Relayed { head, upload: &self.upload, may_leave, heard };
+        let request = Relayed { head, upload: &self.upload, may_leave, open_timeout, heard };
         let budget = snapshot.pools.of(tenant).map(|pools| &*pools.budget);
         let sent =
             relay::send(&gateway.world, &tunnel, request, |at| gateway.shared.suspect(target, at)).await;

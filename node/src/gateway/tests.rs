@@ -53,6 +53,7 @@ impl Site {
                 trusted: Vec::new(),
             },
             body_timeout: BODY_TIMEOUT,
+            open_timeout: Duration::from_millis(500),
             requests_in_flight_max,
             worker: 0,
             via_1_0: text(format!("1.0 {name}")),

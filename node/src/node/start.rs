@@ -281,6 +281,7 @@ fn settings(config: &NodeConfig, worker: usize) -> GatewaySettings {
     GatewaySettings {
         client_address: config.ingress.client_address.clone(),
         body_timeout: config.ingress.limits.body_timeout,
+        open_timeout: config.mesh.open_timeout,
         requests_in_flight_max: (config.requests_in_flight_max / workers(config) as u32).max(1),
         worker,
         name: config.name.clone(),

@@ -41,6 +41,8 @@ pub struct Relayed<'a, M> {
     pub upload: &'a Upload,
     /// Whether it could and should be sent elsewhere if this peer stays silent.
     pub may_leave: M,
+    /// How long it waits for a place in the tunnel.
+    pub open_timeout: Duration,
     /// Who hears what the backend says before its answer, if anybody does.
     pub heard: Option<&'a Listener>,
 }
@@ -58,7 +60,7 @@ pub async fn send<M: Fn() -> bool>(
     let mut opening = FrameWriter::buffer();
     opening.extend_from_slice(&StreamKind::Request.preface());
     request.head.encode(&mut opening).map_err(|_| Failure::Never(Reason::BadRequest))?;
-    let (sender, receiver) = open(tunnel, &request.may_leave).await?;
+    let (sender, receiver) = open(tunnel, &request).await?;
     let sent = world.clock.now();
     let mut writer = FrameWriter::new(sender, opening);
     writer.set_length(if request.head.upgrade { BodyLength::Unknown } else { request.head.body });
@@ -73,13 +75,17 @@ pub async fn send<M: Fn() -> bool>(
 
 /// Waits for a tunnel that is about to stand only if the request can go nowhere else: the control side has reached
 /// the peer, and each worker's own tunnel follows a round trip later.
-async fn open(tunnel: &Tunnel, may_leave: impl Fn() -> bool) -> Result<(SendStream, RecvStream), Failure> {
+async fn open<M: Fn() -> bool>(
+    tunnel: &Tunnel,
+    request: &Relayed<'_, M>,
+) -> Result<(SendStream, RecvStream), Failure> {
+    let limit = request.open_timeout;
     let connection = match tunnel.connection() {
         Some(connection) => connection,
-        None if may_leave() => return Err(UNSENT),
-        None => timeout(OPEN_TIMEOUT, tunnel.connected()).await.map_err(|_| UNSENT)?,
+        None if (request.may_leave)() => return Err(UNSENT),
+        None => timeout(limit, tunnel.connected()).await.map_err(|_| UNSENT)?,
     };
-    match timeout(OPEN_TIMEOUT, connection.open_bi()).await {
+    match timeout(limit, connection.open_bi()).await {
         Ok(Ok(streams)) => Ok(streams),
         Ok(Err(_)) => Err(UNSENT),
         Err(_) => Err(Failure::Unsent(Reason::Overloaded)),
@@ -189,8 +195,6 @@ fn answer(
     response
 }
 
-/// How long a peer at its limit of streams, or one that is being dialled, may keep a request waiting.
-const OPEN_TIMEOUT: Duration = Duration::from_millis(500);
 const UNSENT: Failure = Failure::Unsent(Reason::TunnelLost);
 
 #[cfg(test)]

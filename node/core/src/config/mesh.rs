@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use graticule_gossip_core::NodeName;
 
@@ -12,7 +13,7 @@ use super::{NodeConfig, address, count, path};
 use crate::document::page::{At, Page};
 use crate::document::table::{Key, Table, entries, key, name};
 use crate::document::tree::{Entry, Node};
-use crate::document::value::{list, parsed};
+use crate::document::value::{duration, list, parsed};
 use crate::policy::HostPattern;
 
 /// How a node talks to other nodes.
@@ -34,6 +35,8 @@ pub struct MeshConfig {
     pub dial: BTreeMap<NodeName, SocketAddr>,
     /// How many nodes of one region it keeps tunnels to.
     pub tunnels_per_region_max: u32,
+    /// How long a request waits for a place in a tunnel.
+    pub open_timeout: Duration,
 }
 
 /// A host, by name or address, and a port.
@@ -57,6 +60,7 @@ pub(super) fn read(page: &Page, node: &Node) -> Option<MeshConfig> {
     let key = table.required("key", path);
     let authorities = table.required("authorities", path);
     let dial = table.or("dial", BTreeMap::new(), dial);
+    let open_timeout = table.or("open_timeout", OPEN_TIMEOUT, duration(OPEN_TIMEOUT_MIN..=OPEN_TIMEOUT_MAX));
     let tunnels_per_region_max = count(&table, "tunnels_per_region_max", 8, 64);
 
     let listen_spot = listen.as_ref().map_or(table.spot, |at| at.spot);
@@ -85,6 +89,7 @@ pub(super) fn read(page: &Page, node: &Node) -> Option<MeshConfig> {
         authorities: authorities?.value,
         dial,
         tunnels_per_region_max,
+        open_timeout,
     })
 }
 
@@ -157,8 +162,12 @@ const KEYS: &[Key] = &[
     key("authorities", "\"ca.pem\""),
     key("dial", "{ us-east-1 = \"127.0.0.1:7500\" }"),
     key("tunnels_per_region_max", "8"),
+    key("open_timeout", "\"500ms\""),
 ];
 
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 7400);
+const OPEN_TIMEOUT: Duration = Duration::from_millis(500);
+const OPEN_TIMEOUT_MIN: Duration = Duration::from_millis(10);
+const OPEN_TIMEOUT_MAX: Duration = Duration::from_mins(1);
 const SEEDS_MAX: usize = 64;
 const DIAL_MAX: usize = 10_000;

@@ -121,7 +121,8 @@ impl Edge {
             body: if upload.is_empty() { BodyLength::None } else { length() },
             upgrade: false,
         };
-        let request = Relayed { head, upload, may_leave: || self.may_leave, heard: None };
+        let request =
+            Relayed { head, upload, may_leave: || self.may_leave, open_timeout: OPEN_TIMEOUT, heard: None };
         send(&World::system(), &self.tunnel, request, |_| self.suspected.set(self.suspected.get() + 1)).await
     }
 }
@@ -555,3 +556,5 @@ fn a_stream_of_another_kind_is_not_served() {
         }
     });
 }
+
+const OPEN_TIMEOUT: Duration = Duration::from_millis(500);
