@@ -7,7 +7,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use graticule_tests::{Ask, Connection, EU_CENTRAL, Fleet, Pattern, Plan, US_EAST, eventually, now, story};
+use graticule_tests::{
+    Ask, Connection, EU_CENTRAL, Fleet, Pattern, Plan, Tls, US_EAST, eventually, now, story,
+};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame};
@@ -156,9 +158,52 @@ impl Body for Pieces {
     }
 }
 
+#[test]
+fn a_node_that_leaves_finishes_what_it_has_and_sends_clients_away() {
+    story(Duration::from_mins(1), async {
+        for over_tls in [false, true] {
+            let plan = Plan::new([EU_CENTRAL]).tenant("eu-only", &rules()).certificate(&[HOST]);
+            let mut fleet = Fleet::prepare(plan).await;
+            fleet.nodes[0].set("drain.delay=1s");
+            fleet.nodes[0].start();
+            fleet.until_connected().await;
+            let file = fleet.certificates().join(format!("{HOST}.pem"));
+            let mut connection = if over_tls {
+                let tls = Tls::to(HOST, &file);
+                Connection::open_tls(fleet.tls_edge("eu-central"), &tls).await.unwrap()
+            } else {
+                Connection::open_http2(fleet.edge("eu-central")).await.unwrap()
+            };
+            let long = Ask::get(HOST, "/?wait_ms=3000").named("long").request();
+            let long = connection.begin(long).await.unwrap();
+            arrived(&fleet, "long").await;
+            fleet.nodes[0].signal("TERM");
+            eventually("the node is not ready", Duration::from_secs(1), async || {
+                if fleet.nodes[0].is_ready().await { Err("it is") } else { Ok(()) }
+            })
+            .await;
+            // Whoever does not know yet is served.
+            assert_eq!(connection.ask(&Ask::get(HOST, "/late")).await.unwrap().status, StatusCode::OK);
+            let sent_away = eventually("the client is sent away", Duration::from_secs(3), async || {
+                match connection.ask(&Ask::get(HOST, "/later")).await {
+                    Ok(answer) if answer.status == StatusCode::OK => Err("it is served"),
+                    Ok(answer) => panic!("it is refused with {}", answer.status),
+                    Err(broken) => Ok(broken),
+                }
+            });
+            sent_away.await;
+            assert_eq!(long.await.unwrap().status(), StatusCode::OK, "the request that was under way");
+            assert!(fleet.nodes[0].until_ended(Duration::from_secs(10)).await.success());
+        }
+    });
+}
+
 async fn fleet() -> Fleet {
-    let rules = format!("[[match]]\nhost = \"{HOST}\"\n[residency]\nallow = [\"set:EU\"]");
-    Plan::new([EU_CENTRAL, US_EAST]).tenant("eu-only", &rules).start().await
+    Plan::new([EU_CENTRAL, US_EAST]).tenant("eu-only", &rules()).start().await
+}
+
+fn rules() -> String {
+    format!("[[match]]\nhost = \"{HOST}\"\n[residency]\nallow = [\"set:EU\"]")
 }
 
 async fn open(fleet: &Fleet, edge: &str, http2: bool) -> Connection {
