@@ -144,7 +144,7 @@ impl Handler for Gateway {
                     guard.take().into_iter().for_each(|guard| response.body_mut().hold(guard));
                     response
                 }
-                Err(reason) => answer::refusal(&self.settings, *reason, None),
+                Err(reason) => answer::unread(&self.settings, *reason),
             })
         }
     }

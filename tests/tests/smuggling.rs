@@ -141,7 +141,8 @@ async fn ask(edge: SocketAddr, case: &Case, number: &str) -> Got {
 
 /// What an HTTP/1 answer says, once it says it.
 fn told_1(seen: &[u8]) -> Option<Got> {
-    let status = seen.strip_prefix(b"HTTP/1.1 ")?.first_chunk::<3>()?;
+    let status = seen.strip_prefix(b"HTTP/1.1 ").or_else(|| seen.strip_prefix(b"HTTP/1.0 "));
+    let status = status?.first_chunk::<3>()?;
     if status == b"100" {
         let end = seen.windows(4).position(|window| window == b"\r\n\r\n")?;
         return told_1(&seen[end + 4..]);

@@ -55,6 +55,16 @@ pub(super) fn refusal(
     response
 }
 
+/// A refusal of a request that could not be read, or is not to be: what follows it may be no request either, so it is not
+/// looked at.
+pub(super) fn unread(settings: &GatewaySettings, reason: Reason) -> Response<ResponseBody> {
+    let mut response = refusal(settings, reason, None);
+    if reason != Reason::Overloaded {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
 /// Sends a client to where TLS is; the method and body stay (308).
 pub(super) fn redirect(
     settings: &GatewaySettings,

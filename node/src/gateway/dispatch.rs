@@ -106,13 +106,18 @@ impl Pending {
         self.refuse(Reason::NoCompliantRegion)
     }
 
-    async fn attempt(&mut self, snapshot: &Snapshot, decided: &Decided, heard: Option<&Listener>) -> Attempt {
+    async fn attempt(
+        &mut self,
+        snapshot: &Snapshot,
+        decided: &Decided,
+        listener: Option<&Listener>,
+    ) -> Attempt {
         match decided.decision {
             Decision::Refuse(reason) => Attempt::Over(reason),
             Decision::Redirect { .. } => Attempt::Answered(self.redirect()),
-            Decision::Local { tenant, pool } => self.local(snapshot, (tenant, pool), heard).await,
+            Decision::Local { tenant, pool } => self.local(snapshot, (tenant, pool), listener).await,
             Decision::Relay { tenant, region } => {
-                self.relay(snapshot, decided, (tenant, region), heard).await
+                self.relay(snapshot, decided, (tenant, region), listener).await
             }
         }
     }
@@ -121,13 +126,15 @@ impl Pending {
     async fn attempt_with(&mut self, snapshot: &Snapshot, decided: &Decided, asking: Asking) -> Attempt {
         let early = self.facts.early.clone();
         let attempt = async {
-            let Some((mut heads, heard)) = asking.heard.map(Heard::split) else {
+            let Some((mut heads, listener)) = asking.heard.map(Heard::split) else {
                 return self.attempt(snapshot, decided, None).await;
             };
             let pass_on = |head: &Early| {
-                early.iter().for_each(|(early, version)| early.say(*version, head.status, &head.headers));
+                if let Some((early, version)) = &early {
+                    early.say(*version, head.status, &head.headers);
+                }
             };
-            heads.until(self.attempt(snapshot, decided, Some(&heard)), pass_on).await
+            heads.until(self.attempt(snapshot, decided, Some(&listener)), pass_on).await
         };
         match asking.deadline {
             None => attempt.await,
@@ -206,7 +213,7 @@ impl Pending {
         &mut self,
         snapshot: &Snapshot,
         (tenant, index): (TenantIndex, PoolIndex),
-        heard: Option<&Listener>,
+        listener: Option<&Listener>,
     ) -> Attempt {
         let here = snapshot.here.region;
         let asked = self.gateway.asked(snapshot, (tenant, index), &self.facts.headers);
@@ -222,7 +229,9 @@ impl Pending {
             (&mut self.facts.headers, authority),
             body,
         );
-        heard.into_iter().for_each(|heard| heard.listen(&mut request));
+        if let Some(listener) = listener {
+            listener.listen(&mut request);
+        }
         let chance = self.gateway.chance();
         match self.gateway.backends.send(asked, chance, request).await {
             Ok(response) => {
@@ -253,6 +262,9 @@ impl Pending {
         let (parts, mut body) = request.into_parts();
         body.put_back(sent.chunks.into_iter(), sent.trailers);
         self.facts.headers = parts.headers;
+        // They spoke of the connection to a backend.
+        self.facts.headers.remove(header::CONNECTION);
+        self.facts.headers.remove(header::TRANSFER_ENCODING);
         self.upload = Upload::new(body, self.facts.method.is_idempotent());
         self.tried.insert(here);
         if !reached {
@@ -287,7 +299,7 @@ impl Pending {
         snapshot: &Snapshot,
         decided: &Decided,
         (tenant, region): (TenantIndex, RegionIndex),
-        heard: Option<&Listener>,
+        listener: Option<&Listener>,
     ) -> Attempt {
         let gateway = Rc::clone(&self.gateway);
         let Some(owner) = snapshot.policy.tenant(tenant) else { return Attempt::Over(Reason::UnknownTenant) };
@@ -310,7 +322,7 @@ impl Pending {
         };
         let open_timeout = gateway.settings.open_timeout;
         let may_leave = || self.could_go_elsewhere(owner, region, target);
-        let request = Relayed { head, upload: &self.upload, may_leave, open_timeout, heard };
+        let request = Relayed { head, upload: &self.upload, may_leave, open_timeout, listener };
         let budget = snapshot.pools.of(tenant).map(|pools| &*pools.budget);
         let sent =
             relay::send(&gateway.world, &tunnel, request, |at| gateway.shared.suspect(target, at)).await;

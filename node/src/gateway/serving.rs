@@ -58,12 +58,14 @@ impl Server for Gateway {
         admission: Admission,
         head: RequestHead,
         body: RequestBody,
-        heard: Option<Listener>,
+        listener: Option<Listener>,
     ) -> impl Future<Output = Result<Response<ResponseBody>, Reason>> {
         let RequestHead { method, target, mut headers, authority, .. } = head;
         headers.append(http::header::VIA, self.settings.via.clone());
         let mut request = dispatch::backend_request(&method, &target, (&mut headers, &authority), body);
-        heard.into_iter().for_each(|heard| heard.listen(&mut request));
+        if let Some(listener) = listener {
+            listener.listen(&mut request);
+        }
         async move {
             let Admission { snapshot, tenant, pool, guard } = admission;
             let asked = self.asked(&snapshot, (tenant, pool), request.headers());

@@ -110,8 +110,11 @@ impl<F: Future<Output = Result<Response<ResponseBody>, Infallible>>> Future for 
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return Poll::Ready(Ok(switch(response, activity, this.upgrade.take())));
         }
-        // HTTP/2 has a frame for it.
+        // HTTP/2 has a frame for it, and delimits requests by itself.
         let says = *this.version < Version::HTTP_2;
+        if !says {
+            response.headers_mut().remove(header::CONNECTION);
+        }
         if says && activity.as_ref().is_some_and(Activity::is_last) {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }

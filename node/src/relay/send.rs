@@ -44,7 +44,7 @@ pub struct Relayed<'a, M> {
     /// How long it waits for a place in the tunnel.
     pub open_timeout: Duration,
     /// Who hears what the backend says before its answer, if anybody does.
-    pub heard: Option<&'a Listener>,
+    pub listener: Option<&'a Listener>,
 }
 
 /// Sends a request and waits for the head of its answer.
@@ -148,8 +148,8 @@ impl<M: Fn() -> bool> Exchange<'_, M> {
             match frame {
                 Ok(Some(ResponseFrame::Head(head))) => return Ok(head),
                 Ok(Some(ResponseFrame::Informational(ResponseHead { status, headers, .. }))) => {
-                    if let Some(heard) = self.request.heard {
-                        heard.hear(Early { status, headers });
+                    if let Some(listener) = self.request.listener {
+                        listener.hear(Early { status, headers });
                     }
                 }
                 Ok(Some(ResponseFrame::Refused(reason))) => return Err(after_accepted(reason)),

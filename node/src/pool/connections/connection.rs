@@ -7,8 +7,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use http::{Request, Response};
-use hyper::body::Incoming;
+use http::{HeaderValue, Method, Request, Response, header};
+use hyper::body::{Body, Incoming};
 use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
@@ -68,8 +68,13 @@ impl Http1 {
     /// Sends one request. The error has the request if no byte of it was written.
     pub(super) fn send(
         &mut self,
-        request: Request<RequestBody>,
+        mut request: Request<RequestBody>,
     ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>> + use<> {
+        // The library drops bodies of unknown length of methods that seldom have one, unless it is told.
+        let is_seldom = matches!(*request.method(), Method::GET | Method::HEAD);
+        if is_seldom && !request.body().is_end_stream() && request.body().size_hint().exact().is_none() {
+            request.headers_mut().insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
         self.sender.try_send_request(request)
     }
 }

@@ -78,7 +78,9 @@ impl Exchange {
             (Some(Err(mut error)), upgrade) => {
                 tracing::debug!(error = %error.error(), "no response from a backend");
                 if let Some(mut message) = error.take_message() {
-                    upgrade.into_iter().for_each(|upgrade| message.body_mut().put_later(upgrade.input));
+                    if let Some(upgrade) = upgrade {
+                        message.body_mut().put_later(upgrade.input);
+                    }
                     *unsent = Some(message);
                 }
                 let error = error.error();

@@ -121,8 +121,13 @@ impl Edge {
             body: if upload.is_empty() { BodyLength::None } else { length() },
             upgrade: false,
         };
-        let request =
-            Relayed { head, upload, may_leave: || self.may_leave, open_timeout: OPEN_TIMEOUT, heard: None };
+        let request = Relayed {
+            head,
+            upload,
+            may_leave: || self.may_leave,
+            open_timeout: OPEN_TIMEOUT,
+            listener: None,
+        };
         send(&World::system(), &self.tunnel, request, |_| self.suspected.set(self.suspected.get() + 1)).await
     }
 }
