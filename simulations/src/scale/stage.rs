@@ -24,9 +24,10 @@ pub fn scenario(nodes: u16) -> io::Result<Scenario> {
 /// The same as text.
 pub fn text(nodes: u16) -> String {
     let places = &PLACES[..if nodes <= SMALL_NODES_MAX { SMALL_PLACES } else { PLACES.len() }];
-    let convergence = if nodes <= QUICK_NODES_MAX { "3s" } else { "12s" };
+    // A fleet that gossips less often waits longer before it believes in a death.
+    let (convergence, duration) = if nodes <= QUICK_NODES_MAX { ("3s", "26s") } else { ("16s", "30s") };
     let mut text = format!(
-        "title = \"{nodes} nodes in {} regions, of which one dies\"\nduration = \"26s\"\nconvergence = \"{convergence}\"\n",
+        "title = \"{nodes} nodes in {} regions, of which one dies\"\nduration = \"{duration}\"\nconvergence = \"{convergence}\"\n",
         places.len()
     );
     let (each, more) = (nodes / places.len() as u16, usize::from(nodes) % places.len());
