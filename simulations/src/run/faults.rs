@@ -175,7 +175,11 @@ impl Act {
         })
     }
 
+    /// Tells a node to leave. One that is down hears nothing, and stays when it is started again.
     async fn drain(&self, node: &str) -> io::Result<()> {
+        if !self.stage.truth.borrow().runs(node) {
+            return Ok(());
+        }
         self.stage.truth.borrow_mut().set_draining(node, Some(self.stage.now()));
         self.stage.chronicle.note("node", node, "is leaving");
         self.stage.driver.drain(node).await
