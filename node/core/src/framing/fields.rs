@@ -5,6 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::payload::{Payload, put_long, put_short};
 use super::{BodyLength, FramingError, HEADERS_MAX};
+use crate::headers::X_REQUEST_ID;
 
 /// Where header lines stand: what is forbidden depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,11 +70,24 @@ pub(super) fn decode(payload: &mut Payload, section: Section) -> Result<(HeaderM
 
 fn decode_line(payload: &mut Payload) -> Result<(HeaderName, HeaderValue), FramingError> {
     let length = usize::from(payload.u8()?);
-    let name = HeaderName::from_lowercase(payload.slice(length)?);
-    let name = name.map_err(|_| FramingError::Malformed("header name"))?;
+    let name = payload.slice(length)?;
+    let name = match frequent(name) {
+        Some(name) => name,
+        None => HeaderName::from_lowercase(name).map_err(|_| FramingError::Malformed("header name"))?,
+    };
     let length = usize::from(payload.u16()?);
     let value = HeaderValue::from_maybe_shared(payload.shared(length)?);
     Ok((name, value.map_err(|_| FramingError::Malformed("header value"))?))
+}
+
+/// Names that nodes add themselves, and the library does not know: not copied for every line.
+fn frequent(name: &[u8]) -> Option<HeaderName> {
+    Some(match name {
+        b"x-forwarded-for" => X_FORWARDED_FOR,
+        b"traceparent" => TRACEPARENT,
+        b"x-request-id" => X_REQUEST_ID,
+        _ => return None,
+    })
 }
 
 fn check_count(count: u16) -> Result<(), FramingError> {
@@ -146,6 +160,8 @@ impl Section {
 
 /// Lines that a node adds to those that it was sent, such as `Via`: they should not make the map grow.
 const LINES_ADDED_LATER: usize = 4;
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// Lengths of name and value, and one byte of name.
 const LINE_BYTES_MIN: usize = 4;
 

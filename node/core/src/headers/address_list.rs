@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use http::header::GetAll;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use smallvec::SmallVec;
 
@@ -23,9 +24,10 @@ pub(super) fn x_forwarded_for(headers: &HeaderMap, name: &HeaderName) -> Option<
 }
 
 /// Whether `X-Forwarded-For` lists anything, and not more than [`x_forwarded_for`] reads.
-pub(super) fn is_within_limits(headers: &HeaderMap, name: &HeaderName) -> bool {
+pub(super) fn is_within_limits(lines: &GetAll<'_, HeaderValue>) -> bool {
     let elements = |line: &HeaderValue| line.as_bytes().split(|byte| *byte == b',').count();
-    lines(headers, name).is_some_and(|lines| (1..=ADDRESSES_MAX).contains(&lines.map(elements).sum()))
+    let elements = lines.iter().map(elements).sum();
+    are_short(lines) && (1..=ADDRESSES_MAX).contains(&elements)
 }
 
 /// What `Forwarded` lists over all its lines; `None` if there is none, it is over a limit, or not of its form.
@@ -52,8 +54,11 @@ pub(super) fn single(headers: &HeaderMap, name: &HeaderName) -> Option<IpAddr> {
 /// The lines of a header, if they are not too long together.
 fn lines<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<impl Iterator<Item = &'a HeaderValue>> {
     let all = headers.get_all(name);
-    let bytes: usize = all.iter().map(HeaderValue::len).sum();
-    (bytes <= ADDRESS_LIST_BYTES_MAX).then(|| all.into_iter())
+    are_short(&all).then(|| all.into_iter())
+}
+
+fn are_short(lines: &GetAll<'_, HeaderValue>) -> bool {
+    lines.iter().map(HeaderValue::len).sum::<usize>() <= ADDRESS_LIST_BYTES_MAX
 }
 
 fn within_limit(addresses: &Addresses) -> Option<()> {

@@ -131,12 +131,13 @@ impl ClientAddressRule {
     fn appended(&self, headers: &HeaderMap, peer: IpAddr) -> Option<HeaderValue> {
         let mut list = Line::new();
         let carrier = self.header.carrier();
+        let lines = headers.get_all(carrier);
         let goes_on = match &self.header {
             ClientAddressHeader::Forwarded => address_list::forwarded(headers, carrier).is_some(),
-            _ => address_list::is_within_limits(headers, carrier),
+            _ => address_list::is_within_limits(&lines),
         };
         if goes_on {
-            for line in headers.get_all(carrier) {
+            for line in lines {
                 list.extend_from_slice(line.as_bytes());
                 list.extend_from_slice(b", ");
             }
@@ -244,7 +245,7 @@ fn is_origin_header(name: &str) -> bool {
 
 /// Whether `name` is one of the `known`, or becomes one for backends that do not tell `_` from `-`.
 fn is_alias(name: &str, known: fn(&str) -> bool) -> bool {
-    known(name) || (name.contains('_') && known(&name.replace('_', "-")))
+    known(name) || (name.as_bytes().contains(&b'_') && known(&name.replace('_', "-")))
 }
 
 /// Whether a backend that does not tell `_` from `-` reads in it where a client is, or what was asked of a proxy.

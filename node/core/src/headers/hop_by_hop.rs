@@ -22,8 +22,9 @@ pub fn asks_for_upgrade(headers: &HeaderMap) -> bool {
 /// Whether the body comes in a coding other than `chunked` alone, which goes with the connection: a body that stayed in
 /// it would reach the backend as something else than the client sent.
 pub fn has_foreign_coding(headers: &HeaderMap) -> bool {
-    let lines = || headers.get_all(TRANSFER_ENCODING).into_iter();
-    lines().any(|line| !line.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked")) || lines().count() > 1
+    let mut lines = headers.get_all(TRANSFER_ENCODING).into_iter();
+    let Some(first) = lines.next() else { return false };
+    !first.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked") || lines.next().is_some()
 }
 
 /// Removes every header that speaks of the connection it came on: `Connection` and what it nominates, and those that are
@@ -37,9 +38,12 @@ pub fn strip_hop_by_hop(headers: &mut HeaderMap, upgrade: bool) {
     if !headers.keys().any(|name| is_hop_by_hop(name.as_str())) {
         return;
     }
-    let trailers = tokens(headers, &TE).any(|token| token.eq_ignore_ascii_case("trailers"));
     let mut doomed: Doomed = headers.keys().filter(|name| is_hop_by_hop(name.as_str())).cloned().collect();
-    doomed.extend(nominations(headers).filter_map(nominated));
+    let trailers =
+        doomed.contains(&TE) && tokens(headers, &TE).any(|token| token.eq_ignore_ascii_case("trailers"));
+    if doomed.contains(&CONNECTION) {
+        doomed.extend(nominations(headers).filter_map(nominated));
+    }
     for name in doomed {
         if !(upgrade && name == UPGRADE) {
             headers.remove(name);

@@ -15,8 +15,15 @@ use crate::Reason;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Host {
     authority: Authority,
-    /// Where the name is not simply the front of `authority`.
-    name: Option<String>,
+    name: Name,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Name {
+    /// So many bytes from the front of the authority.
+    Front(usize),
+    /// Written in another way than the authority.
+    Own(String),
 }
 
 impl Host {
@@ -28,7 +35,10 @@ impl Host {
 
     /// The host in lower case, without port and without a dot at its end; an IPv6 address in brackets and its shortest form.
     pub fn name(&self) -> &str {
-        self.name.as_deref().unwrap_or_else(|| self.authority.host())
+        match &self.name {
+            Name::Front(length) => &self.authority.as_str()[..*length],
+            Name::Own(name) => name,
+        }
     }
 
     fn parse(authority: Authority) -> Option<Self> {
@@ -40,8 +50,9 @@ impl Host {
             return None;
         }
         let name = match normal(host)? {
-            Cow::Borrowed(name) => (name != authority.host()).then(|| name.to_owned()),
-            Cow::Owned(name) => Some(name),
+            // Nothing can stand before it: user information is no part of a name.
+            Cow::Borrowed(name) => Name::Front(name.len()),
+            Cow::Owned(name) => Name::Own(name),
         };
         Some(Self { authority, name })
     }
@@ -99,7 +110,7 @@ fn same(a: &Host, b: &Host) -> bool {
 
 /// The host and what follows its colon; brackets belong to the host.
 fn split_port(authority: &str) -> Option<(&str, &str)> {
-    let after = authority.rfind(']').map_or(0, |at| at + 1);
+    let after = authority.bytes().rposition(|byte| byte == b']').map_or(0, |at| at + 1);
     let (front, rest) = authority.split_at(after);
     match rest.split_once(':') {
         None if after > 0 && !rest.is_empty() => None,
@@ -117,13 +128,14 @@ fn normal(host: &str) -> Option<Cow<'_, str>> {
     }
     let name = host.strip_suffix('.').unwrap_or(host);
     let is_name = (1..=HOST_BYTES_MAX).contains(&name.len())
-        && name.split('.').all(|label| !label.is_empty() && label.bytes().all(is_label_byte));
+        && name.as_bytes().split(|byte| *byte == b'.').all(is_label);
     let is_lower = !name.bytes().any(|byte| byte.is_ascii_uppercase());
     is_name.then(|| if is_lower { Cow::Borrowed(name) } else { Cow::Owned(name.to_ascii_lowercase()) })
 }
 
-fn is_label_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'
+fn is_label(label: &[u8]) -> bool {
+    let is_legal = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    !label.is_empty() && label.iter().all(is_legal)
 }
 
 #[cfg(test)]
