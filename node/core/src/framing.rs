@@ -42,8 +42,8 @@ pub use error::FramingError;
 pub use probe::{Probe, ProbeDecoder, ProbeReply, ProbeReplyDecoder, encode_probe_reply};
 pub use request::{RequestDecoder, RequestFrame, RequestHead, RequestHeadRef, RequestProtocol};
 pub use response::{
-    ResponseDecoder, ResponseFrame, ResponseHead, ResponseHeadRef, ResponseProtocol, encode_accepted,
-    encode_informational, encode_refused,
+    ACCEPTED, ResponseDecoder, ResponseFrame, ResponseHead, ResponseHeadRef, ResponseProtocol,
+    encode_accepted, encode_informational, encode_refused,
 };
 
 /// What a stream is for: its first byte.

@@ -51,17 +51,23 @@ pub async fn kind(stream: &mut RecvStream) -> Result<StreamKind, BodyError> {
     Ok(StreamKind::from_preface(preface)?)
 }
 
+/// What is taken from a stream at a time. One chunk is most often all that has come; only who asks for a second is told
+/// in the same call that the stream has ended, and need not ask again.
+type Chunks = [Bytes; 2];
+
 /// Reads the frames of one stream. Dropped before its end, it tells the peer to stop.
 #[derive(Debug)]
 pub struct FrameReader<P: Protocol> {
     stream: RecvStream,
     decoder: Decoder<P>,
+    /// What was read behind what the decoder has.
+    ahead: Bytes,
 }
 
 impl<P: Protocol> FrameReader<P> {
     /// Reads `stream` from after its preface.
     pub fn new(stream: RecvStream, decoder: Decoder<P>) -> Self {
-        Self { stream, decoder }
+        Self { stream, decoder, ahead: Bytes::new() }
     }
 
     /// Reads `stream` from its beginning: its kind, and whatever came along with it.
@@ -71,13 +77,15 @@ impl<P: Protocol> FrameReader<P> {
     ) -> Result<(StreamKind, Self), BodyError> {
         let mut begun = Bytes::new();
         while begun.len() < PREFACE_BYTES {
-            let chunk = stream.read_chunk(CHUNK_BYTES_MAX, true).await?;
-            let chunk = chunk.ok_or("the stream ended before its kind")?.bytes;
-            begun = if begun.is_empty() { chunk } else { [begun, chunk].concat().into() };
+            let mut chunks = Chunks::default();
+            stream.read_chunks(&mut chunks).await?.ok_or("the stream ended before its kind")?;
+            let [first, second] = chunks;
+            let is_all = begun.is_empty() && second.is_empty();
+            begun = if is_all { first } else { [begun, first, second].concat().into() };
         }
         let preface = begun.first_chunk().copied().unwrap_or_default();
         decoder.push(begun.split_off(PREFACE_BYTES));
-        Ok((StreamKind::from_preface(preface)?, Self { stream, decoder }))
+        Ok((StreamKind::from_preface(preface)?, Self::new(stream, decoder)))
     }
 
     /// The next frame; `None` at the stream's orderly end.
@@ -91,9 +99,18 @@ impl<P: Protocol> FrameReader<P> {
             if let Some(frame) = self.decoder.next().map_err(ReadError::Frame)? {
                 return Poll::Ready(Ok(Some(frame)));
             }
-            let chunk = pin!(self.stream.read_chunk(CHUNK_BYTES_MAX, true)).poll(cx);
-            match ready!(chunk).map_err(ReadError::Stream)? {
-                Some(chunk) => self.decoder.push(chunk.bytes),
+            if !self.ahead.is_empty() {
+                self.decoder.push(std::mem::take(&mut self.ahead));
+                continue;
+            }
+            let mut chunks = Chunks::default();
+            let read = pin!(self.stream.read_chunks(&mut chunks)).poll(cx);
+            match ready!(read).map_err(ReadError::Stream)? {
+                Some(_) => {
+                    let [first, second] = chunks;
+                    self.decoder.push(first);
+                    self.ahead = second;
+                }
                 None => return Poll::Ready(self.decoder.finish().map(|()| None).map_err(ReadError::Frame)),
             }
         }
@@ -149,8 +166,8 @@ impl FrameWriter {
     /// The serving node takes the request.
     pub async fn accepted(&mut self) -> Result<(), WriteError> {
         self.accepted = true;
-        framing::encode_accepted(&mut self.buffer);
-        self.flush().await
+        // The first of all frames, so nothing has been put in front of it.
+        self.stream.write_chunk(Bytes::from_static(&framing::ACCEPTED)).await
     }
 
     /// The serving node does not take the request; ends the stream.
@@ -254,8 +271,6 @@ fn code(reset: Reset) -> VarInt {
     })
 }
 
-/// The most that is taken from a stream at a time.
-const CHUNK_BYTES_MAX: usize = 64 * 1024;
 /// A head of the usual headers with a short body: so much is allocated once.
 const MESSAGE_BYTES_EXPECTED: usize = 1024;
 /// Up to here one copy is cheaper than a second chunk.

@@ -70,9 +70,12 @@ pub fn encode_refused(reason: Reason, out: &mut BytesMut) {
     out.extend_from_slice(label);
 }
 
-/// Appends acceptance: to be sent before a backend is contacted.
+/// Acceptance: to be sent before a backend is contacted.
+pub const ACCEPTED: [u8; 5] = [FrameKind::Accepted as u8, 0, 0, 0, 0];
+
+/// Appends [`ACCEPTED`].
 pub fn encode_accepted(out: &mut BytesMut) {
-    frame::encode_header(FrameKind::Accepted, 0, out);
+    out.extend_from_slice(&ACCEPTED);
 }
 
 /// Appends an informational head: 1xx without 101. On an error nothing is appended.
