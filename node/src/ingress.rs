@@ -89,7 +89,7 @@ pub async fn run<H: Handler>(
     (open, mut phase): (InFlight, watch::Receiver<Phase>),
 ) {
     let listening = open.try_enter(u32::MAX);
-    let slots = Arc::new(Semaphore::new(limits.connections_max));
+    let slots = Arc::new(Semaphore::new(limits.client.connections_max as usize));
     let closing = Closing::default();
     let server = Rc::new(Server::new(limits, handler, closing.clone()));
     let door = Door { entrances, turn: Cell::new(0), slots, server, open, closing };

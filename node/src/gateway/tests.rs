@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use graticule_node_core::Policy;
-use graticule_node_core::config::Http2Limits;
+use graticule_node_core::config;
 use graticule_node_core::headers::ClientAddressHeader;
 use graticule_node_core::mesh::PeerId;
 use http_body::Frame;
@@ -68,9 +68,9 @@ impl Site {
         let gateway = Rc::new(gateway);
         let listener = world.net.listen(LOOPBACK, false).unwrap();
         let address = listener.local_address().unwrap();
-        let limits = IngressLimits {
+        let client = config::IngressLimits {
             connections_max: 10,
-            head_bytes_max: 16 * 1024,
+            header_bytes_max: 16 * 1024,
             headers_max: 50,
             body_timeout: BODY_TIMEOUT,
             upgrade_timeout: Duration::from_secs(10),
@@ -79,8 +79,8 @@ impl Site {
             handshake_timeout: Duration::from_secs(5),
             header_timeout: Duration::from_secs(5),
             idle_timeout: Duration::from_secs(5),
-            http2: Http2Limits::default(),
         };
+        let limits = IngressLimits { client, http2: config::Http2Limits::default() };
         let (phase, phases) = watch::channel(Phase::Serving);
         let serving = ingress::run(
             vec![Entrance { listener, announcing: Arc::default(), tls: None }],

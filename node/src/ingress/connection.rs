@@ -127,7 +127,7 @@ impl<H: Handler> Server<H> {
         let http1::Parts { io, read_buf, .. } = connection.into_parts();
         let Some(takeover) = takeover else { return Box::pin(linger(io.into_inner())).await };
         let _activity = watch.begin();
-        Box::pin(takeover.carry(io.into_inner(), read_buf, self.limits.upgrade_timeout)).await;
+        Box::pin(takeover.carry(io.into_inner(), read_buf, self.limits.client.upgrade_timeout)).await;
     }
 
     async fn serve_2(self: Rc<Self>, stream: (Opening, Stream), watch: Rc<Watch>, client: Client) {
@@ -157,7 +157,7 @@ impl<H: Handler> Server<H> {
 
     /// With a limit to how long the client may take nothing.
     fn taking(&self, (opening, stream): (Opening, Stream)) -> (Opening, Taking) {
-        (opening, Taking::new(stream, self.limits.body_timeout))
+        (opening, Taking::new(stream, self.limits.client.body_timeout))
     }
 
     fn answer(
@@ -169,9 +169,9 @@ impl<H: Handler> Server<H> {
         let (activity, version) = (watch.begin(), request.version());
         let upgrade = (*request.method() == Method::CONNECT).then(|| hyper::upgrade::on(&mut request));
         // The library counts the headers of HTTP/1 alone.
-        let fits = request.headers().len() <= self.limits.headers_max;
+        let fits = request.headers().len() <= self.limits.client.headers_max as usize;
         let answer = fits.then(|| Rc::clone(&self.handler).handle(request, client));
-        let upgrade = upgrade.map(|stream| Upgrade { stream, rest_max: self.limits.upgrade_timeout });
+        let upgrade = upgrade.map(|stream| Upgrade { stream, rest_max: self.limits.client.upgrade_timeout });
         Answering::new(answer, activity, version, upgrade)
     }
 }

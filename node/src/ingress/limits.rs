@@ -1,8 +1,6 @@
 //! What one worker's clients may ask for, and how long they may take.
 
-use std::time::Duration;
-
-use graticule_node_core::config::Http2Limits;
+use graticule_node_core::config::{self, Http2Limits};
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::TokioTimer;
 
@@ -12,26 +10,8 @@ use crate::ticker::Ticks;
 /// Limits of one worker's client side.
 #[derive(Debug, Clone, Copy)]
 pub struct IngressLimits {
-    /// Connections open at once; further ones wait in the kernel's queue.
-    pub connections_max: usize,
-    /// Bytes of a request's line and headers.
-    pub head_bytes_max: usize,
-    /// Headers of a request.
-    pub headers_max: usize,
-    /// From a connection's beginning until the version of HTTP can be told.
-    pub sniff_timeout: Duration,
-    /// For a PROXY header.
-    pub proxy_timeout: Duration,
-    /// For a TLS handshake.
-    pub handshake_timeout: Duration,
-    /// From the first byte of a request to the end of its headers.
-    pub header_timeout: Duration,
-    /// Without a request.
-    pub idle_timeout: Duration,
-    /// How long a client may take nothing of an answer.
-    pub body_timeout: Duration,
-    /// How long an upgraded connection may be at rest.
-    pub upgrade_timeout: Duration,
+    /// As they are configured, with this worker's share of the connections; further ones wait in the kernel's queue.
+    pub client: config::IngressLimits,
     /// What HTTP/2 needs beside.
     pub http2: Http2Limits,
 }
@@ -49,11 +29,11 @@ pub(super) struct Deadlines {
 impl IngressLimits {
     pub(super) fn deadlines(&self) -> Deadlines {
         Deadlines {
-            sniff: Ticks::at_least(self.sniff_timeout),
-            proxy: Ticks::at_least(self.proxy_timeout),
-            handshake: Ticks::at_least(self.handshake_timeout),
-            head: Ticks::at_least(self.header_timeout),
-            idle: Ticks::at_least(self.idle_timeout),
+            sniff: Ticks::at_least(self.client.sniff_timeout),
+            proxy: Ticks::at_least(self.client.proxy_timeout),
+            handshake: Ticks::at_least(self.client.handshake_timeout),
+            head: Ticks::at_least(self.client.header_timeout),
+            idle: Ticks::at_least(self.client.idle_timeout),
         }
     }
 
@@ -61,8 +41,8 @@ impl IngressLimits {
     pub(super) fn http1(&self) -> http1::Builder {
         let mut builder = http1::Builder::new();
         builder
-            .max_buf_size(self.head_bytes_max.max(HYPER_BUFFER_BYTES_MIN))
-            .max_headers(self.headers_max)
+            .max_buf_size((self.client.header_bytes_max as usize).max(HYPER_BUFFER_BYTES_MIN))
+            .max_headers(self.client.headers_max as usize)
             .header_read_timeout(None);
         builder
     }
@@ -81,7 +61,7 @@ impl IngressLimits {
             .enable_connect_protocol()
             .max_concurrent_streams(limits.streams_max)
             .max_frame_size(limits.frame_bytes_max)
-            .max_header_list_size(self.head_bytes_max as u32)
+            .max_header_list_size(self.client.header_bytes_max)
             .header_table_size(limits.header_table_bytes_max)
             .max_send_buf_size(limits.send_buffer_bytes_max as usize)
             .max_pending_accept_reset_streams(limits.pending_resets_max as usize)

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 
 use bytes::Bytes;
-use graticule_node_core::config::Http2Limits;
+use graticule_node_core::config::{self, Http2Limits};
 use graticule_node_core::shared::InFlightGauges;
 use http_body_util::BodyExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -39,9 +39,14 @@ impl Handler for Sizes {
 }
 
 fn limits() -> IngressLimits {
-    IngressLimits {
+    limits_with(|_| {})
+}
+
+/// [`limits`], but for what is changed.
+fn limits_with(change: impl FnOnce(&mut config::IngressLimits)) -> IngressLimits {
+    let mut client = config::IngressLimits {
         connections_max: 2,
-        head_bytes_max: 8_192,
+        header_bytes_max: 8_192,
         headers_max: 10,
         body_timeout: Duration::from_millis(300),
         upgrade_timeout: Duration::from_secs(10),
@@ -50,8 +55,9 @@ fn limits() -> IngressLimits {
         handshake_timeout: Duration::from_millis(300),
         header_timeout: Duration::from_millis(300),
         idle_timeout: Duration::from_millis(300),
-        http2: Http2Limits::default(),
-    }
+    };
+    change(&mut client);
+    IngressLimits { client, http2: Http2Limits::default() }
 }
 
 struct Running {
@@ -145,7 +151,7 @@ fn a_head_that_takes_too_long_ends_the_connection() {
 fn further_connections_wait_for_a_place() {
     run(async {
         let (address, _handler, _running) =
-            start(IngressLimits { sniff_timeout: Duration::from_secs(10), ..limits() });
+            start(limits_with(|limits| limits.sniff_timeout = Duration::from_secs(10)));
         let idle = [TcpStream::connect(address).await.unwrap(), TcpStream::connect(address).await.unwrap()];
         tokio::time::sleep(Duration::from_millis(50)).await;
         let mut third = TcpStream::connect(address).await.unwrap();
@@ -247,7 +253,7 @@ async fn answer(stream: &mut TcpStream, body_ends_with: &str) -> String {
 #[test]
 fn a_closing_node_ends_idle_connections_and_says_which_answer_is_the_last() {
     run(async {
-        let (address, handler, running) = start(IngressLimits { connections_max: 10, ..limits() });
+        let (address, handler, running) = start(limits_with(|limits| limits.connections_max = 10));
         let mut idle = TcpStream::connect(address).await.unwrap();
         idle.write_all(format!("{GET}\r\n").as_bytes()).await.unwrap();
         let before = answer(&mut idle, "Ok(0)").await;
@@ -277,7 +283,7 @@ fn a_closing_node_ends_idle_connections_and_says_which_answer_is_the_last() {
 #[test]
 fn what_the_kernel_has_accepted_is_served_before_the_listener_goes() {
     run(async {
-        let (address, _handler, running) = start(IngressLimits { connections_max: 1, ..limits() });
+        let (address, _handler, running) = start(limits_with(|limits| limits.connections_max = 1));
         let mut streams = Vec::new();
         for _ in 0..20 {
             // Blocking: the runtime accepts none of them meanwhile, and has room for one at a time.

@@ -258,20 +258,9 @@ fn spawn(
 }
 
 fn limits(config: &NodeConfig) -> IngressLimits {
-    let limits = &config.ingress.limits;
-    IngressLimits {
-        connections_max: (limits.connections_max as usize / workers(config)).max(1),
-        head_bytes_max: limits.header_bytes_max as usize,
-        headers_max: limits.headers_max as usize,
-        body_timeout: limits.body_timeout,
-        sniff_timeout: limits.sniff_timeout,
-        proxy_timeout: limits.proxy_timeout,
-        handshake_timeout: limits.handshake_timeout,
-        header_timeout: limits.header_timeout,
-        idle_timeout: limits.idle_timeout,
-        upgrade_timeout: limits.upgrade_timeout,
-        http2: config.ingress.http2,
-    }
+    let mut client = config.ingress.limits;
+    client.connections_max = (client.connections_max / workers(config) as u32).max(1);
+    IngressLimits { client, http2: config.ingress.http2 }
 }
 
 fn settings(config: &NodeConfig, worker: usize) -> GatewaySettings {

@@ -33,7 +33,7 @@ pub struct IngressConfig {
 }
 
 /// What one client can ask for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IngressLimits {
     /// The longest head of a request, in bytes.
     pub header_bytes_max: u32,

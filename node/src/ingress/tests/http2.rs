@@ -151,8 +151,10 @@ type Frames = Box<dyn Iterator<Item = Vec<u8>>>;
 #[test]
 fn floods_are_cut_off_at_their_limits_and_nobody_else_is() {
     run(async {
-        let limits =
-            IngressLimits { connections_max: 100, idle_timeout: Duration::from_secs(20), ..limits() };
+        let limits = limits_with(|limits| {
+            limits.connections_max = 100;
+            limits.idle_timeout = Duration::from_secs(20);
+        });
         let (address, _handler, _running) = start(limits);
         let (mut bystander, _driver) = client(address).await;
         let opened = || std::iter::once(headers(1, END_HEADERS));
@@ -189,7 +191,7 @@ fn floods_are_cut_off_at_their_limits_and_nobody_else_is() {
 #[test]
 fn a_client_below_the_limits_is_not_cut_off() {
     run(async {
-        let limits = IngressLimits { idle_timeout: Duration::from_secs(20), ..limits() };
+        let limits = limits_with(|limits| limits.idle_timeout = Duration::from_secs(20));
         let (address, _handler, _running) = start(limits);
         let few = limits.http2.frames.control_frames_per_second_max as usize - 2;
         assert_eq!(flood(address, std::iter::repeat_n(frame(PING, 0, 0, &[7; 8]), few)).await, few);

@@ -226,7 +226,7 @@ fn limits_are_shared_among_workers_and_never_nothing() {
     config.ingress.limits.connections_max = 2;
     assert_eq!(workers(&config), 4);
     assert_eq!(settings(&config, 3).requests_in_flight_max, 2);
-    assert_eq!(limits(&config).connections_max, 1);
+    assert_eq!(limits(&config).client.connections_max, 1);
     assert_eq!(settings(&config, 3).via, "1.1 node-1");
     config.workers = None;
     assert!((1..=64).contains(&workers(&config)));
