@@ -3,7 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
 use std::convert::Infallible;
-use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,7 +12,7 @@ use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes};
 use futures_util::{Stream, StreamExt, stream};
-use graticule_tests::{EU_CENTRAL, Fleet, Plan, US_EAST, eventually, now, story};
+use graticule_tests::{Fleet, Lone, eventually, now, story};
 use http::uri::PathAndQuery;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -142,12 +141,7 @@ async fn client(fleet: &Fleet, edge: &str) -> tonic::client::Grpc<Channel> {
 async fn fleet() -> (Fleet, Arc<AtomicUsize>) {
     let under_way = Arc::<AtomicUsize>::default();
     let backend = backend(Test(Arc::clone(&under_way))).await;
-    let mut fleet = Fleet::prepare(Plan::new([EU_CENTRAL, US_EAST])).await;
-    let head = "version = 1\nid = \"calls\"\nmatch = [{ host = \"calls.example\" }]\nresidency = { allow = [\"any\"] }";
-    let document = format!("{head}\n[pools.eu-central]\nprotocol = \"http2\"\nbackends = [\"{backend}\"]\n");
-    fs::write(fleet.documents().join("tenants/calls.toml"), document).unwrap();
-    fleet.nodes.iter_mut().for_each(graticule_tests::Node::start);
-    fleet.until_connected().await;
+    let fleet = Lone { pool: "protocol = \"http2\"", ..Lone::default() }.fleet("calls", backend).await;
     (fleet, under_way)
 }
 

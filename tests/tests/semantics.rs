@@ -3,12 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
 use std::convert::Infallible;
-use std::fs;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use graticule_tests::{Answer, Ask, Connection, EU_CENTRAL, Fleet, Plan, US_EAST, story};
+use graticule_tests::{Answer, Ask, Connection, Fleet, Lone, raw_backend, read_head, story};
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
@@ -16,13 +15,12 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::time::timeout;
+use tokio::net::TcpStream;
 
 #[test]
 fn answers_without_a_body_and_parts_of_one_arrive_as_they_are() {
     story(Duration::from_mins(1), async {
-        let fleet = fleet_before(library().await, "").await;
+        let fleet = Lone::default().fleet(TENANT, library().await).await;
         for edge in ["eu-central", "us-east"] {
             for http2 in [false, true] {
                 let mut connection = open(&fleet, edge, http2).await;
@@ -64,7 +62,7 @@ fn answers_without_a_body_and_parts_of_one_arrive_as_they_are() {
 #[test]
 fn a_client_that_waits_for_100_gets_it_before_its_body_and_only_then() {
     story(Duration::from_mins(1), async {
-        let fleet = fleet_before(library().await, "").await;
+        let fleet = Lone::default().fleet(TENANT, library().await).await;
         for edge in ["eu-central", "us-east"] {
             let mut stream = TcpStream::connect(fleet.edge(edge)).await.unwrap();
             let head = |host: &str| {
@@ -92,7 +90,7 @@ fn a_client_that_waits_for_100_gets_it_before_its_body_and_only_then() {
 fn what_a_backend_says_before_its_answer_is_passed_on_where_the_tenant_asks() {
     story(Duration::from_mins(1), async {
         for (rules, expected) in [("informational = true", 3), ("", 0)] {
-            let fleet = fleet_before(hinting().await, rules).await;
+            let fleet = Lone { rules, ..Lone::default() }.fleet(TENANT, hinting().await).await;
             for edge in ["eu-central", "us-east"] {
                 let mut stream = TcpStream::connect(fleet.edge(edge)).await.unwrap();
                 // Twice on one connection: nothing of the first is left for the second.
@@ -132,7 +130,9 @@ fn what_a_backend_says_before_its_answer_is_passed_on_where_the_tenant_asks() {
 #[test]
 fn bodies_over_the_tenants_limit_are_refused_and_others_are_not() {
     story(Duration::from_mins(1), async {
-        let fleet = fleet_before(library().await, "limits = { body_bytes_max = 100000 }").await;
+        let fleet = Lone { rules: "limits = { body_bytes_max = 100000 }", ..Lone::default() }
+            .fleet(TENANT, library().await)
+            .await;
         for edge in ["eu-central", "us-east"] {
             for http2 in [false, true] {
                 for (bytes, status) in [(100_000, StatusCode::OK), (100_001, StatusCode::PAYLOAD_TOO_LARGE)] {
@@ -159,7 +159,9 @@ async fn in_pieces(fleet: &Fleet, (edge, http2): (&str, bool), bytes: usize) -> 
 #[test]
 fn a_request_gets_an_answer_within_the_tenants_deadline() {
     story(Duration::from_mins(1), async {
-        let fleet = fleet_before(library().await, "limits = { request_timeout = \"500ms\" }").await;
+        let fleet = Lone { rules: "limits = { request_timeout = \"500ms\" }", ..Lone::default() }
+            .fleet(TENANT, library().await)
+            .await;
         for edge in ["eu-central", "us-east"] {
             let mut connection = open(&fleet, edge, true).await;
             let answer = connection.ask(&Ask::get(HOST, "/never")).await.unwrap();
@@ -176,47 +178,11 @@ async fn open(fleet: &Fleet, edge: &str, http2: bool) -> Connection {
     if http2 { Connection::open_http2(edge).await } else { Connection::open(edge).await }.unwrap()
 }
 
-async fn read_head(stream: &mut TcpStream) -> String {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        let byte = timeout(ANSWER_LIMIT, stream.read_u8()).await.expect("a head in time");
-        head.push(byte.unwrap_or_else(|error| panic!("{error} after {}", head.escape_ascii())));
-    }
-    String::from_utf8(head).unwrap()
-}
-
-/// Two regions whose tenant has one backend, in Frankfurt.
-async fn fleet_before(backend: SocketAddr, rules: &str) -> Fleet {
-    let mut fleet = Fleet::prepare(Plan::new([EU_CENTRAL, US_EAST])).await;
-    let head = format!("version = 1\nid = \"books\"\n{rules}\nmatch = [{{ host = \"{HOST}\" }}]");
-    let pool = format!("[pools.eu-central]\nbackends = [\"{backend}\"]");
-    let document = format!("{head}\nresidency = {{ allow = [\"any\"] }}\n{pool}\n");
-    fs::write(fleet.documents().join("tenants/books.toml"), document).unwrap();
-    fleet.nodes.iter_mut().for_each(graticule_tests::Node::start);
-    fleet.until_connected().await;
-    fleet
-}
-
-async fn backend<F>(serve: impl Fn(TcpStream) -> F + 'static) -> SocketAddr
-where
-    F: Future<Output = ()> + 'static,
-{
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::task::spawn_local(async move {
-        loop {
-            let (stream, _) = listener.accept().await.unwrap();
-            tokio::task::spawn_local(serve(stream));
-        }
-    });
-    address
-}
-
 type Outgoing = http_body_util::combinators::UnsyncBoxBody<Bytes, Infallible>;
 
 /// A server with one resource, which knows what HTTP says of resources.
 async fn library() -> SocketAddr {
-    backend(async |stream| {
+    raw_backend(async |stream| {
         let serving = http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(lend));
         let _ = serving.await;
     })
@@ -253,7 +219,7 @@ async fn lend(request: Request<Incoming>) -> Result<Response<Outgoing>, hyper::E
 
 /// A server that says three things before each answer.
 async fn hinting() -> SocketAddr {
-    backend(async |mut stream| {
+    raw_backend(async |mut stream| {
         loop {
             let mut head = Vec::new();
             while !head.ends_with(b"\r\n\r\n") {
@@ -273,7 +239,7 @@ async fn hinting() -> SocketAddr {
     .await
 }
 
+const TENANT: &str = "books";
 const HOST: &str = "books.example";
 const ETAG: &str = "\"first\"";
 const TEXT: &str = "0123456789";
-const ANSWER_LIMIT: Duration = Duration::from_secs(15);

@@ -2,17 +2,18 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
-use std::fs;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use graticule_tests::{Ask, Connection, EU_CENTRAL, Fleet, Plan, US_EAST, ask, story};
+use graticule_tests::{
+    Ask, Connection, EU_CENTRAL, Fleet, Lone, Plan, US_EAST, ask, raw_backend, read_head, story,
+};
 use http::{Method, StatusCode};
 use hyper::ext::Protocol;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
@@ -22,7 +23,7 @@ use tokio_tungstenite::{WebSocketStream, accept_async, client_async};
 #[test]
 fn web_sockets_carry_pings_large_messages_and_close_codes() {
     story(Duration::from_mins(2), async {
-        let fleet = fleet_before(echoing().await, "").await;
+        let fleet = Lone::default().fleet(TENANT, echoing().await).await;
         for edge in ["eu-central", "us-east"] {
             let stream = TcpStream::connect(fleet.edge(edge)).await.unwrap();
             let request = format!("ws://{HOST}/chat").into_client_request().unwrap();
@@ -76,7 +77,7 @@ async fn next<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut WebSocketStream<S>
 #[test]
 fn any_protocol_can_be_switched_to_and_its_end_is_passed_on() {
     story(Duration::from_mins(1), async {
-        let fleet = fleet_before(counting().await, "").await;
+        let fleet = Lone::default().fleet(TENANT, counting().await).await;
         for edge in ["eu-central", "us-east"] {
             let mut stream = TcpStream::connect(fleet.edge(edge)).await.unwrap();
             // What follows at once is for the other protocol.
@@ -103,7 +104,7 @@ fn any_protocol_can_be_switched_to_and_its_end_is_passed_on() {
 fn a_backend_notices_a_client_that_is_gone() {
     story(Duration::from_mins(1), async {
         let (address, mut gone) = noticing().await;
-        let fleet = fleet_before(address, "").await;
+        let fleet = Lone::default().fleet(TENANT, address).await;
         for edge in ["eu-central", "us-east"] {
             let mut stream = TcpStream::connect(fleet.edge(edge)).await.unwrap();
             let request =
@@ -123,7 +124,7 @@ fn a_backend_notices_a_client_that_is_gone() {
 fn an_upgraded_connection_may_rest_for_so_long_and_no_longer() {
     story(Duration::from_mins(1), async {
         let tables = "[ingress.limits]\nupgrade_timeout = \"1s\"";
-        let fleet = fleet_before(echoing().await, tables).await;
+        let fleet = Lone { tables, ..Lone::default() }.fleet(TENANT, echoing().await).await;
         let stream = TcpStream::connect(fleet.edge("us-east")).await.unwrap();
         let request = format!("ws://{HOST}/").into_client_request().unwrap();
         let (mut socket, _) = client_async(request, stream).await.unwrap();
@@ -174,48 +175,9 @@ fn connect_without_a_protocol_leads_nowhere() {
     });
 }
 
-async fn read_head(stream: &mut TcpStream) -> String {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        let byte = timeout(ANSWER_LIMIT, stream.read_u8()).await.expect("a head in time");
-        head.push(byte.unwrap_or_else(|error| panic!("{error} after {}", head.escape_ascii())));
-    }
-    String::from_utf8(head).unwrap()
-}
-
-/// Two regions whose tenant has one backend, in Frankfurt; `tables` go into the configuration of every node.
-async fn fleet_before(backend: SocketAddr, tables: &str) -> Fleet {
-    let mut fleet = Fleet::prepare(Plan::new([EU_CENTRAL, US_EAST])).await;
-    let document =
-        format!("version = 1\nid = \"chat\"\n{PLAIN}\n[pools.eu-central]\nbackends = [\"{backend}\"]\n");
-    fs::write(fleet.documents().join("tenants/chat.toml"), document).unwrap();
-    for node in &mut fleet.nodes {
-        node.configure_also(tables);
-        node.start();
-    }
-    fleet.until_connected().await;
-    fleet
-}
-
-/// Serves every connection with `serve`.
-async fn backend<F>(serve: impl Fn(TcpStream) -> F + 'static) -> SocketAddr
-where
-    F: Future<Output = ()> + 'static,
-{
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::task::spawn_local(async move {
-        loop {
-            let (stream, _) = listener.accept().await.unwrap();
-            tokio::task::spawn_local(serve(stream));
-        }
-    });
-    address
-}
-
 /// Sends back what it gets; the library answers pings and closes.
 async fn echoing() -> SocketAddr {
-    backend(async |stream| {
+    raw_backend(async |stream| {
         let Ok(mut socket) = accept_async(stream).await else { return };
         while let Some(Ok(message)) = socket.next().await {
             if (message.is_text() || message.is_binary()) && socket.send(message).await.is_err() {
@@ -228,7 +190,7 @@ async fn echoing() -> SocketAddr {
 
 /// Switches, counts what comes until there is nothing more, and then says how much it was.
 async fn counting() -> SocketAddr {
-    backend(async |mut stream| {
+    raw_backend(async |mut stream| {
         read_head(&mut stream).await;
         stream.write_all(SWITCHED).await.unwrap();
         let mut all = Vec::new();
@@ -241,7 +203,7 @@ async fn counting() -> SocketAddr {
 /// Switches, and tells when the client is gone.
 async fn noticing() -> (SocketAddr, tokio::sync::mpsc::Receiver<()>) {
     let (tell, gone) = tokio::sync::mpsc::channel(8);
-    let address = backend(move |mut stream| {
+    let address = raw_backend(move |mut stream| {
         let tell = tell.clone();
         async move {
             read_head(&mut stream).await;
@@ -255,6 +217,7 @@ async fn noticing() -> (SocketAddr, tokio::sync::mpsc::Receiver<()>) {
 }
 
 const SWITCHED: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: count\r\n\r\n";
+const TENANT: &str = "chat";
 const HOST: &str = "chat.example";
 const PLAIN: &str = "[[match]]\nhost = \"chat.example\"\n[residency]\nallow = [\"any\"]";
 const LARGE_BYTES: usize = 16 * 1024 * 1024;
