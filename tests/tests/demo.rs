@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use graticule_tests::{Ask, Connection, Tls, ask, consecutive_ports, eventually, graticule, now, run, story};
+use graticule_tests::{
+    Answer, Ask, Connection, Tls, ask, consecutive_ports, eventually, graticule, now, run, story,
+};
 use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
@@ -76,8 +78,19 @@ async fn globe_is_served_over_tls(demo: &Demo) {
     let node = demo.line.nodes.iter().find(|node| node.region == "us-east").expect("a node of every region");
     let tls = Tls::to("globe.example", &demo.line.clients_authority);
     let mut connection = Connection::open_tls(node.https, &tls).await.expect("TLS");
-    let answer = connection.ask(&Ask::get("globe.example", "/")).await.expect("an answer");
-    assert_eq!((answer.status.as_u16(), answer.region()), (200, Some("us-east")));
+    let ask = Ask::get("globe.example", "/");
+    served_at_home("us-east", async || connection.ask(&ask).await.expect("an answer")).await;
+}
+
+/// The edge's own region answers. Where all regions are equally far, a node that is still busy with its own start lets
+/// another one serve, so that may take a moment; an answer it is all the same.
+async fn served_at_home(edge: &str, mut ask: impl AsyncFnMut() -> Answer) {
+    eventually(&format!("{edge} serves its own clients"), AT_REST_LIMIT, async || {
+        let answer = ask().await;
+        assert_eq!(answer.status.as_u16(), 200, "at {edge}");
+        if answer.region() == Some(edge) { Ok(()) } else { Err(answer.region().map(str::to_owned)) }
+    })
+    .await;
 }
 
 /// A running demo, as its own line of JSON describes it.
@@ -229,8 +242,7 @@ async fn berlin_is_served_in_the_union_only(demo: &Demo) {
         assert_eq!((answer.status.as_u16(), answer.region()), (200, Some("eu-central")), "at {edge}");
         let echo: serde_json::Value = serde_json::from_slice(&answer.body).expect("a backend's answer");
         assert_eq!((echo["region"].as_str(), echo["path"].as_str()), (Some("eu-central"), Some("/hello")));
-        let answer = ask(demo.edge(edge), &Ask::get(demo.host("globe"), "/")).await;
-        assert_eq!((answer.status.as_u16(), answer.region()), (200, Some(edge)), "at {edge}");
+        served_at_home(edge, async || ask(demo.edge(edge), &Ask::get(demo.host("globe"), "/")).await).await;
     }
 }
 
@@ -241,4 +253,6 @@ fn is_running(pid: u32) -> bool {
 }
 
 const LIMIT: Duration = Duration::from_mins(2);
+/// For a node to have done what it does when it starts.
+const AT_REST_LIMIT: Duration = Duration::from_secs(15);
 const PATIENCE: Duration = Duration::from_secs(30);
