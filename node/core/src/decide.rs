@@ -41,10 +41,6 @@ fn pass_stages(
     let (tenant, document) =
         tenant::recognise(&snapshot.policy, request.host, request.path, request.headers)?;
     rationale.tenant = Some(tenant);
-    tenant::named_alike(&snapshot.policy, tenant, request.host, request.arrival)?;
-    if document.redirect_http && request.arrival == Arrival::Cleartext {
-        return Ok(Decision::Redirect { tenant });
-    }
     place(snapshot, request, (tenant, document), rationale)
 }
 
@@ -62,8 +58,14 @@ fn place(
     rationale.client = location::client(rules, request.client, |address| snapshot.locator.locate(address));
 
     // Where may it be served, recorded and received?
-    let permission = residency::permission(rules, rationale.client)?;
-    rationale.record_here = permission.all.contains(here);
+    let permission = residency::permission(rules, rationale.client);
+    rationale.record_here = permission.as_ref().is_ok_and(|permission| permission.all.contains(here));
+    // Is it to come another way? Before rules refuse it, but after it is known whether that may be recorded.
+    tenant::named_alike(&snapshot.policy, tenant, request.host, request.arrival)?;
+    if document.redirect_http && request.arrival == Arrival::Cleartext {
+        return Ok(Decision::Redirect { tenant });
+    }
+    let permission = permission?;
     residency::may_receive(rules, &permission, here)?;
 
     // Which region is nearest and able?

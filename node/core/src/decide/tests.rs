@@ -62,6 +62,24 @@ fn a_request_that_may_not_stay_goes_to_the_nearest_that_may_have_it() {
 }
 
 #[test]
+fn what_is_to_come_another_way_is_recorded_only_where_it_may_be() {
+    let mut tenant = document("shop", &[&[1]]);
+    tenant.redirect_http = true;
+    for (here, is_recorded) in [(1, true), (0, false)] {
+        let snapshot = snapshot(policy(5, vec![tenant.clone(), document("tea", &[&[2]])]), here);
+        let redirected = ask(&snapshot);
+        assert_eq!(redirected.decision, Decision::Redirect { tenant: TENANT });
+        assert_eq!(redirected.rationale.record_here, is_recorded);
+
+        let headers = HeaderMap::new();
+        let arrival = Arrival::Secured { server_name: Some("tea.example") };
+        let misdirected = decide(&snapshot, &Request { arrival, ..request("shop.example", &headers) });
+        assert_eq!(misdirected.decision, Decision::Refuse(Reason::Misdirected));
+        assert_eq!(misdirected.rationale.record_here, is_recorded);
+    }
+}
+
+#[test]
 fn a_later_tier_waits_until_every_region_of_the_earlier_ones_is_unable() {
     use Verdict::{Chosen, Draining, Forbidden, Suspect};
     let mut snapshot = fleet_with(document("shop", &[&[3, 4], &[1]]), 0);
