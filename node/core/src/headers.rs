@@ -20,7 +20,9 @@ pub use client_address::{
 pub use cookies::join_cookies;
 pub use hop_by_hop::{asks_for_upgrade, has_foreign_coding, strip_hop_by_hop, strip_trailers};
 pub use host::{Host, host_of};
-pub use tracing::{NewTrace, X_REQUEST_ID, request_id, trace_context};
+pub use tracing::{
+    NewTrace, TraceContext, TraceId, X_REQUEST_ID, request_id, set_trace_parent, trace_context, trace_of,
+};
 pub use upgrade::{answer_as_http2, ask_as_http1};
 pub use via::{append_via, is_loop};
 

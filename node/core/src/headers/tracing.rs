@@ -17,19 +17,91 @@ pub struct NewTrace {
 }
 
 /// Carries a valid `traceparent` (W3C Trace Context) on unchanged, with its `tracestate`; replaces an invalid or missing one
-/// by `new`, and drops a `tracestate` that then belongs to nothing.
-pub fn trace_context(headers: &mut HeaderMap, new: NewTrace) {
+/// by `new`, and drops a `tracestate` that then belongs to nothing. Where the request stands in its trace then.
+pub fn trace_context(headers: &mut HeaderMap, new: NewTrace) -> TraceContext {
+    // Ids of zero are invalid.
+    let (trace, parent) = (new.trace.max(1), new.parent.max(1));
+    let mut carried = None;
+    let is_valid = |value: &[u8]| {
+        carried = parse(value);
+        carried.is_some()
+    };
     let begun = || {
-        // Ids of zero are invalid.
-        let (trace, parent) = (new.trace.max(1), new.parent.max(1));
         let mut value = *b"00-00000000000000000000000000000000-0000000000000000-00";
         put_hex(&trace.to_be_bytes(), &mut value[3..35]);
         put_hex(&parent.to_be_bytes(), &mut value[36..52]);
         put_hex(&[u8::from(new.sampled)], &mut value[53..]);
         HeaderValue::from_bytes(&value).ok()
     };
-    if !keep_or_set(headers, TRACEPARENT, is_traceparent, begun) {
+    keep_or_set(headers, TRACEPARENT, is_valid, begun);
+    carried.unwrap_or_else(|| {
         headers.remove(&TRACESTATE);
+        TraceContext { trace, parent, sampled: new.sampled }
+    })
+}
+
+/// Where a request stands in its trace, as its `traceparent` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TraceContext {
+    /// The id of the trace.
+    pub trace: u128,
+    /// The id of the span that this request is part of.
+    pub parent: u64,
+    /// Whether who sent it records the trace.
+    pub sampled: bool,
+}
+
+/// The id of a trace in hexadecimal digits, or nothing.
+#[derive(Debug, Clone, Copy)]
+pub struct TraceId(Option<[u8; 32]>);
+
+impl TraceId {
+    /// The id of this trace.
+    pub fn of(context: Option<TraceContext>) -> Self {
+        Self(context.map(|context| {
+            let mut digits = [0; 32];
+            put_hex(&context.trace.to_be_bytes(), &mut digits);
+            digits
+        }))
+    }
+
+    /// Its digits.
+    pub fn as_str(&self) -> Option<&str> {
+        self.0.as_ref().and_then(|digits| std::str::from_utf8(digits).ok())
+    }
+}
+
+/// Where a request stands in its trace; `None` without a valid `traceparent`.
+pub fn trace_of(headers: &HeaderMap) -> Option<TraceContext> {
+    only(headers, &TRACEPARENT).and_then(parse)
+}
+
+/// What a `traceparent` says, if it is valid.
+fn parse(value: &[u8]) -> Option<TraceContext> {
+    if !is_traceparent(value) {
+        return None;
+    }
+    // In halves: numbers of 128 bits take several times as long.
+    let [high, low, parent, flags] = [3..19, 19..35, 36..52, 53..55].map(|digits| hex(&value[digits]));
+    let trace = u128::from(high) << 64 | u128::from(low);
+    Some(TraceContext { trace, parent, sampled: flags & SAMPLED > 0 })
+}
+
+/// The number of at most 16 digits in lower case, which these are known to be.
+fn hex(digits: &[u8]) -> u64 {
+    let value = |digit: u8| if digit.is_ascii_digit() { digit - b'0' } else { digit.wrapping_sub(b'a' - 10) };
+    digits.iter().fold(0, |number, digit| number << 4 | u64::from(value(*digit) & 15))
+}
+
+/// Makes the span `parent` the one that whoever gets this request is part of.
+pub fn set_trace_parent(headers: &mut HeaderMap, parent: u64) {
+    let Some(value) = only(headers, &TRACEPARENT).filter(|value| is_traceparent(value)) else { return };
+    let mut value = value.to_vec();
+    if let Some(digits) = value.get_mut(36..52) {
+        put_hex(&parent.max(1).to_be_bytes(), digits);
+    }
+    if let Ok(value) = HeaderValue::from_bytes(&value) {
+        headers.insert(TRACEPARENT, value);
     }
 }
 
@@ -53,20 +125,28 @@ fn put_hex(bytes: &[u8], digits: &mut [u8]) {
     }
 }
 
-/// Whether a header has exactly one line and that is valid; if not, `value` replaces it. Looks the name up once.
+/// The value of a header that has exactly one line.
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a [u8]> {
+    let mut lines = headers.get_all(name).into_iter();
+    match (lines.next(), lines.next()) {
+        (Some(line), None) => Some(line.as_bytes()),
+        _ => None,
+    }
+}
+
+/// Keeps a header that has exactly one line, and a valid one; else `value` replaces it. Looks the name up once.
 fn keep_or_set(
     headers: &mut HeaderMap,
     name: HeaderName,
-    is_valid: impl Fn(&[u8]) -> bool,
+    is_valid: impl FnOnce(&[u8]) -> bool,
     value: impl FnOnce() -> Option<HeaderValue>,
-) -> bool {
+) {
     match headers.try_entry(name) {
         Ok(Entry::Occupied(mut entry)) => {
             let is_only = entry.iter().nth(1).is_none();
-            if is_only && is_valid(entry.get().as_bytes()) {
-                return true;
+            if !(is_only && is_valid(entry.get().as_bytes())) {
+                value().map(|value| entry.insert(value));
             }
-            value().map(|value| entry.insert(value));
         }
         Ok(Entry::Vacant(entry)) => {
             value().map(|value| entry.try_insert(value).is_ok());
@@ -74,7 +154,6 @@ fn keep_or_set(
         // The map is full, which limits of heads forbid.
         Err(_) => {}
     }
-    false
 }
 
 /// Whether this is `version-trace-parent-flags`; versions after the first may have more behind a `-`.
@@ -106,6 +185,8 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 /// The header that carries a request's id.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The flag that says so.
+const SAMPLED: u64 = 1;
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
 /// Four fields and what is between them.
 const TRACEPARENT_BYTES: usize = 2 + 1 + 32 + 1 + 16 + 1 + 2;
@@ -175,6 +256,21 @@ mod tests {
     }
 
     #[test]
+    fn a_trace_is_read_and_its_parent_replaced_and_nothing_else() {
+        let mut headers = map(&[("traceparent", VALID)]);
+        let context = trace_of(&headers).unwrap();
+        assert_eq!(context.trace, 0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c);
+        assert_eq!((context.parent, context.sampled), (0xb7ad_6b71_6920_3331, true));
+        set_trace_parent(&mut headers, 7);
+        assert_eq!(trace_of(&headers), Some(TraceContext { parent: 7, ..context }));
+        set_trace_parent(&mut headers, context.parent);
+        assert_eq!(headers, map(&[("traceparent", VALID)]));
+        let mut invalid = map(&[("traceparent", "00-x")]);
+        set_trace_parent(&mut invalid, 7);
+        assert_eq!((trace_of(&invalid), invalid), (None, map(&[("traceparent", "00-x")])));
+    }
+
+    #[test]
     fn request_ids_are_carried_on_within_their_limit() {
         let sent = |id: &str| {
             let mut headers = map(&[("x-request-id", id)]);
@@ -205,11 +301,12 @@ mod tests {
         ) {
             let mut headers = map(&[("traceparent", &value), ("x-request-id", &value)]);
             let (trace, parent) = if zero { (0, 0) } else { (trace, parent) };
-            trace_context(&mut headers, NewTrace { trace, parent, sampled });
+            let context = trace_context(&mut headers, NewTrace { trace, parent, sampled });
+            prop_assert_eq!(trace_of(&headers), Some(context));
             request_id(&mut headers, trace);
             let once = headers.clone();
-            prop_assert_eq!(headers.get_all(TRACEPARENT).iter().count(), 1);
-            prop_assert!(headers.get(TRACEPARENT).is_some_and(|value| is_traceparent(value.as_bytes())));
+            prop_assert!(only(&headers, &TRACEPARENT).is_some_and(is_traceparent));
+            prop_assert!(context.trace > 0 && context.parent > 0);
             trace_context(&mut headers, NEW);
             request_id(&mut headers, 7);
             prop_assert_eq!(headers, once);
