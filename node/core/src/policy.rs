@@ -11,6 +11,7 @@ use graticule_gossip_core::{MeshName, NodeName, RegionName};
 
 use crate::{RegionIndex, RegionSet};
 
+mod address_mask;
 mod claims;
 mod content;
 mod id;
@@ -18,6 +19,7 @@ mod limits;
 mod pool;
 mod receiving;
 
+pub use address_mask::AddressMask;
 pub use claims::{Claim, ClaimConflict, Claims, HeaderClaim, HostPattern, HostPatternError};
 pub use content::{Content, ContentRule, PoolShare, QueryClaim, Split};
 pub use id::{TenantId, TenantIdError};
