@@ -2,6 +2,7 @@
 //!
 //! Pure: no runtime, no sockets, no clock, no randomness, no locks. Time and chance are arguments.
 
+pub mod access_log;
 pub mod config;
 pub mod decide;
 pub mod document;
@@ -10,6 +11,8 @@ pub mod framing;
 pub mod headers;
 pub mod leaving;
 pub mod mesh;
+pub mod metrics;
+pub mod outcome;
 pub mod path;
 pub mod policy;
 pub mod pool;

@@ -8,6 +8,7 @@ mod in_flight;
 mod retry_budget;
 mod streak;
 mod suspects;
+mod tally;
 
 #[cfg(all(test, loom))]
 mod loom_tests;
@@ -18,6 +19,7 @@ pub use in_flight::{InFlight, InFlightGauges, InFlightGuard};
 pub use retry_budget::RetryBudget;
 pub use streak::Streak;
 pub use suspects::Suspects;
+pub use tally::{DURATION_BOUNDS_MS, Tallies, Tally, Totals};
 
 /// The atomics everything here is made of: loom's when the model is checked.
 mod atomic {

@@ -2,13 +2,14 @@
 
 use std::ops::Deref;
 
-use super::atomic::{AtomicU32, Ordering};
+use super::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// Counts what all workers of a node have under way at one pool, up to a limit.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub struct Breaker {
     under_way: AtomicU32,
+    refused: AtomicU64,
 }
 
 /// One thing under way: it is until this is dropped. Holds its breaker by a handle of the caller's kind, so that a
@@ -22,14 +23,22 @@ pub struct BreakerGuard<B: Deref<Target = Breaker>> {
 impl Breaker {
     /// Nothing under way.
     pub fn new() -> Self {
-        Self { under_way: AtomicU32::new(0) }
+        Self { under_way: AtomicU32::new(0), refused: AtomicU64::new(0) }
     }
 
     /// Counts one more, unless `limit` are under way.
     pub fn enter<B: Deref<Target = Self>>(of: B, limit: u32) -> Option<BreakerGuard<B>> {
         let below = |count: u32| (count < limit).then(|| count + 1);
-        of.under_way.fetch_update(Ordering::AcqRel, Ordering::Relaxed, below).ok()?;
+        if of.under_way.fetch_update(Ordering::AcqRel, Ordering::Relaxed, below).is_err() {
+            of.refused.fetch_add(1, Ordering::Relaxed);
+            return None;
+        }
         Some(BreakerGuard { of })
+    }
+
+    /// How often the limit has said no.
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
     }
 
     /// How many are under way.
@@ -63,6 +72,7 @@ mod tests {
         let first = Breaker::enter(&breaker, 2).unwrap();
         let second = Breaker::enter(&breaker, 2).unwrap();
         assert!(Breaker::enter(&breaker, 2).is_none());
+        assert_eq!(breaker.refused(), 1);
         drop(first);
         assert!(Breaker::enter(&breaker, 2).is_some());
         drop(second);

@@ -1,6 +1,6 @@
 //! May a request be sent again? At most one retry for every five requests that succeed.
 
-use super::atomic::{AtomicU32, Ordering};
+use super::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// One tenant's retries at one node.
 ///
@@ -13,6 +13,8 @@ use super::atomic::{AtomicU32, Ordering};
 pub struct RetryBudget {
     /// In fifths of a retry.
     saved: AtomicU32,
+    taken: AtomicU64,
+    denied: AtomicU64,
 }
 
 impl Default for RetryBudget {
@@ -30,7 +32,7 @@ impl RetryBudget {
 
     /// Everything saved that can be.
     pub fn new() -> Self {
-        Self { saved: AtomicU32::new(FULL) }
+        Self { saved: AtomicU32::new(FULL), taken: AtomicU64::new(0), denied: AtomicU64::new(0) }
     }
 
     /// A request succeeded. Costs one read while nothing has been spent.
@@ -52,7 +54,25 @@ impl RetryBudget {
     /// Takes one retry, if one is saved.
     pub fn take(&self) -> bool {
         let less = |saved: u32| saved.checked_sub(Self::SUCCESSES_PER_RETRY);
-        self.saved.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
+        let taken = self.saved.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok();
+        let counter = if taken { &self.taken } else { &self.denied };
+        counter.fetch_add(1, Ordering::Relaxed);
+        taken
+    }
+
+    /// Retries that are saved now.
+    pub fn saved(&self) -> u32 {
+        self.saved.load(Ordering::Relaxed) / Self::SUCCESSES_PER_RETRY
+    }
+
+    /// Retries that were taken so far.
+    pub fn taken(&self) -> u64 {
+        self.taken.load(Ordering::Relaxed)
+    }
+
+    /// Retries that were wanted and not paid for.
+    pub fn denied(&self) -> u64 {
+        self.denied.load(Ordering::Relaxed)
     }
 }
 
@@ -69,6 +89,7 @@ mod tests {
         let budget = RetryBudget::new();
         let retries = (0..10_000).filter(|_| budget.take()).count();
         assert_eq!(retries, RetryBudget::RETRIES_SAVED_MAX as usize);
+        assert_eq!((budget.saved(), budget.taken(), budget.denied()), (0, 10, 9_990));
     }
 
     #[test]

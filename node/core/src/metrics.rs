@@ -1,0 +1,7 @@
+//! What do counters look like to Prometheus, and under whose name?
+
+mod exposition;
+mod tenants;
+
+pub use exposition::{Exposition, Family, Kind, Label, Sample, Value};
+pub use tenants::{ByRole, TenantSeries};
