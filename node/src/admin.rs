@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use graticule_gossip_core::{NodeName, RegionName, View};
-use graticule_node_api::Problem;
+use graticule_node_api::{Problem, Route};
 use graticule_node_core::framing::{AdminAnswer, AdminCall};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -19,11 +19,15 @@ use crate::shared::{Departure, Shared, TunnelStatus};
 use crate::task;
 use crate::world::{Clock, Listener, Stream, Taking};
 
+mod access;
 mod answers;
 mod drain;
+mod events;
 mod handlers;
 mod remote;
 mod why;
+
+pub use access::Access;
 
 /// What the admin server shows; cheap to clone.
 #[derive(Debug, Clone)]
@@ -48,6 +52,15 @@ pub struct AdminState {
     pub http: SocketAddr,
     /// Where those come in that want TLS.
     pub https: Option<SocketAddr>,
+    /// Whom it answers.
+    pub access: Arc<Access>,
+    /// Room for those who listen to events.
+    pub subscribers: Arc<Semaphore>,
+}
+
+/// Room for those who may listen to events at once.
+pub fn subscribers() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(events::SUBSCRIBERS_MAX))
 }
 
 /// An admin call on its way to another node.
@@ -114,19 +127,27 @@ pub fn answer_remote(state: &AdminState, call: &AdminCall) -> AdminAnswer {
 }
 
 fn router(state: AdminState) -> Router {
-    Router::new()
-        .route("/v1/health", get(handlers::health))
-        .route("/v1/ready", get(handlers::ready))
-        .route("/v1/nodes", get(handlers::nodes))
-        .route("/v1/regions", get(handlers::regions))
-        .route("/v1/tenants", get(handlers::tenants))
-        .route("/v1/pools", get(handlers::pools))
-        .route("/v1/tunnels", get(handlers::tunnels))
-        .route("/v1/why", get(handlers::why))
-        .route("/v1/drain", post(handlers::drain))
-        .route("/v1/undrain", post(handlers::drain))
-        .fallback(handlers::unknown)
-        .with_state(state)
+    let add = |router: Router<AdminState>, route: Route| router.route(route.path(), handler(route));
+    let router = Route::ALL.into_iter().fold(Router::new(), add);
+    let guard = axum::middleware::from_fn_with_state(state.clone(), access::guard);
+    router.fallback(handlers::unknown).layer(guard).with_state(state)
+}
+
+/// Who answers.
+fn handler(route: Route) -> MethodRouter<AdminState> {
+    match route {
+        Route::Health => get(handlers::health),
+        Route::Ready => get(handlers::ready),
+        Route::Nodes => get(handlers::nodes),
+        Route::Regions => get(handlers::regions),
+        Route::Tenants => get(handlers::tenants),
+        Route::Pools => get(handlers::pools),
+        Route::Tunnels => get(handlers::tunnels),
+        Route::Why => get(handlers::why),
+        Route::Events => get(handlers::events),
+        Route::Drain | Route::Undrain => post(handlers::drain),
+        Route::OpenApi => get(handlers::openapi),
+    }
 }
 
 fn problem(status: u16, kind: &str, title: &str, detail: String) -> Problem {

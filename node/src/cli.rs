@@ -22,6 +22,7 @@ mod init;
 pub mod output;
 pub(crate) mod run;
 mod status;
+mod token;
 mod why;
 
 pub use output::Failure;
@@ -54,6 +55,8 @@ enum Command {
     Drain(drain::DrainOptions),
     /// Make it stay after all, while it still accepts
     Undrain(drain::DrainOptions),
+    /// Draw a token for the admin API
+    Token(token::TokenOptions),
     /// Write shell completions to standard output
     Completions {
         /// The shell
@@ -70,9 +73,19 @@ struct AdminOptions {
     /// Address of a node's admin API
     #[arg(long, env = "GRATICULE_ADMIN", default_value = "127.0.0.1:9901", value_name = "HOST:PORT")]
     admin: String,
+    /// A token that the admin API knows
+    #[arg(long, env = "GRATICULE_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    token: Option<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
+}
+
+impl AdminOptions {
+    /// Where to ask, and as whom.
+    fn at(&self) -> (&str, Option<&str>) {
+        (&self.admin, self.token.as_deref())
+    }
 }
 
 /// Reads the command line and does what it says.
@@ -91,6 +104,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Why(options) => why::run(&options),
         Command::Drain(options) => drain::drain(&options),
         Command::Undrain(options) => drain::undrain(&options),
+        Command::Token(options) => token::run(&options),
         Command::Completions { shell } => {
             // Into memory first: the generator panics if its reader has gone away.
             let mut script = Vec::new();
@@ -121,7 +135,7 @@ fn overrides(
     };
     variables
         .map(|(name, value)| (name.to_string_lossy().into_owned(), name, value))
-        .filter(|(shown, ..)| shown.starts_with("GRATICULE_") && shown != "GRATICULE_ADMIN")
+        .filter(|(shown, ..)| shown.starts_with("GRATICULE_") && !FOR_COMMANDS.contains(&shown.as_str()))
         .map(|(shown, name, value)| Ok((read(name, &shown)?, read(value, &shown)?)))
         .collect()
 }
@@ -141,6 +155,9 @@ fn source(path: &Path) -> Result<Source, Failure> {
 fn shown(path: &Path) -> String {
     path.display().to_string()
 }
+
+/// Variables that say where and as whom commands ask, and are no settings of a node.
+const FOR_COMMANDS: [&str; 2] = ["GRATICULE_ADMIN", "GRATICULE_TOKEN"];
 
 #[cfg(test)]
 mod tests;

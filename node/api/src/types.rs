@@ -3,21 +3,24 @@
 use std::net::{IpAddr, SocketAddr};
 
 use graticule_gossip_core::{NodeName, RegionName};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// `GET /v1/health`: the process runs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Health {
     /// The node that answers.
+    #[schemars(with = "String")]
     pub node: NodeName,
     /// Its region, by its certificate.
+    #[schemars(with = "String")]
     pub region: RegionName,
     /// The version of its software.
     pub software: String,
 }
 
 /// `GET /v1/ready`: whether the node wants requests; 200 if so, else 503.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Ready {
     /// Whether it wants requests.
     pub ready: bool,
@@ -26,11 +29,13 @@ pub struct Ready {
 }
 
 /// One of `GET /v1/nodes`: a node of the mesh, as the answering node sees it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Node {
     /// Its name.
+    #[schemars(with = "String")]
     pub name: NodeName,
     /// Its region.
+    #[schemars(with = "String")]
     pub region: RegionName,
     /// Whether gossip holds it for alive.
     pub alive: bool,
@@ -41,10 +46,13 @@ pub struct Node {
     /// Which start of it.
     pub generation: u64,
     /// Where clients come in; only of the answering node.
+    #[schemars(with = "Option<String>")]
     pub http: Option<SocketAddr>,
     /// Where clients come in that want TLS; only of the answering node, and only if it has TLS.
+    #[schemars(with = "Option<String>")]
     pub https: Option<SocketAddr>,
     /// Address and UDP port of its control endpoint.
+    #[schemars(with = "String")]
     pub mesh: SocketAddr,
     /// How many workers it has.
     pub workers: u16,
@@ -57,9 +65,10 @@ pub struct Node {
 }
 
 /// One of `GET /v1/regions`: a region as the answering node sees it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Region {
     /// Its name.
+    #[schemars(with = "String")]
     pub name: RegionName,
     /// The country whose law it is under.
     pub country: String,
@@ -84,7 +93,7 @@ pub struct Region {
 }
 
 /// One of `GET /v1/tenants`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Tenant {
     /// Its id.
     pub id: String,
@@ -93,15 +102,17 @@ pub struct Tenant {
     /// What it is recognised by, one text for each claim.
     pub claims: Vec<String>,
     /// The regions where it may be served, one list for each tier.
+    #[schemars(with = "Vec<Vec<String>>")]
     pub tiers: Vec<Vec<RegionName>>,
     /// Which nodes may receive its requests: `any` or `allowed`.
     pub receive: String,
     /// The regions it has a pool in.
+    #[schemars(with = "Vec<String>")]
     pub pools: Vec<RegionName>,
 }
 
 /// One of `GET /v1/pools`: a tenant's servers in the answering node's region, under one name.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Pool {
     /// Whose.
     pub tenant: String,
@@ -122,9 +133,10 @@ pub struct Pool {
 }
 
 /// One server of a pool.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PoolBackend {
     /// Where it is.
+    #[schemars(with = "String")]
     pub address: SocketAddr,
     /// Its share, compared with others.
     pub weight: u32,
@@ -139,13 +151,16 @@ pub struct PoolBackend {
 }
 
 /// One of `GET /v1/tunnels`: a peer this node keeps a control tunnel to.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Tunnel {
     /// The peer.
+    #[schemars(with = "String")]
     pub node: NodeName,
     /// Its region.
+    #[schemars(with = "String")]
     pub region: RegionName,
     /// Where it is dialled.
+    #[schemars(with = "String")]
     pub address: SocketAddr,
     /// `usable`, `suspect`, `draining` or `unreachable`.
     pub condition: String,
@@ -158,7 +173,7 @@ pub struct Tunnel {
 }
 
 /// What `GET /v1/why` is asked.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct WhyQuery {
     /// The tenant's id.
     pub tenant: String,
@@ -167,6 +182,7 @@ pub struct WhyQuery {
     pub ip: Option<IpAddr>,
     /// The node that would hold the client's connection; the answering one without.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
     pub edge: Option<NodeName>,
     /// The path; `/` without.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -174,11 +190,13 @@ pub struct WhyQuery {
 }
 
 /// A decision that was not carried out, with every candidate.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Why {
     /// The node that would decide.
+    #[schemars(with = "String")]
     pub edge: NodeName,
     /// Its region.
+    #[schemars(with = "String")]
     pub edge_region: RegionName,
     /// The tenant.
     pub tenant: String,
@@ -189,6 +207,7 @@ pub struct Why {
     /// `local`, `relay` or `refuse`.
     pub decision: String,
     /// The region that would serve it.
+    #[schemars(with = "Option<String>")]
     pub region: Option<RegionName>,
     /// Why it would be refused.
     pub reason: Option<String>,
@@ -201,9 +220,10 @@ pub struct Why {
 }
 
 /// One region in a [`Why`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Candidate {
     /// Which.
+    #[schemars(with = "String")]
     pub region: RegionName,
     /// 0 for the first choice; none if the rules forbid it.
     pub tier: Option<u8>,
@@ -214,20 +234,23 @@ pub struct Candidate {
 }
 
 /// What `POST /v1/drain` and `POST /v1/undrain` are asked: at most one of both; the answering node without.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct DrainQuery {
     /// The node that is to leave, or to stay.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
     pub node: Option<NodeName>,
     /// The region whose live nodes are.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
     pub region: Option<RegionName>,
 }
 
 /// One of the answer to `POST /v1/drain` or `POST /v1/undrain`: a node that was told.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Drained {
     /// Which.
+    #[schemars(with = "String")]
     pub node: NodeName,
     /// How far it has come: `serving`, `draining`, `closing` or `ended`; none if it could not be told.
     pub stage: Option<String>,
@@ -235,8 +258,21 @@ pub struct Drained {
     pub error: Option<String>,
 }
 
+/// The data of one of `GET /v1/events`: something that is no longer as it was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Change {
+    /// What kind of thing: `ready`, `documents`, `node`, `peer` or `backend`. The event has the same name.
+    pub topic: String,
+    /// Which one; a backend as `TENANT/POOL/ADDRESS`.
+    pub subject: String,
+    /// What it was; none if it was not there.
+    pub was: Option<String>,
+    /// What it is; none if it is gone.
+    pub is: Option<String>,
+}
+
 /// An error answer (RFC 9457).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Problem {
     /// A URN that names the kind of error.
     pub r#type: String,

@@ -1,11 +1,11 @@
 //! How one node is set up: what node.toml, the environment and flags say, and what it means.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use graticule_gossip_core::NodeName;
 
-use crate::document::page::{At, Page, Spot};
+use crate::document::page::{Page, Spot};
 use crate::document::table::{Key, Table, key};
 use crate::document::text::Text;
 use crate::document::tree::{Node, parse};
@@ -13,6 +13,7 @@ use crate::document::value::{expecting, integer, list, one_of, parsed, text};
 use crate::document::{Diagnostic, Source};
 use crate::leaving::LeavingSettings;
 
+mod admin;
 mod drain;
 mod geo;
 mod http2;
@@ -20,6 +21,7 @@ mod ingress;
 mod mesh;
 mod overrides;
 
+pub use admin::{AdminConfig, AdminRole, AdminToken};
 pub use geo::GeoConfig;
 pub use http2::Http2Limits;
 pub use ingress::{IngressConfig, IngressLimits};
@@ -40,8 +42,8 @@ pub struct NodeConfig {
     pub ingress: IngressConfig,
     /// How it talks to other nodes.
     pub mesh: MeshConfig,
-    /// Where the admin API listens.
-    pub admin_listen: SocketAddr,
+    /// Where the admin API listens, and whom it answers.
+    pub admin: AdminConfig,
     /// The DNS servers that are asked for backends' names; the machine's own if there are none.
     pub dns_servers: Vec<SocketAddr>,
     /// Where addresses are looked up.
@@ -126,7 +128,7 @@ fn read(page: &Page, node: &Node) -> Option<NodeConfig> {
     let workers = table.optional("workers", integer(1..=NodeConfig::WORKERS_MAX.into()));
     let ingress = section(&table, "ingress", ingress::read);
     let mesh = table.required("mesh", mesh::read);
-    let admin_listen = section(&table, "admin", admin);
+    let admin = section(&table, "admin", admin::read);
     let dns_servers = section(&table, "dns", dns);
     let geo = section(&table, "geo", geo::read);
     let requests_in_flight_max = section(&table, "limits", limits);
@@ -139,7 +141,7 @@ fn read(page: &Page, node: &Node) -> Option<NodeConfig> {
         workers: workers.map(|at| at.value.unsigned_abs() as u16),
         ingress: ingress?,
         mesh: mesh?.value,
-        admin_listen: admin_listen?,
+        admin: admin?,
         dns_servers: dns_servers?,
         geo: geo?,
         requests_in_flight_max: requests_in_flight_max?,
@@ -153,20 +155,6 @@ fn read(page: &Page, node: &Node) -> Option<NodeConfig> {
 fn section<T>(table: &Table<'_>, name: &str, read: fn(&Page, &Node) -> Option<T>) -> Option<T> {
     let written = table.optional(name, read).map(|at| at.value);
     if table.entry(name).is_some() { written } else { read(table.page(), &Node::empty_table(table.spot)) }
-}
-
-fn admin(page: &Page, node: &Node) -> Option<SocketAddr> {
-    let table = Table::open(page, node, ADMIN_KEYS)?;
-    let listen = table.optional("listen", address);
-    if let Some(At { value, spot }) = listen.as_ref().filter(|at| !at.value.ip().is_loopback()) {
-        let message = format!("the admin API listens on `{value}`, which others can reach");
-        page.warn(
-            *spot,
-            message,
-            "use an address such as 127.0.0.1:9901 unless the network keeps others out",
-        );
-    }
-    Some(listen.map_or(ADMIN_LISTEN, |at| at.value))
 }
 
 fn dns(page: &Page, node: &Node) -> Option<Vec<SocketAddr>> {
@@ -219,7 +207,6 @@ const KEYS: &[Key] = &[
     key("log", "{ level = \"info\" }"),
 ];
 
-const ADMIN_KEYS: &[Key] = &[key("listen", "\"127.0.0.1:9901\"")];
 const DNS_KEYS: &[Key] = &[key("servers", "[\"10.0.0.2:53\"]")];
 const LIMITS_KEYS: &[Key] = &[key("requests_in_flight_max", "10000")];
 const LOG_KEYS: &[Key] = &[key("level", "\"info\""), key("format", "\"text\"")];
@@ -235,7 +222,6 @@ const LEVELS: &[(&str, LogLevel)] = &[
 const FORMATS: &[(&str, LogFormat)] = &[("text", LogFormat::Text), ("json", LogFormat::Json)];
 
 const DNS_SERVERS_MAX: usize = 8;
-const ADMIN_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9901);
 
 #[cfg(test)]
 mod tests;

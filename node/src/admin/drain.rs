@@ -19,13 +19,21 @@ pub(super) fn input(path: &str) -> Option<LeavingInput> {
 }
 
 /// Tells everybody who is meant, one after the other, so that the answer is in the order of their names.
-pub(super) async fn answer(state: &AdminState, uri: &Uri) -> Result<Vec<Drained>, Problem> {
+pub(super) async fn answer(
+    state: &AdminState,
+    uri: &Uri,
+    token: Option<&str>,
+) -> Result<Vec<Drained>, Problem> {
     let input = input(uri.path()).ok_or_else(|| bad_query("no such call"))?;
     let query = Query::<DrainQuery>::try_from_uri(uri);
     let Query(query) = query.map_err(|rejection| bad_query(&rejection.body_text()))?;
     let mut told = Vec::new();
     for node in meant(state, query)? {
-        told.push(if node == state.node { here(state, input) } else { there(state, node, uri.path()).await });
+        told.push(if node == state.node {
+            here(state, input)
+        } else {
+            there(state, node, (uri.path(), token)).await
+        });
     }
     Ok(told)
 }
@@ -36,11 +44,15 @@ pub(super) fn here(state: &AdminState, input: LeavingInput) -> Drained {
     Drained { node: state.node.clone(), stage: Some(state.departure.stage().label().to_owned()), error }
 }
 
-async fn there(state: &AdminState, node: NodeName, path: &str) -> Drained {
-    let reply = remote::ask(state, &node, AdminCall { path: path.to_owned() }).await;
+async fn there(state: &AdminState, node: NodeName, (path, token): (&str, Option<&str>)) -> Drained {
+    let call = AdminCall { path: path.to_owned(), token: token.map(str::to_owned) };
+    let reply = remote::ask(state, &node, call).await;
     let drained = reply.and_then(|answer| match answer.status {
         200 => serde_json::from_slice(&answer.body).map_err(|error| error.to_string()),
-        status => Err(format!("`{node}` answered with status {status}")),
+        status => Err(serde_json::from_slice::<Problem>(&answer.body).map_or_else(
+            |_| format!("`{node}` answered with status {status}"),
+            |problem| format!("`{node}`: {}", problem.detail),
+        )),
     });
     drained.unwrap_or_else(|error| Drained { node, stage: None, error: Some(error) })
 }

@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use graticule_node_api as api;
 
-use super::{AdminState, answers, drain as leave, why as explain};
+use super::{AdminState, access, answers, drain as leave, events, why as explain};
 
 pub(super) async fn health(State(state): State<AdminState>) -> Json<api::Health> {
     Json(answers::health(&state))
@@ -38,14 +38,26 @@ pub(super) async fn tunnels(State(state): State<AdminState>) -> Json<Vec<api::Tu
     Json(answers::tunnels(&state))
 }
 
+pub(super) async fn events(State(state): State<AdminState>) -> Response {
+    events::subscribe(&state).unwrap_or_else(problem)
+}
+
+pub(super) async fn openapi() -> Json<serde_json::Value> {
+    Json(api::openapi(env!("CARGO_PKG_VERSION")))
+}
+
 pub(super) async fn why(
     State(state): State<AdminState>,
     RawQuery(raw): RawQuery,
+    headers: HeaderMap,
     query: Result<Query<api::WhyQuery>, axum::extract::rejection::QueryRejection>,
 ) -> Response {
     let answered = match query {
         Err(rejection) => Err(explain::bad_query(&rejection.body_text())),
-        Ok(Query(query)) => explain::answer(&state, query, raw.as_deref().unwrap_or_default()).await,
+        Ok(Query(query)) => {
+            let (raw, token) = (raw.as_deref().unwrap_or_default(), access::bearer(&headers));
+            explain::answer(&state, query, (raw, token)).await
+        }
     };
     answered.map_or_else(problem, |why| Json(why).into_response())
 }
@@ -54,7 +66,9 @@ pub(super) async fn drain(State(state): State<AdminState>, headers: HeaderMap, u
     if headers.contains_key(header::ORIGIN) {
         return problem(by_a_page());
     }
-    leave::answer(&state, &uri).await.map_or_else(problem, |drained| Json(drained).into_response())
+    leave::answer(&state, &uri, access::bearer(&headers))
+        .await
+        .map_or_else(problem, |drained| Json(drained).into_response())
 }
 
 /// Any page that an operator looks at could make their browser post to a loopback address.
@@ -73,7 +87,7 @@ pub(super) async fn unknown(uri: Uri) -> Response {
     })
 }
 
-fn problem(problem: api::Problem) -> Response {
+pub(super) fn problem(problem: api::Problem) -> Response {
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     (status, [(header::CONTENT_TYPE, "application/problem+json")], Json(problem)).into_response()
 }

@@ -17,6 +17,10 @@ use crate::task::{self, Task};
 use crate::testing::{LOOPBACK, policy, raw, run, snapshot, target, tenant};
 use crate::world::World;
 
+mod described;
+mod events;
+mod tokens;
+
 /// An admin server of `node-1` in `eu`, which knows `edge-1` in `us`.
 pub(super) struct Server {
     pub(super) address: SocketAddr,
@@ -75,6 +79,8 @@ pub(super) fn state() -> (AdminState, mpsc::Receiver<RemoteCall>) {
         clock: World::system().clock,
         http: "127.0.0.1:8080".parse().unwrap(),
         https: Some("127.0.0.1:8443".parse().unwrap()),
+        access: Arc::new(Access::new(Vec::new())),
+        subscribers: subscribers(),
     };
     (state, calls)
 }
@@ -84,7 +90,12 @@ pub(super) fn start() -> Server {
 }
 
 fn start_within(limits: Limits) -> Server {
-    let (state, calls) = state();
+    start_with(limits, |_| {})
+}
+
+fn start_with(limits: Limits, change: impl FnOnce(&mut AdminState)) -> Server {
+    let (mut state, calls) = state();
+    change(&mut state);
     let listener = World::system().net.listen(LOOPBACK, false).unwrap();
     let address = listener.local_address().unwrap();
     let task = task::spawn("admin", serve(listener, state.clone(), limits));
@@ -290,13 +301,13 @@ fn another_node_may_ask_why_and_no_list_and_is_never_passed_on() {
     run(async {
         let (state, mut calls) = state();
         for path in ["/v1/nodes", "/v1/why", "why", "", "/v1/why?tenant=acme&ip=x"] {
-            let answer = answer_remote(&state, &AdminCall { path: path.to_owned() });
+            let answer = answer_remote(&state, &AdminCall { path: path.to_owned(), token: None });
             assert_eq!(answer.status, 400, "{path}");
         }
-        let asked = AdminCall { path: "/v1/why?tenant=acme&edge=edge-9".to_owned() };
+        let asked = AdminCall { path: "/v1/why?tenant=acme&edge=edge-9".to_owned(), token: None };
         assert_eq!(answer_remote(&state, &asked).status, 200);
         assert!(calls.try_recv().is_err(), "no third node is asked");
-        let unknown = AdminCall { path: "/v1/why?tenant=nobody".to_owned() };
+        let unknown = AdminCall { path: "/v1/why?tenant=nobody".to_owned(), token: None };
         assert_eq!(answer_remote(&state, &unknown).status, 404);
     });
 }

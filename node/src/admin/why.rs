@@ -13,9 +13,13 @@ use graticule_node_core::{RegionIndex, Snapshot, path as paths};
 use super::{AdminState, problem, remote};
 
 /// Answers here, or asks the edge that is named.
-pub(super) async fn answer(state: &AdminState, query: WhyQuery, raw: &str) -> Result<Why, Problem> {
+pub(super) async fn answer(
+    state: &AdminState,
+    query: WhyQuery,
+    (raw, token): (&str, Option<&str>),
+) -> Result<Why, Problem> {
     match &query.edge {
-        Some(edge) if *edge != state.node => ask(state, edge.clone(), raw).await,
+        Some(edge) if *edge != state.node => ask(state, edge.clone(), (raw, token)).await,
         _ => here(state, &query),
     }
 }
@@ -40,9 +44,9 @@ pub(super) fn bad_query(what: &str) -> Problem {
     problem(400, "bad-query", "Bad query", detail)
 }
 
-async fn ask(state: &AdminState, edge: NodeName, raw: &str) -> Result<Why, Problem> {
+async fn ask(state: &AdminState, edge: NodeName, (raw, token): (&str, Option<&str>)) -> Result<Why, Problem> {
     let unreachable = |detail: String| problem(502, "edge-unreachable", "The edge cannot be asked", detail);
-    let call = AdminCall { path: format!("{PATH}?{raw}") };
+    let call = AdminCall { path: format!("{PATH}?{raw}"), token: token.map(str::to_owned) };
     let answered = remote::ask(state, &edge, call).await.map_err(unreachable)?;
     if answered.status == 200 {
         return serde_json::from_slice(&answered.body).map_err(|error| unreachable(error.to_string()));

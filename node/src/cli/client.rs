@@ -22,14 +22,24 @@ pub(crate) fn block_on<F: Future>(future: F) -> Result<F::Output, Failure> {
     Ok(runtime.block_on(future))
 }
 
-/// Makes one call of the admin API at `admin`.
+/// Makes one call of the admin API at `admin`, which asks for no token.
 pub(crate) async fn call<T: DeserializeOwned>(admin: &str, call: &Call<T>) -> Result<T, Failure> {
+    call_as((admin, None), call).await
+}
+
+/// Makes one call of the admin API at `admin` with a token, if there is one.
+pub(super) async fn call_as<T: DeserializeOwned>(
+    (admin, token): (&str, Option<&str>),
+    call: &Call<T>,
+) -> Result<T, Failure> {
     let address = admin.trim_start_matches("http://").trim_end_matches('/');
     let method = match call.method() {
         api::Method::Get => Method::GET,
         api::Method::Post => Method::POST,
     };
-    let headers = [(header::HOST, address)];
+    let bearer = token.map(|token| format!("Bearer {token}"));
+    let authorization = bearer.as_deref().map(|bearer| (header::AUTHORIZATION, bearer));
+    let headers: Vec<_> = [(header::HOST, address)].into_iter().chain(authorization).collect();
     let asked = ask(address, (method, call.path()), &headers);
     let answer = timeout(CALL_TIMEOUT, asked)
         .await

@@ -2,7 +2,7 @@
 
 use graticule_node_api::{Call, DrainQuery, Drained, client};
 
-use super::client::{block_on, call};
+use super::client::{block_on, call_as};
 use super::output::{print, print_json, table};
 use super::{AdminOptions, Failure};
 
@@ -27,12 +27,12 @@ pub(super) fn undrain(options: &DrainOptions) -> Result<(), Failure> {
 }
 
 fn run(options: &DrainOptions, tell: fn(&DrainQuery) -> Call<Vec<Drained>>) -> Result<(), Failure> {
-    let AdminOptions { admin, json } = &options.admin;
+    let (admin, json) = (options.admin.at(), options.admin.json);
     let told = block_on(async {
         let query = query(admin, options.target.as_deref()).await?;
-        call(admin, &tell(&query)).await
+        call_as(admin, &tell(&query)).await
     })??;
-    if *json {
+    if json {
         print_json(&told)?;
     } else {
         print(shown(&told));
@@ -41,18 +41,20 @@ fn run(options: &DrainOptions, tell: fn(&DrainQuery) -> Call<Vec<Drained>>) -> R
 }
 
 /// What the target is called by: the admin API takes no guess.
-async fn query(admin: &str, target: Option<&str>) -> Result<DrainQuery, Failure> {
+async fn query(admin: (&str, Option<&str>), target: Option<&str>) -> Result<DrainQuery, Failure> {
     let Some(target) = target else { return Ok(DrainQuery::default()) };
-    let node = call(admin, &client::nodes()).await?.into_iter().map(|node| node.name);
+    let node = call_as(admin, &client::nodes()).await?.into_iter().map(|node| node.name);
     let node = node.into_iter().find(|node| node.as_str() == target);
-    let region = call(admin, &client::regions()).await?.into_iter().map(|region| region.name);
+    let region = call_as(admin, &client::regions()).await?.into_iter().map(|region| region.name);
     let region = region.into_iter().find(|region| region.as_str() == target);
     match (node, region) {
         (Some(_), Some(_)) => Err(Failure::Failed(format!(
-            "`{target}` is both a node and a region; say which: `curl -X POST 'http://{admin}/v1/drain?region={target}'`"
+            "`{target}` is both a node and a region; say which: `curl -X POST 'http://{}/v1/drain?region={target}'`",
+            admin.0
         ))),
         (None, None) => Err(Failure::Failed(format!(
-            "{admin} knows no node or region `{target}`; `graticule status` shows those it knows"
+            "{} knows no node or region `{target}`; `graticule status` shows those it knows",
+            admin.0
         ))),
         (node, region) => Ok(DrainQuery { node, region }),
     }

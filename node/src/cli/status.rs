@@ -4,7 +4,7 @@ use graticule_node_api::client;
 use graticule_node_api::{Node, Region, Tunnel};
 use serde::Serialize;
 
-use super::client::{block_on, call};
+use super::client::{block_on, call_as};
 use super::output::{print, print_json, table};
 use super::{AdminOptions, Failure};
 
@@ -23,7 +23,7 @@ struct Status {
 }
 
 pub(super) fn run(options: &AdminOptions) -> Result<(), Failure> {
-    let status = block_on(ask(&options.admin))??;
+    let status = block_on(ask(options.at()))??;
     if options.json {
         return print_json(&status);
     }
@@ -33,11 +33,11 @@ pub(super) fn run(options: &AdminOptions) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn ask(admin: &str) -> Result<Status, Failure> {
+async fn ask(admin: (&str, Option<&str>)) -> Result<Status, Failure> {
     Ok(Status {
-        nodes: call(admin, &client::nodes()).await?,
-        regions: call(admin, &client::regions()).await?,
-        tunnels: call(admin, &client::tunnels()).await?,
+        nodes: call_as(admin, &client::nodes()).await?,
+        regions: call_as(admin, &client::regions()).await?,
+        tunnels: call_as(admin, &client::tunnels()).await?,
     })
 }
 

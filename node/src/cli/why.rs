@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use graticule_gossip_core::NodeName;
 use graticule_node_api::{Why, WhyQuery, client};
 
-use super::client::{block_on, call};
+use super::client::{block_on, call_as};
 use super::output::{print, print_json, table};
 use super::{AdminOptions, Failure};
 
@@ -35,7 +35,7 @@ pub(super) fn run(options: &WhyOptions) -> Result<(), Failure> {
         edge: options.edge.clone(),
         path: options.path.clone(),
     };
-    let why = block_on(call(&options.admin.admin, &client::why(&query)))??;
+    let why = block_on(call_as(options.admin.at(), &client::why(&query)))??;
     if options.admin.json {
         return print_json(&why);
     }

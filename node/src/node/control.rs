@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::announce::{self, announcement};
 use super::reload::Stamps;
 use super::{Addresses, StartError, reload, start};
-use crate::admin::{self, AdminState, RemoteCall};
+use crate::admin::{self, Access, AdminState, RemoteCall};
 use crate::certificates::Certificates;
 use crate::documents::Documents;
 use crate::identity::Identity;
@@ -80,6 +80,8 @@ pub(super) async fn start(mut setup: ControlSetup) -> Result<Control, StartError
         clock: Arc::clone(&setup.world.clock),
         http: setup.addresses.http,
         https: setup.addresses.https,
+        access: Arc::new(Access::new(setup.config.admin.tokens.clone())),
+        subscribers: admin::subscribers(),
     };
     let mesh = mesh(&setup, &voice, &tracking, (seeds, state.clone()));
     let mut tasks = vec![

@@ -50,10 +50,10 @@ pub(super) async fn start(
 
     let server = (identity.server_config()?, &identity.tunnel_secret());
     let endpoint = tunnel::bind(&world, config.mesh.listen, server, false)?;
-    let admin = world.net.listen(config.admin_listen, false);
-    let admin = admin.map_err(|error| StartError::Listen(config.admin_listen, error))?;
+    let admin = world.net.listen(config.admin.listen, false);
+    let admin = admin.map_err(|error| StartError::Listen(config.admin.listen, error))?;
     let admin_address =
-        admin.local_address().map_err(|error| StartError::Listen(config.admin_listen, error))?;
+        admin.local_address().map_err(|error| StartError::Listen(config.admin.listen, error))?;
     let certificates = load_certificates(&world, &config)?;
     let (phase, phases) = watch::channel(Phase::Serving);
     let (failing, has_failed) = mpsc::channel(FAILING_MAX);

@@ -52,7 +52,7 @@ fn what_is_not_written_has_its_default() {
     assert_eq!(config.ingress.http2, Http2Limits::default());
     assert_eq!(config.mesh.advertise, "127.0.0.1:7400".parse().unwrap());
     assert_eq!(config.mesh.tunnels_per_region_max, 8);
-    assert_eq!(config.admin_listen, "127.0.0.1:9901".parse().unwrap());
+    assert_eq!(config.admin.listen, "127.0.0.1:9901".parse().unwrap());
     assert!(config.geo.embedded && config.geo.databases.is_empty());
     assert_eq!(config.requests_in_flight_max, 10_000);
     assert_eq!((config.drain.delay.as_secs(), config.drain.deadline.as_secs()), (5, 25));
@@ -68,7 +68,7 @@ fn the_starter_is_right_and_says_the_defaults() {
     let defaults = read(LEAST);
     assert_eq!(config.ingress, defaults.ingress);
     assert_eq!(config.geo, defaults.geo);
-    assert_eq!(config.admin_listen, defaults.admin_listen);
+    assert_eq!(config.admin.listen, defaults.admin.listen);
     assert_eq!(config.requests_in_flight_max, defaults.requests_in_flight_max);
     assert_eq!(config.mesh.tunnels_per_region_max, defaults.mesh.tunnels_per_region_max);
     assert_eq!(config.drain, defaults.drain);
@@ -202,9 +202,27 @@ fn what_is_dangerous_is_a_warning() {
     assert_snapshot!(found, @r"
     node.toml:10:12: warning: `0.0.0.0/0` trusts everybody's word for the client's address
       help: name the networks of your own load balancers
-    node.toml:12:10: warning: the admin API listens on `0.0.0.0:9901`, which others can reach
-      help: use an address such as 127.0.0.1:9901 unless the network keeps others out
+    node.toml:12:10: warning: the admin API listens on `0.0.0.0:9901`, which others can reach, and asks for no token
+      help: add `[[admin.tokens]]` (graticule token writes one), or use 127.0.0.1:9901
     ");
+}
+
+#[test]
+fn tokens_are_kept_as_hashes_and_close_the_admin_api() {
+    let token = |sha256: &str| {
+        format!(
+            "{LEAST}[admin]\nlisten = \"0.0.0.0:9901\"\n[[admin.tokens]]\nname = \"ci\"\nrole = \"operator\"\n\
+             sha256 = \"{sha256}\"\n"
+        )
+    };
+    let (config, found) = parse_with(&token(&"0aF1".repeat(16)), &[]);
+    assert_eq!(found, "", "no warning: others need a token");
+    let tokens = config.unwrap().admin.tokens;
+    assert_eq!((tokens[0].sha256[0], tokens[0].sha256[31]), (0x0a, 0xf1));
+    assert_eq!(tokens[0].role, AdminRole::Operator);
+    for wrong in ["", "secret", &"0g".repeat(32), &"00".repeat(33)] {
+        assert!(errors(&token(wrong), &[]).contains("64 hexadecimal digits"), "{wrong}");
+    }
 }
 
 #[test]

@@ -10,8 +10,10 @@ use super::{ADMIN_BODY_BYTES_MAX, ADMIN_PATH_BYTES_MAX, FramingError};
 /// What is asked of another node's admin API.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AdminCall {
-    /// Path and query, at most [`ADMIN_PATH_BYTES_MAX`] bytes.
+    /// Path and query; with the token at most [`ADMIN_PATH_BYTES_MAX`] bytes. Without NUL.
     pub path: String,
+    /// The token of whoever asked first; the node that is asked judges it.
+    pub token: Option<String>,
 }
 
 /// What the other node answers.
@@ -47,7 +49,14 @@ impl AdminCall {
     /// Appends the call's frame, without the stream's preface. On an error nothing is appended.
     pub fn encode(&self, out: &mut BytesMut) -> Result<(), FramingError> {
         frame::encode(FrameKind::AdminCall, ADMIN_PATH_BYTES_MAX, out, |out| {
+            if self.path.contains('\0') {
+                return Err(FramingError::Malformed("admin call"));
+            }
             out.extend_from_slice(self.path.as_bytes());
+            if let Some(token) = &self.token {
+                out.put_u8(0);
+                out.extend_from_slice(token.as_bytes());
+            }
             Ok(())
         })
     }
@@ -78,8 +87,11 @@ impl Protocol for AdminCallProtocol {
     }
 
     fn decode(&mut self, _: FrameKind, payload: Bytes) -> Result<AdminCall, FramingError> {
-        let path = String::from_utf8(payload.into()).map_err(|_| FramingError::Malformed("admin call"))?;
-        Ok(AdminCall { path })
+        let text = String::from_utf8(payload.into()).map_err(|_| FramingError::Malformed("admin call"))?;
+        Ok(match text.split_once('\0') {
+            Some((path, token)) => AdminCall { path: path.to_owned(), token: Some(token.to_owned()) },
+            None => AdminCall { path: text, token: None },
+        })
     }
 
     fn is_complete(&self) -> bool {
@@ -141,7 +153,7 @@ mod tests {
     #[test]
     fn limits_are_exact() {
         let mut out = BytesMut::new();
-        let call = |length| AdminCall { path: "p".repeat(length) };
+        let call = |length| AdminCall { path: "p".repeat(length), token: None };
         assert_eq!(
             call(ADMIN_PATH_BYTES_MAX + 1).encode(&mut out),
             Err(FramingError::TooLarge("admin call"))
@@ -166,7 +178,7 @@ mod tests {
     #[test]
     fn a_stream_carries_one_call_and_not_less() {
         let mut out = BytesMut::new();
-        let call = AdminCall { path: "/v1/nodes".into() };
+        let call = AdminCall { path: "/v1/nodes".into(), token: Some("secret".into()) };
         call.encode(&mut out).unwrap();
         call.encode(&mut out).unwrap();
         let mut decoder = AdminCallDecoder::new();

@@ -160,7 +160,11 @@ fn an_address_that_is_taken_is_named() {
 
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let taken = listener.local_addr().unwrap();
-        let text = failure(NodeConfig { admin_listen: taken, ..home.config("node-1", &[]) }).await;
+        let text = failure(NodeConfig {
+            admin: graticule_node_core::config::AdminConfig { listen: taken, tokens: Vec::new() },
+            ..home.config("node-1", &[])
+        })
+        .await;
         assert!(
             text.contains(&format!("cannot listen on {taken}")) && text.contains("choose another"),
             "{text}"

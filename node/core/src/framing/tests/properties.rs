@@ -238,10 +238,10 @@ proptest! {
 
     #[test]
     fn admin_calls_and_answers_cross_however_they_are_cut(
-        path in ".{0,100}", status in 100u16..1_000, body in prop::collection::vec(any::<u8>(), 0..500),
-        cuts in any_cuts(),
+        path in "[^\0]{0,100}", token in prop::option::of(".{0,64}"), status in 100u16..1_000,
+        body in prop::collection::vec(any::<u8>(), 0..500), cuts in any_cuts(),
     ) {
-        let call = AdminCall { path };
+        let call = AdminCall { path, token };
         let answer = AdminAnswer { status, body: body.into() };
         let (mut asked, mut answered) = (BytesMut::new(), BytesMut::new());
         call.encode(&mut asked).unwrap();

@@ -1,0 +1,68 @@
+//! Events as a subscriber reads them.
+
+use tokio::io::AsyncReadExt;
+
+use super::*;
+
+async fn subscribe(server: &Server) -> TcpStream {
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream.write_all(b"GET /v1/events HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    stream
+}
+
+/// Reads until `wanted` has come.
+async fn until(stream: &mut TcpStream, wanted: &str) -> String {
+    let mut text = String::new();
+    let reading = async {
+        while !text.contains(wanted) {
+            let mut piece = [0; 1024];
+            let read = stream.read(&mut piece).await.unwrap();
+            assert!(read > 0, "ended with {text}");
+            text.push_str(&String::from_utf8_lossy(&piece[..read]));
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), reading).await.expect("the event");
+    text
+}
+
+#[test]
+fn what_changes_is_told_as_it_changes() {
+    run(async {
+        let server = start();
+        let mut stream = subscribe(&server).await;
+        let head = until(&mut stream, ": from now on").await;
+        assert!(head.contains("200") && head.contains("text/event-stream"), "{head}");
+        server.state.shared.drain.begin();
+        let event = until(&mut stream, "\n\n").await;
+        assert!(event.contains("event: ready\n"), "{event}");
+        let data = event.lines().find_map(|line| line.strip_prefix("data: ")).unwrap();
+        let change: api::Change = serde_json::from_str(data).unwrap();
+        assert_eq!((change.was.as_deref(), change.is.as_deref()), (Some("ready"), Some("draining")));
+        assert_eq!(change.subject, "node-1");
+    });
+}
+
+#[test]
+fn subscribers_are_limited_and_those_that_leave_make_room() {
+    run(async {
+        let server = start();
+        let mut streams = Vec::new();
+        for _ in 0..super::super::events::SUBSCRIBERS_MAX {
+            let mut stream = subscribe(&server).await;
+            until(&mut stream, ": from now on").await;
+            streams.push(stream);
+        }
+        assert_eq!(server.get("/v1/events").await.0, 429);
+        streams.clear();
+        let mut tries = 0;
+        loop {
+            let mut stream = subscribe(&server).await;
+            if until(&mut stream, "\r\n").await.contains("200") {
+                break;
+            }
+            tries += 1;
+            assert!(tries < 200, "no room");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+}
