@@ -52,6 +52,8 @@ pub struct AdminState {
     pub http: SocketAddr,
     /// Where those come in that want TLS.
     pub https: Option<SocketAddr>,
+    /// Writes the page for Prometheus.
+    pub metrics: MetricsPage,
     /// Whom it answers.
     pub access: Arc<Access>,
     /// Room for those who listen to events.
@@ -61,6 +63,23 @@ pub struct AdminState {
 /// Room for those who may listen to events at once.
 pub fn subscribers() -> Arc<Semaphore> {
     Arc::new(Semaphore::new(events::SUBSCRIBERS_MAX))
+}
+
+/// Writes the page for Prometheus.
+#[derive(Clone)]
+pub struct MetricsPage(Arc<dyn Fn() -> String + Send + Sync>);
+
+impl MetricsPage {
+    /// The page that `write` writes.
+    pub fn new(write: impl Fn() -> String + Send + Sync + 'static) -> Self {
+        Self(Arc::new(write))
+    }
+}
+
+impl std::fmt::Debug for MetricsPage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("MetricsPage")
+    }
 }
 
 /// An admin call on its way to another node.
@@ -146,6 +165,7 @@ fn handler(route: Route) -> MethodRouter<AdminState> {
         Route::Why => get(handlers::why),
         Route::Events => get(handlers::events),
         Route::Drain | Route::Undrain => post(handlers::drain),
+        Route::Metrics => get(handlers::metrics),
         Route::OpenApi => get(handlers::openapi),
     }
 }

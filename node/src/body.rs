@@ -1,12 +1,15 @@
 //! What crosses the node: bodies of requests and of answers, streamed and never collected.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
+use std::fmt::Debug;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use graticule_node_core::shared::InFlightGuard;
+use graticule_node_core::Moment;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
@@ -38,7 +41,11 @@ pub struct RequestBody {
     /// Kept too: they come after everything else, so the source has nothing left once they are here.
     trailers: Option<HeaderMap>,
     source: Source,
+    read: Option<ByteCount>,
 }
+
+/// Bytes that have come so far, for whoever gives an account of the request.
+pub type ByteCount = Rc<Cell<u64>>;
 
 /// Where a request's body comes from.
 #[derive(Debug, Default)]
@@ -94,6 +101,15 @@ impl RequestBody {
         Self { source: Source::Test(boxed(body)), ..Self::default() }
     }
 
+    /// Counts what comes from its source from now on; one without a source counts nothing.
+    pub fn counted(mut self) -> (Self, Option<ByteCount>) {
+        if !matches!(self.source, Source::Nothing) {
+            self.read = Some(Rc::default());
+        }
+        let count = self.read.clone();
+        (self, count)
+    }
+
     /// Puts `chunks` that have been read already back in front, and `trailers` that have been read at the end.
     pub fn put_back(&mut self, chunks: impl DoubleEndedIterator<Item = Bytes>, trailers: Option<HeaderMap>) {
         for chunk in chunks.rev() {
@@ -118,14 +134,18 @@ impl Body for RequestBody {
             self.source = Source::Nothing;
             return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
         }
-        match &mut self.source {
-            Source::Nothing => Poll::Ready(None),
+        let frame = match &mut self.source {
+            Source::Nothing => return Poll::Ready(None),
             Source::Client(body) => Pin::new(body).poll_frame(cx),
             Source::Tunnel(body) => Pin::new(body).poll_frame(cx),
             Source::Upgrade(body) => Pin::new(body).poll_frame(cx),
             #[cfg(test)]
             Source::Test(body) => Pin::new(body).poll_frame(cx),
+        };
+        if let (Poll::Ready(Some(Ok(frame))), Some(read)) = (&frame, &self.read) {
+            read.set(read.get() + frame.data_ref().map_or(0, Bytes::len) as u64);
         }
+        frame
     }
 
     fn is_end_stream(&self) -> bool {
@@ -164,8 +184,17 @@ impl Body for RequestBody {
 #[derive(Debug)]
 pub struct ResponseBody {
     kind: Kind,
-    guard: Option<InFlightGuard>,
+    witness: Option<Box<dyn Witness>>,
     input: Option<UpgradeInput>,
+}
+
+/// Sees an answer's body pass, and is dropped when that has ended, or whoever wanted it is gone.
+pub trait Witness: Debug {
+    /// So many bytes more have passed.
+    fn passed(&mut self, bytes: usize);
+
+    /// All of it has passed.
+    fn ended(&mut self);
 }
 
 #[derive(Debug)]
@@ -180,17 +209,17 @@ enum Kind {
 impl ResponseBody {
     /// Written by this node.
     pub fn own(body: Bytes) -> Self {
-        Self { kind: Kind::Own(Full::new(body)), guard: None, input: None }
+        Self { kind: Kind::Own(Full::new(body)), witness: None, input: None }
     }
 
     /// From a backend of this region.
     pub fn backend(body: PooledBody) -> Self {
-        Self { kind: Kind::Backend(body), guard: None, input: None }
+        Self { kind: Kind::Backend(body), witness: None, input: None }
     }
 
     /// From another region.
     pub fn tunnel(body: TunnelBody) -> Self {
-        Self { kind: Kind::Tunnel(body), guard: None, input: None }
+        Self { kind: Kind::Tunnel(body), witness: None, input: None }
     }
 
     /// Any body.
@@ -199,7 +228,7 @@ impl ResponseBody {
     where
         B: Body<Data = Bytes, Error: Into<BodyError>> + Send + 'static,
     {
-        Self { kind: Kind::Test(boxed(body)), guard: None, input: None }
+        Self { kind: Kind::Test(boxed(body)), witness: None, input: None }
     }
 
     /// Where what the client sends goes, now that the connection is upgraded.
@@ -212,21 +241,24 @@ impl ResponseBody {
         self.input.take()
     }
 
-    /// Counts the request as in flight until the body has ended or is dropped.
-    pub fn hold(&mut self, guard: InFlightGuard) {
-        self.guard = Some(guard);
+    /// Lets `witness` see the body pass.
+    pub fn watch(&mut self, mut witness: Box<dyn Witness>) {
+        if self.is_end_stream() {
+            witness.ended();
+        }
+        self.witness = Some(witness);
     }
-}
 
-impl Body for ResponseBody {
-    type Data = Bytes;
-    type Error = BodyError;
+    /// When a peer accepted the request, if one did.
+    pub fn accepted(&self) -> Option<Moment> {
+        match &self.kind {
+            Kind::Tunnel(body) => body.accepted(),
+            _ => None,
+        }
+    }
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        match &mut self.get_mut().kind {
+    fn poll_kind(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match &mut self.kind {
             Kind::Own(body) => {
                 Poll::Ready(ready!(Pin::new(body).poll_frame(cx)).map(|frame| frame.map_err(Into::into)))
             }
@@ -238,6 +270,34 @@ impl Body for ResponseBody {
             #[cfg(test)]
             Kind::Test(body) => Pin::new(body).poll_frame(cx),
         }
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let body = self.get_mut();
+        let frame = ready!(body.poll_kind(cx));
+        if let Some(witness) = &mut body.witness {
+            match &frame {
+                Some(Ok(frame)) => witness.passed(frame.data_ref().map_or(0, Bytes::len)),
+                Some(Err(_)) => {}
+                None => witness.ended(),
+            }
+        }
+        // Who knows the length asks no further.
+        if (body.is_end_stream() || body.size_hint().exact() == Some(0))
+            && let Some(witness) = &mut body.witness
+            && !matches!(frame, Some(Err(_)))
+        {
+            witness.ended();
+        }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {

@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use graticule_gossip_core::NodeName;
 use graticule_node_core::headers::{self, ClientAddressRule};
+use graticule_node_core::outcome::{Outcome, Protocol, Role};
 use graticule_node_core::policy::{Balance, HashKey, PoolIndex, TenantIndex};
-use graticule_node_core::shared::{InFlight, InFlightGuard};
+use graticule_node_core::shared::InFlight;
 use graticule_node_core::{Reason, Snapshot};
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::Body;
@@ -21,14 +22,16 @@ use crate::body::ResponseBody;
 use crate::ingress::{Client, Handler};
 use crate::pool::{Asked, Connections};
 use crate::relay::Tunnels;
-use crate::shared::Shared;
+use crate::shared::{AccessLane, Shared, TraceLane};
 use crate::world::World;
 
+mod account;
 mod answer;
 mod dispatch;
 mod facts;
 mod serving;
 
+use account::Account;
 use dispatch::Pending;
 
 /// What a gateway needs to know from the node's configuration.
@@ -58,6 +61,15 @@ pub struct GatewaySettings {
     pub proxy_status: HeaderValue,
 }
 
+/// Where one worker tells what became of its requests, beside counters.
+#[derive(Debug, Default)]
+pub struct Recorders {
+    /// Lines of the access log, if there is one.
+    pub access_log: Option<AccessLane>,
+    /// Spans of traces, if they are wanted.
+    pub traces: Option<TraceLane>,
+}
+
 /// One worker's gateway.
 #[derive(Debug)]
 pub struct Gateway {
@@ -67,6 +79,7 @@ pub struct Gateway {
     tunnels: Rc<Tunnels>,
     settings: GatewaySettings,
     in_flight: InFlight,
+    recorders: Recorders,
     chance: RefCell<Chance>,
     current: RefCell<Current>,
 }
@@ -89,11 +102,27 @@ impl Gateway {
         world: World,
         (backends, tunnels): (Connections, Rc<Tunnels>),
         settings: GatewaySettings,
-        in_flight: InFlight,
+        (in_flight, recorders): (InFlight, Recorders),
     ) -> Self {
         let chance = RefCell::new(Chance(world.chance.generator()));
         let current = RefCell::new(Rc::new(shared.snapshot()));
-        Self { shared, world, backends, tunnels, settings, in_flight, chance, current }
+        Self { shared, world, backends, tunnels, settings, in_flight, recorders, chance, current }
+    }
+
+    /// Whether requests are written to an access log.
+    pub fn is_logging(&self) -> bool {
+        self.recorders.access_log.is_some()
+    }
+
+    /// Hands over what waits for the access log.
+    pub fn flush(&self) {
+        if let Some(lane) = &self.recorders.access_log {
+            lane.flush();
+        }
+    }
+
+    fn count(&self, snapshot: &Snapshot, tenant: Option<TenantIndex>, outcome: &Outcome) {
+        snapshot.tallies.count(tenant, self.settings.worker, outcome);
     }
 
     /// The newest snapshot; costs no shared write while nothing has changed.
@@ -124,6 +153,11 @@ impl Gateway {
         self.chance.borrow_mut().0.next_u32()
     }
 
+    /// Whether a request without a trace begins one.
+    fn begins_trace(&self) -> bool {
+        self.recorders.traces.as_ref().is_some_and(|traces| traces.samples(self.chance()))
+    }
+
     fn chance_bits(&self) -> u128 {
         let chance = &mut self.chance.borrow_mut().0;
         u128::from(chance.next_u64()) << 64 | u128::from(chance.next_u64())
@@ -139,29 +173,45 @@ impl Handler for Gateway {
         let mut begun = self.begin(request, client);
         async move {
             Ok(match &mut begun {
-                Ok((pending, guard)) => {
+                Begun::Pending(pending) => {
                     let mut response = pending.route().await;
-                    guard.take().into_iter().for_each(|guard| response.body_mut().hold(guard));
+                    pending.give_account(&mut response);
                     response
                 }
-                Err(reason) => answer::unread(&self.settings, *reason),
+                Begun::Refused(reason, account) => {
+                    let mut response = answer::unread(&self.settings, *reason);
+                    if let Some(mut account) = account.take() {
+                        account.refused(*reason);
+                        account.answers(&mut response);
+                    }
+                    response
+                }
             })
         }
     }
 }
 
+/// A request as its handling begins.
+#[expect(clippy::large_enum_variant, reason = "one value for each request, never moved")]
+enum Begun {
+    Pending(Pending),
+    /// With its account, unless the node is too full for one.
+    Refused(Reason, Option<Box<Account>>),
+}
+
 impl Gateway {
     /// Counts the request in and reads its facts.
-    fn begin(
-        self: &Rc<Self>,
-        request: Request<Incoming>,
-        client: &Client,
-    ) -> Result<(Pending, Option<InFlightGuard>), Reason> {
-        let guard = self.in_flight.try_enter(self.settings.requests_in_flight_max);
-        let guard = guard.ok_or(Reason::Overloaded)?;
+    fn begin(self: &Rc<Self>, request: Request<Incoming>, client: &Client) -> Begun {
+        let Some(guard) = self.in_flight.try_enter(self.settings.requests_in_flight_max) else {
+            self.count(&self.snapshot(), None, &Outcome::refused(Role::Edge, Reason::Overloaded));
+            return Begun::Refused(Reason::Overloaded, None);
+        };
+        let account = Account::begin(self, Protocol::of(request.version()), guard);
         let (parts, body) = request.into_parts();
-        let facts = facts::read(self, parts, body.is_end_stream(), client)?;
-        Ok((Pending::new(Rc::clone(self), facts, body), Some(guard)))
+        match facts::read(self, parts, body.is_end_stream(), client) {
+            Ok(facts) => Begun::Pending(Pending::new(Rc::clone(self), facts, body, account)),
+            Err(reason) => Begun::Refused(reason, Some(account)),
+        }
     }
 }
 

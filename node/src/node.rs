@@ -18,6 +18,7 @@ use tokio::time::timeout;
 use crate::identity::IdentityError;
 use crate::shared::{Departure, Phase, Shared};
 use crate::task::Task;
+use crate::telemetry::AccessLog;
 use crate::tunnel::{EndpointError, Farewell, Parting};
 use crate::world::World;
 
@@ -59,6 +60,8 @@ pub struct Node {
     parting: Option<Parting>,
     control: Vec<Task>,
     workers: Vec<Worker>,
+    /// Last, so that it has what the workers write at their end.
+    access_log: Option<AccessLog>,
 }
 
 #[derive(Debug)]
@@ -101,6 +104,8 @@ pub enum StartError {
     Geo(String),
     /// The data directory cannot be used.
     Data(PathBuf, std::io::Error),
+    /// The access log cannot be opened.
+    AccessLog(PathBuf, std::io::Error),
     /// Gossip cannot begin.
     Gossip(GossipError),
     /// A thread could not be made, or ended before it was ready.
@@ -125,8 +130,14 @@ impl fmt::Display for StartError {
             }
             Self::Endpoint(error) => error.fmt(f),
             Self::Data(path, error) => {
-                write!(f, "cannot use the data directory at {}: {error}", path.display())
+                let advice = "let the node's user write there, or name another directory in `data`";
+                write!(f, "cannot use the data directory at {}: {error}; {advice}", path.display())
             }
+            Self::AccessLog(path, error) => write!(
+                f,
+                "cannot write the access log at {}: {error}; make its directory, or name another path in `access_log.path`",
+                path.display()
+            ),
             Self::Gossip(error) => write!(f, "cannot start gossip: {error}"),
         }
     }
@@ -183,8 +194,12 @@ impl Node {
         self.view.clone()
     }
 
-    /// Looks for changed files now, and not only at the next look. Returns when what has changed was read.
+    /// Looks for changed files now, and not only at the next look, and opens the access log anew. Returns when what has
+    /// changed was read.
     pub async fn reload(&self) {
+        if let Some(log) = &self.access_log {
+            log.reopen();
+        }
         let (done, is_done) = oneshot::channel();
         // Whoever finds the queue full is not the first to ask: a look follows in any case.
         if self.reload.try_send(done).is_ok() {
@@ -235,6 +250,9 @@ impl Node {
         if timeout(STOP_TIMEOUT, self.phase.closed()).await.is_err() {
             tracing::error!("a worker does not end; leaving without it");
             self.workers.clear();
+        }
+        if let Some(log) = self.access_log.take() {
+            log.finish().await;
         }
     }
 }

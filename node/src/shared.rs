@@ -14,11 +14,17 @@ use tokio::sync::{Notify, mpsc, watch};
 
 use crate::tunnel::Farewell;
 
+mod access_lane;
 mod departure;
+mod pool_events;
 mod pulse;
+mod trace_lane;
 
+pub use access_lane::{AccessLane, LogMessage};
 pub use departure::Departure;
+pub use pool_events::PoolEventCounts;
 pub use pulse::Pulse;
+pub use trace_lane::{Span, SpanCounts, TraceLane, place};
 
 /// Shared by all runtimes of a node: one snapshot and a few atomics.
 #[derive(Debug)]
@@ -37,15 +43,20 @@ pub struct Shared {
     pub drain: Drain,
     /// Whether it has not met the mesh yet, and should not be given requests.
     pub joining: watch::Sender<bool>,
+    /// What has happened to backends.
+    pub pool_events: Arc<PoolEventCounts>,
     /// Whether its workers answer.
     pub pulse: Pulse,
 }
+
+/// The refusals that workers meet: which peer refused requests of which tenant.
+pub type Refusals = mpsc::Receiver<(PeerId, TenantId)>;
 
 impl Shared {
     /// What `workers` workers share, beginning with `snapshot`.
     ///
     /// The receiver gets the refusals that workers meet.
-    pub fn new(snapshot: Snapshot, workers: usize) -> (Self, mpsc::Receiver<(PeerId, TenantId)>) {
+    pub fn new(snapshot: Snapshot, workers: usize) -> (Self, Refusals) {
         let (refusals, met) = mpsc::channel(REFUSALS_MAX);
         let shared = Self {
             snapshot: ArcSwap::from_pointee(snapshot),
@@ -58,6 +69,7 @@ impl Shared {
             refusals,
             drain: Drain::default(),
             joining: watch::Sender::new(false),
+            pool_events: Arc::default(),
             pulse: Pulse::new(workers),
         };
         (shared, met)

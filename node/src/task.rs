@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
@@ -66,10 +67,18 @@ struct PanicReport(&'static str);
 impl Drop for PanicReport {
     fn drop(&mut self) {
         if std::thread::panicking() {
+            PANICS.fetch_add(1, Ordering::Relaxed);
             tracing::error!(task = self.0, "a task panicked; the node goes on without it");
         }
     }
 }
+
+/// How many tasks of this process have panicked.
+pub fn panics() -> u64 {
+    PANICS.load(Ordering::Relaxed)
+}
+
+static PANICS: AtomicU64 = AtomicU64::new(0);
 
 /// A runtime for one thread, on which `spawn` works.
 pub fn local_runtime() -> std::io::Result<tokio::runtime::LocalRuntime> {

@@ -1,8 +1,16 @@
-//! Log lines on standard error.
+//! What a node tells about itself and its requests: log lines on standard error, and the access log.
 
 use graticule_node_core::config::{LogFormat, LogLevel, NodeConfig};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
+
+mod access_log;
+mod metrics;
+mod otlp;
+
+pub use access_log::{AccessLog, LogCounts};
+pub use metrics::{Metrics, MetricsSources};
+pub use otlp::{Export, Resource, export};
 
 /// Why logging does not begin or change.
 pub type LogError = Box<dyn std::error::Error + Send + Sync>;

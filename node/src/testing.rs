@@ -160,6 +160,7 @@ pub(crate) fn snapshot(policy: Policy, (node, region): (&str, &str), peers: &[Pe
         locator: Arc::new(Locator::default()),
         mesh: Arc::new(MeshState { regions, preference: Preference::default() }),
         pools,
+        tallies: Arc::default(),
         here: Here { node: node.parse().unwrap(), region: here },
     }
 }

@@ -67,6 +67,7 @@ fn answer(route: Route, schemas: &mut SchemaGenerator) -> (&'static str, Schema)
         // Each event has one of these as its data.
         Route::Events => ("text/event-stream", schemas.subschema_for::<Change>()),
         Route::Drain | Route::Undrain => (json, schemas.subschema_for::<Vec<Drained>>()),
+        Route::Metrics => ("text/plain", schemas.subschema_for::<String>()),
         Route::OpenApi => (json, Schema::from(true)),
     }
 }

@@ -25,13 +25,15 @@ pub enum Route {
     Drain,
     /// They stay after all.
     Undrain,
+    /// For Prometheus.
+    Metrics,
     /// This table, for programs.
     OpenApi,
 }
 
 impl Route {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Health,
         Self::Ready,
         Self::Nodes,
@@ -43,6 +45,7 @@ impl Route {
         Self::Events,
         Self::Drain,
         Self::Undrain,
+        Self::Metrics,
         Self::OpenApi,
     ];
 
@@ -65,6 +68,7 @@ impl Route {
             Self::Events => "/v1/events",
             Self::Drain => "/v1/drain",
             Self::Undrain => "/v1/undrain",
+            Self::Metrics => "/metrics",
             Self::OpenApi => "/openapi.json",
         }
     }
@@ -93,6 +97,7 @@ impl Route {
             Self::Events => "What changes at this node from now on, as server-sent events",
             Self::Drain => "Nodes leave without losing a request",
             Self::Undrain => "They stay after all, while they still accept",
+            Self::Metrics => "The node's metrics, in Prometheus's text format",
             Self::OpenApi => "This description",
         }
     }

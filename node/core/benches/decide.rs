@@ -79,6 +79,7 @@ fn snapshot(exceptions: u32, tiers: &[Range<usize>]) -> Snapshot {
         locator: Arc::new(Locator::default()),
         mesh: Arc::new(mesh(exceptions)),
         pools: Arc::new(pools.states()),
+        tallies: Arc::default(),
         here: Here { node: "here".parse().unwrap(), region: region(0) },
     }
 }
@@ -105,6 +106,7 @@ fn tenant(number: u32, tiers: &[Range<usize>]) -> Tenant {
         redirect_http: false,
         informational: false,
         limits: RequestLimits::default(),
+        addresses: graticule_node_core::policy::AddressMask::Network,
     }
 }
 

@@ -19,6 +19,7 @@ mod geo;
 mod http2;
 mod ingress;
 mod mesh;
+mod otlp;
 mod overrides;
 
 pub use admin::{AdminConfig, AdminRole, AdminToken};
@@ -26,6 +27,7 @@ pub use geo::GeoConfig;
 pub use http2::Http2Limits;
 pub use ingress::{IngressConfig, IngressLimits};
 pub use mesh::{HostAndPort, HostAndPortError, MeshConfig};
+pub use otlp::OtlpConfig;
 
 /// How one node is set up.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,6 +58,12 @@ pub struct NodeConfig {
     pub log_level: LogLevel,
     /// How it is written.
     pub log_format: LogFormat,
+    /// Where lines about requests go, if there are any; [`NodeConfig::STANDARD_OUTPUT`] is no file.
+    pub access_log: Option<PathBuf>,
+    /// How many tenants have metrics of their own; the others share theirs.
+    pub metrics_tenants_max: u32,
+    /// Where traces and metrics are sent, if they are.
+    pub otlp: Option<OtlpConfig>,
 }
 
 /// What is logged: this and everything graver.
@@ -86,6 +94,9 @@ impl NodeConfig {
     /// How many workers a node can have.
     pub const WORKERS_MAX: u16 = 64;
 
+    /// What stands for standard output where a file can be named.
+    pub const STANDARD_OUTPUT: &str = "-";
+
     /// Reads a configuration. `overrides` are settings from elsewhere with their values, the later ones stronger: as
     /// `GRATICULE_INGRESS__HTTP` from the environment, or as `ingress.http` from a flag. Lists are written with commas.
     ///
@@ -111,9 +122,11 @@ impl NodeConfig {
             &mut mesh.authorities,
         ];
         let certificates = self.ingress.https.as_mut().map(|(_, directory)| directory);
+        let log = self.access_log.as_mut().filter(|path| path.as_os_str() != Self::STANDARD_OUTPUT);
         paths
             .into_iter()
             .chain(certificates)
+            .chain(log)
             .chain(&mut self.geo.databases)
             .for_each(|path| *path = directory.join(&*path));
         self
@@ -134,6 +147,9 @@ fn read(page: &Page, node: &Node) -> Option<NodeConfig> {
     let requests_in_flight_max = section(&table, "limits", limits);
     let drain = section(&table, "drain", drain::read);
     let (log_level, log_format) = section(&table, "log", log)?;
+    let access_log = table.optional("access_log", access_log);
+    let metrics_tenants_max = section(&table, "metrics", metrics);
+    let otlp = table.optional("otlp", otlp::read);
     Some(NodeConfig {
         name: name?.value,
         data: data?.value,
@@ -148,6 +164,9 @@ fn read(page: &Page, node: &Node) -> Option<NodeConfig> {
         drain: drain?,
         log_level,
         log_format,
+        access_log: access_log.map(|at| at.value),
+        metrics_tenants_max: metrics_tenants_max?,
+        otlp: otlp.map(|at| at.value),
     })
 }
 
@@ -172,6 +191,14 @@ fn log(page: &Page, node: &Node) -> Option<(LogLevel, LogFormat)> {
     let table = Table::open(page, node, LOG_KEYS)?;
     let level = table.or("level", LogLevel::Info, one_of(LEVELS));
     Some((level, table.or("format", LogFormat::Text, one_of(FORMATS))))
+}
+
+fn access_log(page: &Page, node: &Node) -> Option<PathBuf> {
+    Some(Table::open(page, node, ACCESS_LOG_KEYS)?.required("path", path)?.value)
+}
+
+fn metrics(page: &Page, node: &Node) -> Option<u32> {
+    Some(count(&Table::open(page, node, METRICS_KEYS)?, "tenants_max", 100, 10_000))
 }
 
 /// A number from 1 to `max`.
@@ -205,10 +232,15 @@ const KEYS: &[Key] = &[
     key("limits", "{ requests_in_flight_max = 10000 }"),
     key("drain", "{ delay = \"5s\" }"),
     key("log", "{ level = \"info\" }"),
+    key("access_log", "{ path = \"access.log\" }"),
+    key("metrics", "{ tenants_max = 100 }"),
+    key("otlp", "{ endpoint = \"http://127.0.0.1:4318\" }"),
 ];
 
 const DNS_KEYS: &[Key] = &[key("servers", "[\"10.0.0.2:53\"]")];
 const LIMITS_KEYS: &[Key] = &[key("requests_in_flight_max", "10000")];
+const ACCESS_LOG_KEYS: &[Key] = &[key("path", "\"access.log\"")];
+const METRICS_KEYS: &[Key] = &[key("tenants_max", "100")];
 const LOG_KEYS: &[Key] = &[key("level", "\"info\""), key("format", "\"text\"")];
 
 const LEVELS: &[(&str, LogLevel)] = &[

@@ -10,6 +10,7 @@ use http::{HeaderMap, Method};
 use crate::mesh::{MeshState, Sought};
 use crate::policy::{Content, Policy, PoolIndex, Tenant, TenantId, TenantIndex};
 use crate::pool::{Ability, PoolStates};
+use crate::shared::Tallies;
 use crate::{Reason, RegionIndex, RegionSet};
 
 mod location;
@@ -145,6 +146,8 @@ pub struct Snapshot {
     pub mesh: Arc<MeshState>,
     /// What is known of this region's backends.
     pub pools: Arc<PoolStates>,
+    /// What became of every tenant's requests so far; its positions are the policy's.
+    pub tallies: Arc<Tallies>,
     /// Who decides.
     pub here: Here,
 }

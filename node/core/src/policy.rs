@@ -122,6 +122,8 @@ pub struct Tenant {
     pub informational: bool,
     /// What each of its requests keeps to.
     pub limits: RequestLimits,
+    /// How much of clients' addresses may be written where requests may be recorded at all.
+    pub addresses: AddressMask,
 }
 
 impl Tenant {

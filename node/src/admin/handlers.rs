@@ -5,6 +5,7 @@ use axum::extract::{Query, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use graticule_node_api as api;
+use graticule_node_core::metrics::Exposition;
 
 use super::{AdminState, access, answers, drain as leave, events, why as explain};
 
@@ -44,6 +45,10 @@ pub(super) async fn events(State(state): State<AdminState>) -> Response {
 
 pub(super) async fn openapi() -> Json<serde_json::Value> {
     Json(api::openapi(env!("CARGO_PKG_VERSION")))
+}
+
+pub(super) async fn metrics(State(state): State<AdminState>) -> Response {
+    ([(header::CONTENT_TYPE, Exposition::CONTENT_TYPE)], (state.metrics.0)()).into_response()
 }
 
 pub(super) async fn why(

@@ -79,6 +79,7 @@ pub(super) fn state() -> (AdminState, mpsc::Receiver<RemoteCall>) {
         clock: World::system().clock,
         http: "127.0.0.1:8080".parse().unwrap(),
         https: Some("127.0.0.1:8443".parse().unwrap()),
+        metrics: MetricsPage::new(|| "graticule_ready 1\n".to_owned()),
         access: Arc::new(Access::new(Vec::new())),
         subscribers: subscribers(),
     };

@@ -30,11 +30,68 @@ fn an_own_answer_knows_its_length() {
 }
 
 #[test]
-fn a_request_is_in_flight_until_its_answers_body_is_dropped() {
-    let gauges = graticule_node_core::shared::InFlightGauges::new(1);
+fn a_witness_sees_what_passes_and_goes_with_the_body() {
+    let seen = Rc::new(Cell::new((0, false, false)));
     let mut body = ResponseBody::own(Bytes::from("four"));
-    body.hold(gauges.worker(0).unwrap().try_enter(1).unwrap());
-    assert_eq!(gauges.total(), 1);
+    body.watch(Box::new(Seeing(Rc::clone(&seen))));
     drop(body);
-    assert_eq!(gauges.total(), 0);
+    assert_eq!(seen.get(), (0, false, true), "whoever wanted it was gone before its end");
+    run(async {
+        seen.take();
+        let mut body = ResponseBody::own(Bytes::from("four"));
+        body.watch(Box::new(Seeing(Rc::clone(&seen))));
+        collect(&mut body).await.unwrap();
+        assert_eq!(seen.get(), (4, true, false));
+        drop(body);
+        assert_eq!(seen.get(), (4, true, true));
+    });
+}
+
+#[test]
+fn an_answer_that_breaks_off_has_no_end() {
+    run(async {
+        let seen = Rc::new(Cell::new((0, false, false)));
+        let broken = vec![Ok(Frame::data(Bytes::from("two"))), Err(std::io::Error::other("broken"))];
+        let mut body = ResponseBody::test(frames(broken));
+        body.watch(Box::new(Seeing(Rc::clone(&seen))));
+        collect(&mut body).await.unwrap_err();
+        drop(body);
+        assert_eq!(seen.get(), (3, false, true));
+    });
+}
+
+#[test]
+fn only_what_comes_from_the_source_is_counted_and_only_once() {
+    run(async {
+        let body = RequestBody::test(frames(vec![Ok(Frame::data(Bytes::from("abc")))]));
+        let (mut body, count) = body.counted();
+        let count = count.unwrap();
+        body.put_back([Bytes::from("kept")].into_iter(), None);
+        collect(&mut body).await.unwrap();
+        assert_eq!(count.get(), 3);
+        assert!(RequestBody::default().counted().1.is_none(), "no body, no counter");
+    });
+}
+
+/// Bytes, whether the end was seen, and whether it is gone.
+#[derive(Debug)]
+struct Seeing(Rc<Cell<(usize, bool, bool)>>);
+
+impl Witness for Seeing {
+    fn passed(&mut self, bytes: usize) {
+        let (passed, ended, gone) = self.0.get();
+        self.0.set((passed + bytes, ended, gone));
+    }
+
+    fn ended(&mut self) {
+        let (passed, _, gone) = self.0.get();
+        self.0.set((passed, true, gone));
+    }
+}
+
+impl Drop for Seeing {
+    fn drop(&mut self) {
+        let (passed, ended, _) = self.0.get();
+        self.0.set((passed, ended, true));
+    }
 }

@@ -8,15 +8,16 @@ use graticule_node_core::mesh::{PeerId, Sought};
 use graticule_node_core::policy::{Policy, PoolIndex, RetryRule, Tenant, TenantIndex};
 use graticule_node_core::pool::retry;
 use graticule_node_core::shared::RetryBudget;
-use graticule_node_core::{Reason, RegionIndex, RegionSet, Snapshot};
+use graticule_node_core::{Reason, RegionIndex, RegionSet, Snapshot, headers};
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use hyper::body::Incoming;
 use smallvec::SmallVec;
 use tokio::time::{Instant, timeout_at};
 
+use super::account::{Account, Verdict};
 use super::facts::{Facts, Upgrade};
-use super::{Gateway, answer};
+use super::{Current, Gateway, answer};
 use crate::body::{self, RequestBody, ResponseBody, UpgradeInput};
 use crate::early::{Early, Heard, Listener};
 use crate::pool::SendFailure;
@@ -38,6 +39,8 @@ pub(super) struct Pending {
     /// Whether a retry was paid for that has not ended.
     paid: bool,
     chance: u32,
+    /// Until the answer has it.
+    account: Option<Box<Account>>,
 }
 
 /// What a tenant wants of one attempt beside an answer.
@@ -62,13 +65,16 @@ enum Attempt {
 
 impl Pending {
     /// Nothing decided yet.
-    pub(super) fn new(gateway: Rc<Gateway>, facts: Facts, body: Incoming) -> Self {
+    pub(super) fn new(gateway: Rc<Gateway>, facts: Facts, body: Incoming, mut account: Box<Account>) -> Self {
         let (input, body) = if facts.upgrade.is_some() {
             let (input, body) = body::upgrade();
             (Some(input), RequestBody::upgrade(body))
         } else {
             (None, RequestBody::client(body, gateway.settings.body_timeout))
         };
+        let (body, read) = body.counted();
+        account.reads(read);
+        account.describe(|| facts.for_account());
         let upload = Upload::new(body, facts.method.is_idempotent());
         let chance = gateway.chance();
         Self {
@@ -82,6 +88,14 @@ impl Pending {
             tried_peers: SmallVec::new(),
             paid: false,
             chance,
+            account: Some(account),
+        }
+    }
+
+    /// The answer to the request is this: what remains to be told, its body tells.
+    pub(super) fn give_account(&mut self, response: &mut Response<ResponseBody>) {
+        if let Some(account) = self.account.take() {
+            account.answers(response);
         }
     }
 
@@ -90,7 +104,9 @@ impl Pending {
         for _ in 0..ATTEMPTS_MAX {
             let snapshot = self.gateway.snapshot();
             let decided = self.decide(&snapshot);
-            let attempt = match self.asking(&snapshot, &decided) {
+            let asking = self.asking(&snapshot, &decided);
+            self.account_for(&snapshot, &decided, asking.is_ok());
+            let attempt = match asking {
                 Err(reason) => Attempt::Over(reason),
                 Ok(Asking { deadline: None, heard: None }) => self.attempt(&snapshot, &decided, None).await,
                 // Rare, so it may cost an allocation; every request would pay for its size otherwise.
@@ -198,7 +214,20 @@ impl Pending {
         }
     }
 
-    fn refuse(&self, reason: Reason) -> Response<ResponseBody> {
+    /// Tells what was decided, and, if it is tried, whoever is asked next whose span it is in.
+    fn account_for(&mut self, snapshot: &Current, decided: &Decided, is_tried: bool) {
+        let Some(account) = &mut self.account else { return };
+        let verdict = Verdict::of(decided, snapshot.here.region);
+        account.tries(snapshot, if is_tried { verdict } else { verdict.refused() });
+        if let Some(span) = account.span() {
+            headers::set_trace_parent(&mut self.facts.headers, span);
+        }
+    }
+
+    fn refuse(&mut self, reason: Reason) -> Response<ResponseBody> {
+        if let Some(account) = &mut self.account {
+            account.refused(reason);
+        }
         answer::refusal(&self.gateway.settings, reason, self.facts.request_id.as_ref())
     }
 

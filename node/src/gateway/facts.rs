@@ -5,12 +5,13 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use graticule_node_core::decide::Arrival;
-use graticule_node_core::headers::{self, NewTrace};
+use graticule_node_core::headers::{self, NewTrace, TraceContext};
 use graticule_node_core::{Reason, path};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header};
 
+use super::account::Head;
 use super::{Gateway, GatewaySettings};
 use crate::ingress::{Client, EarlyWriter, Secured};
 
@@ -39,6 +40,10 @@ pub(super) struct Facts {
     pub(super) client: Option<IpAddr>,
     /// Names this request in answers and logs.
     pub(super) request_id: Option<HeaderValue>,
+    /// Where it stands in its trace.
+    trace: TraceContext,
+    /// Drawn for this node's span.
+    span: u64,
 }
 
 /// How a client asks for an upgrade.
@@ -51,6 +56,19 @@ pub(super) enum Upgrade {
 }
 
 impl Facts {
+    /// What an account of the request tells.
+    pub(super) fn for_account(&self) -> Head {
+        Head {
+            method: self.method.clone(),
+            target: self.target.clone(),
+            authority: self.host.authority().clone(),
+            client: self.client,
+            request_id: self.request_id.clone(),
+            trace: Some(self.trace),
+            span: self.span,
+        }
+    }
+
     /// The path as rules are to see it.
     pub(super) fn path(&self) -> &str {
         self.matched_path.as_deref().unwrap_or_else(|| self.target.path())
@@ -103,8 +121,9 @@ pub(super) fn read(
     if secured.is_some() && !behind_tls {
         fields.insert(X_FORWARDED_PROTO, HeaderValue::from_static("https"));
     }
-    let new = NewTrace { trace: gateway.chance_bits(), parent: u64::from(gateway.chance()), sampled: false };
-    headers::trace_context(&mut fields, new);
+    let span = gateway.chance_bits() as u64;
+    let new = NewTrace { trace: gateway.chance_bits(), parent: span, sampled: gateway.begins_trace() };
+    let trace = headers::trace_context(&mut fields, new);
     headers::request_id(&mut fields, gateway.chance_bits());
     let request_id = fields.get(headers::X_REQUEST_ID).cloned();
     // The host is said once, by the authority.
@@ -122,6 +141,8 @@ pub(super) fn read(
         headers: fields,
         client: address,
         request_id,
+        trace,
+        span,
     })
 }
 

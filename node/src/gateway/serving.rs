@@ -5,11 +5,12 @@ use std::rc::Rc;
 
 use graticule_node_core::decide::{Relayed, serve};
 use graticule_node_core::framing::RequestHead;
+use graticule_node_core::outcome::{Outcome, Protocol, Role};
 use graticule_node_core::policy::{Content, PoolIndex, TenantIndex};
-use graticule_node_core::shared::InFlightGuard;
-use graticule_node_core::{Reason, path};
+use graticule_node_core::{Reason, headers, path};
 use http::Response;
 
+use super::account::{Account, Head, Verdict};
 use super::{Current, Gateway, answer, dispatch};
 use crate::body::{RequestBody, ResponseBody};
 use crate::early::Listener;
@@ -21,27 +22,19 @@ pub struct Admission {
     snapshot: Current,
     tenant: TenantIndex,
     pool: PoolIndex,
-    guard: InFlightGuard,
+    account: Box<Account>,
 }
 
 impl Server for Gateway {
     type Admission = Admission;
 
-    fn admit(&self, head: &RequestHead) -> Result<Admission, Reason> {
-        let guard =
-            self.in_flight.try_enter(self.settings.requests_in_flight_max).ok_or(Reason::Overloaded)?;
-        // In this order: see `Drain`.
-        if !self.shared.drain.admits() {
-            return Err(Reason::Draining);
-        }
-        let snapshot = self.snapshot();
-        let path = path::form(head.target.path())?;
-        let query = head.target.query().unwrap_or_default();
-        let content = Content { method: &head.method, path: &path, query, headers: &head.headers };
-        let chance = self.chance();
-        let relayed = Relayed { tenant: &head.tenant, content, client: head.client, chance };
-        let (tenant, pool) = serve(&snapshot, &relayed)?;
-        Ok(Admission { snapshot, tenant, pool, guard })
+    fn admit(self: &Rc<Self>, head: &RequestHead) -> Result<Admission, Reason> {
+        let admitted = self.admit_uncounted(head);
+        admitted.inspect_err(|reason| {
+            let snapshot = self.snapshot();
+            let tenant = snapshot.policy.tenant_by_id(&head.tenant);
+            self.count(&snapshot, tenant, &Outcome::refused(Role::Serving, *reason));
+        })
     }
 
     fn is_leaving(&self) -> bool {
@@ -60,22 +53,75 @@ impl Server for Gateway {
         body: RequestBody,
         listener: Option<Listener>,
     ) -> impl Future<Output = Result<Response<ResponseBody>, Reason>> {
+        let Admission { snapshot, tenant, pool, mut account } = admission;
+        let (body, read) = body.counted();
+        account.reads(read);
+        account.describe(|| self.relayed_head(&head));
         let RequestHead { method, target, mut headers, authority, .. } = head;
+        if let Some(span) = account.span() {
+            headers::set_trace_parent(&mut headers, span);
+        }
         headers.append(http::header::VIA, self.settings.via.clone());
         let mut request = dispatch::backend_request(&method, &target, (&mut headers, &authority), body);
         if let Some(listener) = listener {
             listener.listen(&mut request);
         }
         async move {
-            let Admission { snapshot, tenant, pool, guard } = admission;
             let asked = self.asked(&snapshot, (tenant, pool), request.headers());
-            let sent =
-                self.backends.send(asked.ok_or(Reason::NoCompliantRegion)?, self.chance(), request).await;
-            let mut response = sent.map_err(|failure| failure.reason)?.map(ResponseBody::backend);
+            let asked = asked.ok_or(Reason::NoCompliantRegion);
+            let sent = match asked {
+                Ok(asked) => {
+                    self.backends.send(asked, self.chance(), request).await.map_err(|failure| failure.reason)
+                }
+                Err(reason) => Err(reason),
+            };
+            let mut response = match sent {
+                Ok(response) => response.map(ResponseBody::backend),
+                Err(reason) => {
+                    account.refused(reason);
+                    return Err(reason);
+                }
+            };
             answer::from_backend(&mut response);
             response.headers_mut().append(http::header::VIA, self.settings.via.clone());
-            response.body_mut().hold(guard);
+            account.answers(&mut response);
             Ok(response)
+        }
+    }
+}
+
+impl Gateway {
+    fn admit_uncounted(self: &Rc<Self>, head: &RequestHead) -> Result<Admission, Reason> {
+        let guard =
+            self.in_flight.try_enter(self.settings.requests_in_flight_max).ok_or(Reason::Overloaded)?;
+        // In this order: see `Drain`.
+        if !self.shared.drain.admits() {
+            return Err(Reason::Draining);
+        }
+        let snapshot = self.snapshot();
+        let path = path::form(head.target.path())?;
+        let query = head.target.query().unwrap_or_default();
+        let content = Content { method: &head.method, path: &path, query, headers: &head.headers };
+        let chance = self.chance();
+        let relayed = Relayed { tenant: &head.tenant, content, client: head.client, chance };
+        let (tenant, pool) = serve(&snapshot, &relayed)?;
+        let mut account = Account::begin(self, Protocol::Tunnel, guard);
+        // Who may serve may record.
+        let (label, region) = ("serve", Some(snapshot.here.region));
+        account.tries(&snapshot, Verdict { label, tenant: Some(tenant), region, record: true });
+        Ok(Admission { snapshot, tenant, pool, account })
+    }
+
+    /// What an account of a relayed request tells.
+    fn relayed_head(&self, head: &RequestHead) -> Head {
+        Head {
+            method: head.method.clone(),
+            target: head.target.clone(),
+            authority: head.authority.clone(),
+            client: headers::carried_client_address(&head.headers, &self.settings.client_address),
+            request_id: head.headers.get(headers::X_REQUEST_ID).cloned(),
+            trace: headers::trace_of(&head.headers),
+            span: self.chance_bits() as u64,
         }
     }
 }

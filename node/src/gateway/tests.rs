@@ -24,6 +24,8 @@ use crate::testing::{LOOPBACK, Pair, eventually, pair, policy, raw, run, snapsho
 
 mod relaying;
 
+mod accounts;
+
 /// One node: a worker's gateway behind a real listener.
 struct Site {
     address: SocketAddr,
@@ -39,6 +41,10 @@ impl Site {
     }
 
     fn with_limit(snapshot: Snapshot, requests_in_flight_max: u32) -> Self {
+        Self::with(snapshot, requests_in_flight_max, Recorders::default())
+    }
+
+    fn with(snapshot: Snapshot, requests_in_flight_max: u32, recorders: Recorders) -> Self {
         let world = World::system();
         let name = snapshot.here.node.clone();
         let (shared, refusals) = Shared::new(snapshot, 1);
@@ -62,7 +68,13 @@ impl Site {
             name,
         };
         let (backends, tunnels) = (Connections::new(&world, crate::pool::testing::links()), Rc::default());
-        let gateway = Gateway::new(Arc::new(shared), world.clone(), (backends, tunnels), settings, in_flight);
+        let gateway = Gateway::new(
+            Arc::new(shared),
+            world.clone(),
+            (backends, tunnels),
+            settings,
+            (in_flight, recorders),
+        );
         let gateway = Rc::new(gateway);
         let listener = world.net.listen(LOOPBACK, false).unwrap();
         let address = listener.local_address().unwrap();

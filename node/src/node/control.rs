@@ -17,15 +17,16 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::announce::{self, announcement};
 use super::reload::Stamps;
 use super::{Addresses, StartError, reload, start};
-use crate::admin::{self, Access, AdminState, RemoteCall};
+use crate::admin::{self, Access, AdminState, MetricsPage, RemoteCall};
 use crate::certificates::Certificates;
 use crate::documents::Documents;
 use crate::identity::Identity;
 use crate::mesh::{self, AdminHandler, Mesh, MeshParts, MeshSettings, Seed, Tracking};
 use crate::pool::Trust;
 use crate::pool::checks::{self, CheckedPolicy, Checking};
-use crate::shared::{Departure, Shared};
+use crate::shared::{Departure, Shared, Span, SpanCounts};
 use crate::task::{self, Task};
+use crate::telemetry::{self, Export, LogCounts, Metrics, MetricsSources, Resource};
 use crate::world::{Listener, World};
 
 /// What the control side is made of.
@@ -48,6 +49,10 @@ pub(super) struct ControlSetup {
     pub(super) reloads: mpsc::Receiver<oneshot::Sender<()>>,
     /// Whom backends' certificates are believed by, and those at which requests fail.
     pub(super) backends: (Trust, mpsc::Receiver<MemberId>),
+    /// How the access log does, if there is one.
+    pub(super) access_log: Option<Arc<LogCounts>>,
+    /// What workers hand over of traces, if anything, and what became of it.
+    pub(super) spans: Option<(Arc<SpanCounts>, mpsc::Receiver<Span>)>,
 }
 
 /// The control side as it runs.
@@ -68,21 +73,12 @@ pub(super) async fn start(mut setup: ControlSetup) -> Result<Control, StartError
     let voice = start_gossip(&mut setup, &seeds).await?;
     let view = voice.gossip.view();
 
+    let metrics = metrics(&setup, &voice.gossip, &tracking);
+    let page = Arc::clone(&metrics);
+    let exporting = exporting(&mut setup, metrics);
     let (remote, remote_calls) = mpsc::channel(REMOTE_CALLS_MAX);
-    let state = AdminState {
-        shared: Arc::clone(&setup.shared),
-        departure: Arc::clone(&setup.departure),
-        view: view.clone(),
-        tunnels: tracking.tunnels(),
-        remote,
-        node: own.node.clone(),
-        region: own.region.clone(),
-        clock: Arc::clone(&setup.world.clock),
-        http: setup.addresses.http,
-        https: setup.addresses.https,
-        access: Arc::new(Access::new(setup.config.admin.tokens.clone())),
-        subscribers: admin::subscribers(),
-    };
+    let page = MetricsPage::new(move || page.now().text());
+    let state = admin_state(&setup, &tracking, (view.clone(), page), remote);
     let mesh = mesh(&setup, &voice, &tracking, (seeds, state.clone()));
     let mut tasks = vec![
         task::spawn("mesh", Rc::clone(&mesh).run()),
@@ -108,8 +104,10 @@ pub(super) async fn start(mut setup: ControlSetup) -> Result<Control, StartError
     let (checked, states) = watch::channel(CheckedPolicy { policy: policy_now, pools: pools_now });
     let (documents, loaded, stamps) = documents;
     let (trust, failing) = backends;
+    let events = Arc::clone(&shared.pool_events);
     let directory = config.documents.clone();
-    let checking = Checking { world: world.clone(), region: own.region.clone(), documents: directory, trust };
+    let checking =
+        Checking { world: world.clone(), region: own.region.clone(), documents: directory, trust, events };
     let geo = config.geo.clone();
     let watched =
         reload::Watched { world: world.clone(), identity, certificates, documents, loaded, stamps, geo };
@@ -122,7 +120,55 @@ pub(super) async fn start(mut setup: ControlSetup) -> Result<Control, StartError
         task::spawn("reloads", reload::watch(watched, shared, policies, reloads)),
         task::spawn("admin", admin::run(admin, state)),
     ]);
+    tasks.extend(exporting);
     Ok(Control { tasks, view })
+}
+
+fn admin_state(
+    setup: &ControlSetup,
+    tracking: &Tracking,
+    (view, metrics): (watch::Receiver<Arc<View>>, MetricsPage),
+    remote: mpsc::Sender<RemoteCall>,
+) -> AdminState {
+    let own = setup.identity.own();
+    AdminState {
+        shared: Arc::clone(&setup.shared),
+        departure: Arc::clone(&setup.departure),
+        view,
+        tunnels: tracking.tunnels(),
+        remote,
+        node: own.node,
+        region: own.region,
+        clock: Arc::clone(&setup.world.clock),
+        http: setup.addresses.http,
+        https: setup.addresses.https,
+        metrics,
+        access: Arc::new(Access::new(setup.config.admin.tokens.clone())),
+        subscribers: admin::subscribers(),
+    }
+}
+
+fn metrics(setup: &ControlSetup, gossip: &Gossip, tracking: &Tracking) -> Arc<Metrics> {
+    let metrics = Metrics::new(MetricsSources {
+        shared: Arc::clone(&setup.shared),
+        view: gossip.view(),
+        tunnels: tracking.tunnels(),
+        identity: setup.identity.clone(),
+        access_log: setup.access_log.clone(),
+        spans: setup.spans.as_ref().map(|(counts, _)| Arc::clone(counts)),
+        clock: Arc::clone(&setup.world.clock),
+        tenants_max: setup.config.metrics_tenants_max as usize,
+    });
+    Arc::new(metrics)
+}
+
+/// Sends traces and metrics, if anybody is to get them.
+fn exporting(setup: &mut ControlSetup, metrics: Arc<Metrics>) -> Option<Task> {
+    let (otlp, (counts, spans)) = setup.config.otlp.as_ref().zip(setup.spans.take())?;
+    let own = setup.identity.own();
+    let resource = Resource { node: own.node, region: own.region };
+    let export = Export { endpoint: otlp.endpoint.clone(), resource, spans, counts, metrics };
+    Some(task::spawn("telemetry export", telemetry::export(setup.world.clone(), export)))
 }
 
 fn seeds(config: &NodeConfig) -> Vec<Seed> {

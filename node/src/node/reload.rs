@@ -182,7 +182,7 @@ fn reload_documents(watched: &mut Watched, shared: &Shared, policies: &watch::Se
 pub(super) fn place(policy: &Policy, own: &PeerIdentity) -> Result<RegionIndex, String> {
     if policy.fleet.mesh != own.mesh {
         return Err(format!(
-            "the certificate is of mesh `{}`, the fleet document of mesh `{}`",
+            "the certificate is of mesh `{}`, the fleet document of mesh `{}`; issue a certificate of this mesh (graticule ca issue), or use the documents of the other",
             own.mesh, policy.fleet.mesh
         ));
     }
@@ -224,6 +224,8 @@ pub(super) async fn activate(
         let mesh = tracking.set_fleet(&policy.fleet);
         tracing::info!(version = policy.fleet.version.0, digest = %policy.digest, "documents activated");
         shared.update(|snapshot| {
+            let tallies = snapshot.tallies.follow(&snapshot.policy, &policy);
+            snapshot.tallies = Arc::new(tallies);
             snapshot.here.region = region;
             (snapshot.policy, snapshot.pools, snapshot.mesh) = (policy, pools, mesh);
         });

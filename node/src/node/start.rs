@@ -8,9 +8,12 @@ use std::sync::Arc;
 use graticule_gossip_core::Generation;
 use graticule_node_core::config::NodeConfig;
 use graticule_node_core::decide::{Here, Snapshot};
+use graticule_node_core::document::Loaded;
 use graticule_node_core::mesh::MeshState;
+use graticule_node_core::shared::Tallies;
 use graticule_node_core::{Moment, Policy};
 use http::HeaderValue;
+use quinn::Endpoint;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::control::{self, Control, ControlSetup};
@@ -19,15 +22,16 @@ use super::worker::{self, ClientAddresses, WorkerSetup};
 use super::{Addresses, GossipCodec, Node, StartError, Threads, Worker, geo, leaving, reload};
 use crate::certificates::Certificates;
 use crate::documents::Documents;
-use crate::gateway::GatewaySettings;
+use crate::gateway::{GatewaySettings, Recorders};
 use crate::identity::{Identity, IdentityFiles};
 use crate::ingress::IngressLimits;
 use crate::pool::checks::CheckedPolicy;
 use crate::pool::{Links, Trust};
-use crate::shared::{Departure, Phase, Shared};
+use crate::shared::{Departure, Phase, Refusals, Shared, TraceLane};
 use crate::task;
+use crate::telemetry::AccessLog;
 use crate::tunnel::{self, Parting};
-use crate::world::World;
+use crate::world::{Listener, World};
 
 pub(super) async fn start(
     world: World,
@@ -36,36 +40,26 @@ pub(super) async fn start(
     codec: GossipCodec,
 ) -> Result<Node, StartError> {
     let identity = load_identity(&world, &config)?;
-    let documents = Documents::new(config.documents.clone(), Arc::clone(&world.disk));
-    // Before anything is read, so that a change while it is read is found later.
-    let stamps = Stamps::now(&world, &documents, &config.geo);
-    let loaded = documents.load().map_err(StartError::Documents)?;
-    loaded.warnings.iter().for_each(|warning| tracing::warn!(%warning, "documents"));
-    let locator = geo::load(&world, &config.geo).map_err(StartError::Geo)?;
-    let snapshot = first_snapshot(loaded.policy, locator, &identity, world.clock.now())?;
-    let count = workers(&config);
-    let (shared, refusals) = Shared::new(snapshot, count);
-    let shared = Arc::new(shared);
+    let (documents, stamps, loaded) = read_documents(&world, &config)?;
+    let (shared, refusals) = first_shared(&world, &config, &identity, loaded.policy)?;
     let generation = next_generation(&world, &config.data)?;
 
-    let server = (identity.server_config()?, &identity.tunnel_secret());
-    let endpoint = tunnel::bind(&world, config.mesh.listen, server, false)?;
-    let admin = world.net.listen(config.admin.listen, false);
-    let admin = admin.map_err(|error| StartError::Listen(config.admin.listen, error))?;
-    let admin_address =
-        admin.local_address().map_err(|error| StartError::Listen(config.admin.listen, error))?;
+    let (endpoint, admin, admin_address) = bind_control(&world, &config, &identity)?;
     let certificates = load_certificates(&world, &config)?;
     let (phase, phases) = watch::channel(Phase::Serving);
     let (failing, has_failed) = mpsc::channel(FAILING_MAX);
     let links = Links { failing, trust: Trust::default() };
-    let parts = Parts { world: &world, config: &config, shared: &shared, identity: &identity, links: &links };
+    let access_log = open_access_log(&world, &config)?;
+    let (traces, spans) = config.otlp.as_ref().map(|otlp| TraceLane::new(otlp.traces_share)).unzip();
+    let node = (&world, &*config, &identity);
+    let parts =
+        Parts { node, shared: &shared, links: &links, recorders: (access_log.as_ref(), traces.as_ref()) };
     let workers = start_workers(parts, certificates.as_ref(), (threads, phases)).await?;
     shared.joining.send_replace(!config.mesh.seeds.is_empty());
     let departure = Arc::new(Departure::new(&world, Arc::clone(&shared), config.drain));
     let (reload, reloads) = mpsc::channel(RELOADS_MAX);
-    let parting = Parting::new(endpoint.clone());
-    let (http, https) = workers.clients;
-    let addresses = Addresses { http, https, mesh: config.mesh.listen, admin: admin_address };
+    let parting = Some(Parting::new(endpoint.clone()));
+    let addresses = addresses(workers.clients, &config, admin_address);
     let setup = ControlSetup {
         world,
         config,
@@ -82,14 +76,61 @@ pub(super) async fn start(
         departure: Arc::clone(&departure),
         reloads,
         backends: (links.trust, has_failed),
+        access_log: access_log.as_ref().map(AccessLog::counts),
+        spans: traces.map(|traces| Arc::clone(traces.counts())).zip(spans),
     };
     let Control { tasks: mut control, view } = control::start(setup).await?;
     let (ending, ended) = watch::channel(None);
     let leaving = leaving::run(Arc::clone(&departure), Arc::clone(&shared), phase.clone(), ending);
-    control.push(task::spawn("leaving", leaving));
-    control.push(task::spawn("joining", leaving::join(Arc::clone(&shared))));
-    let (parting, workers) = (Some(parting), workers.running);
-    Ok(Node { addresses, shared, departure, view, ended, reload, phase, parting, control, workers })
+    let joining = leaving::join(Arc::clone(&shared));
+    control.extend([task::spawn("leaving", leaving), task::spawn("joining", joining)]);
+    Ok(Node {
+        addresses,
+        shared,
+        departure,
+        view,
+        ended,
+        reload,
+        phase,
+        parting,
+        control,
+        workers: workers.running,
+        access_log,
+    })
+}
+
+fn read_documents(world: &World, config: &NodeConfig) -> Result<(Documents, Stamps, Loaded), StartError> {
+    let documents = Documents::new(config.documents.clone(), Arc::clone(&world.disk));
+    // Before anything is read, so that a change while it is read is found later.
+    let stamps = Stamps::now(world, &documents, &config.geo);
+    let loaded = documents.load().map_err(StartError::Documents)?;
+    loaded.warnings.iter().for_each(|warning| tracing::warn!(%warning, "documents"));
+    Ok((documents, stamps, loaded))
+}
+
+/// Where other nodes come, and operators, with the address that those have.
+fn bind_control(
+    world: &World,
+    config: &NodeConfig,
+    identity: &Identity,
+) -> Result<(Endpoint, Box<dyn Listener>, SocketAddr), StartError> {
+    let server = (identity.server_config()?, &identity.tunnel_secret());
+    let endpoint = tunnel::bind(world, config.mesh.listen, server, false)?;
+    let address = config.admin.listen;
+    let failed = |error| StartError::Listen(address, error);
+    let listener = world.net.listen(address, false).map_err(failed)?;
+    let bound = listener.local_address().map_err(failed)?;
+    Ok((endpoint, listener, bound))
+}
+
+fn addresses((http, https): ClientAddresses, config: &NodeConfig, admin: SocketAddr) -> Addresses {
+    Addresses { http, https, mesh: config.mesh.listen, admin }
+}
+
+fn open_access_log(world: &World, config: &NodeConfig) -> Result<Option<AccessLog>, StartError> {
+    let Some(path) = config.access_log.clone() else { return Ok(None) };
+    let log = AccessLog::start(world, path.clone());
+    log.map(Some).map_err(|error| StartError::AccessLog(path, error))
 }
 
 fn load_identity(world: &World, config: &NodeConfig) -> Result<Identity, StartError> {
@@ -102,27 +143,45 @@ fn load_identity(world: &World, config: &NodeConfig) -> Result<Identity, StartEr
     let own = identity.own();
     if own.node != config.name {
         return Err(StartError::Name(format!(
-            "the configuration names this node `{}`, its certificate `{}`; issue a certificate for the one that is right",
-            config.name, own.node
+            "{}: the configuration names this node `{}`, its certificate `{}`; issue a certificate for the one that is right",
+            config.mesh.certificate.display(),
+            config.name,
+            own.node
         )));
     }
     Ok(identity)
+}
+
+/// What the runtimes share as they begin, and who hears of peers' refusals.
+fn first_shared(
+    world: &World,
+    config: &NodeConfig,
+    identity: &Identity,
+    policy: Policy,
+) -> Result<(Arc<Shared>, Refusals), StartError> {
+    let locator = geo::load(world, &config.geo).map_err(StartError::Geo)?;
+    let count = workers(config);
+    let snapshot = first_snapshot(policy, locator, identity, (world.clock.now(), count))?;
+    let (shared, refusals) = Shared::new(snapshot, count);
+    Ok((Arc::new(shared), refusals))
 }
 
 fn first_snapshot(
     policy: Policy,
     locator: graticule_geo::Locator,
     identity: &Identity,
-    now: Moment,
+    (now, workers): (Moment, usize),
 ) -> Result<Snapshot, StartError> {
     let own = identity.own();
     let region = reload::place(&policy, &own).map_err(StartError::Region)?;
     let CheckedPolicy { policy, pools } = CheckedPolicy::unchecked(Arc::new(policy), &own.region, now);
+    let tallies = Tallies::new(&policy, workers);
     Ok(Snapshot {
         policy,
         locator: Arc::new(locator),
         mesh: Arc::new(MeshState::default()),
         pools,
+        tallies: Arc::new(tallies),
         here: Here { node: own.node.clone(), region },
     })
 }
@@ -179,11 +238,10 @@ struct Workers {
 /// What every worker is given.
 #[derive(Clone, Copy)]
 struct Parts<'a> {
-    world: &'a World,
-    config: &'a NodeConfig,
+    node: (&'a World, &'a NodeConfig, &'a Identity),
     shared: &'a Arc<Shared>,
-    identity: &'a Identity,
     links: &'a Links,
+    recorders: (Option<&'a AccessLog>, Option<&'a TraceLane>),
 }
 
 async fn start_workers(
@@ -191,7 +249,7 @@ async fn start_workers(
     certificates: Option<&Certificates>,
     (threads, phases): (Threads, watch::Receiver<Phase>),
 ) -> Result<Workers, StartError> {
-    let Parts { world, config, shared, identity, links } = parts;
+    let Parts { node: (world, config, identity), shared, links, recorders: (access_log, traces) } = parts;
     let tls = certificates.map(Certificates::server_config).transpose();
     let tls = tls.map_err(|error| StartError::Certificates(format!("the TLS library refused: {error}")))?;
     let https = config.ingress.https.as_ref().map(|(listen, _)| *listen);
@@ -213,6 +271,7 @@ async fn start_workers(
             limits: limits(config),
             settings: settings(config, index),
             links: links.clone(),
+            recorders: Recorders { access_log: access_log.map(AccessLog::lane), traces: traces.cloned() },
         };
         let (ready, is_ready) = oneshot::channel();
         started.running.push(spawn(setup, ready, phases.clone(), threads)?);

@@ -16,7 +16,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
 use super::StartError;
-use crate::gateway::{Gateway, GatewaySettings};
+use crate::gateway::{Gateway, GatewaySettings, Recorders};
 use crate::identity::refusal::Refusal;
 use crate::identity::{Expect, Identity, PeerIdentity};
 use crate::ingress::{self, Entrance, IngressLimits};
@@ -40,6 +40,7 @@ pub(super) struct WorkerSetup {
     pub(super) limits: IngressLimits,
     pub(super) settings: GatewaySettings,
     pub(super) links: Links,
+    pub(super) recorders: Recorders,
 }
 
 /// Runs until `phase` says that the node ends, or is gone. Tells through `ready` where it listens.
@@ -87,8 +88,19 @@ fn listen(world: &World, address: SocketAddr) -> Result<(Box<dyn Listener>, Sock
 }
 
 fn start(setup: WorkerSetup, phase: &watch::Receiver<Phase>) -> Result<Started, StartError> {
-    let WorkerSetup { world, shared, identity, http, https, announcing, mesh, limits, settings, links } =
-        setup;
+    let WorkerSetup {
+        world,
+        shared,
+        identity,
+        http,
+        https,
+        announcing,
+        mesh,
+        limits,
+        settings,
+        links,
+        recorders,
+    } = setup;
     let index = settings.worker;
     let (plain, http) = listen(&world, http)?;
     let mut entrances = vec![Entrance { listener: plain, announcing: Arc::clone(&announcing), tls: None }];
@@ -111,7 +123,7 @@ fn start(setup: WorkerSetup, phase: &watch::Receiver<Phase>) -> Result<Started, 
         world.clone(),
         (backends, Rc::clone(&tunnels)),
         settings,
-        in_flight,
+        (in_flight, recorders),
     );
     let gateway = Rc::new(gateway);
     let dialler = Rc::new(Dialler { world, shared, identity, endpoint: endpoint.clone(), index });
@@ -124,18 +136,28 @@ fn start(setup: WorkerSetup, phase: &watch::Receiver<Phase>) -> Result<Started, 
             move |connection, _| serve_connection(connection, Rc::clone(&gateway)),
         )
     };
-    let tasks = vec![
+    let flushing = gateway.is_logging().then(|| task::spawn("access log", flush(Rc::clone(&gateway))));
+    let mut tasks = vec![
         task::spawn("ingress", ingress::run(entrances, limits, gateway, (open, phase.clone()))),
         task::spawn("tunnel acceptor", accepting),
         task::spawn("suspicion", refresh(Arc::clone(&dialler.shared), Rc::clone(&tunnels))),
         task::spawn("tunnel targets", retarget(dialler, tunnels)),
     ];
+    tasks.extend(flushing);
     Ok(Started { tasks, parting, address })
 }
 
 fn admit(shared: &Shared, world: &World, peer: &PeerIdentity) -> Result<(), Refusal> {
     let snapshot = shared.snapshot();
     tunnel::admit(&snapshot.policy.fleet, &snapshot.here.node, peer, world.clock.wall())
+}
+
+/// Hands lines of the access log over that have waited for others for long enough.
+async fn flush(gateway: Rc<Gateway>) {
+    loop {
+        tokio::time::sleep(FLUSH_INTERVAL).await;
+        gateway.flush();
+    }
 }
 
 /// Tells the tunnels who is suspect and who is reachable, with every snapshot.
@@ -207,3 +229,5 @@ impl Dialler {
 
 /// How long a worker may take to bind its sockets.
 pub(super) const START_DEADLINE: Duration = Duration::from_secs(10);
+/// How long a line of the access log waits for others.
+const FLUSH_INTERVAL: Duration = Duration::from_millis(250);

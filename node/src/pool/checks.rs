@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::Trust;
+use crate::shared::PoolEventCounts;
 use crate::task;
 use crate::world::World;
 
@@ -51,6 +52,8 @@ pub struct Checking {
     pub documents: PathBuf,
     /// Whom to believe; the driver keeps it up to date.
     pub trust: Trust,
+    /// Where what happens to backends is counted.
+    pub events: Arc<PoolEventCounts>,
 }
 
 /// Watches the backends of a region's pools until the policy's sender is gone.
@@ -190,7 +193,7 @@ impl Driver {
 
     fn elapsed(&mut self) {
         let events = self.pools.handle_timeout(self.now());
-        events.iter().for_each(log::event);
+        self.tell(&events);
         if !events.is_empty() {
             self.publish();
         }
@@ -198,7 +201,7 @@ impl Driver {
 
     fn failing(&mut self, member: MemberId) {
         let event = self.pools.handle_failures(member, self.now());
-        event.iter().for_each(log::event);
+        self.tell(event.as_slice());
         if event.is_some() {
             self.publish();
         }
@@ -213,7 +216,7 @@ impl Driver {
                 Report::Checked(target, result) => {
                     self.checks_under_way -= 1;
                     let event: Option<PoolEvent> = self.pools.handle_result(&target, result, self.now());
-                    event.iter().for_each(log::event);
+                    self.tell(event.as_slice());
                     changed |= event.is_some();
                 }
                 Report::LookedUp(name, found) => {
@@ -232,6 +235,13 @@ impl Driver {
         }
         if changed || moved {
             self.publish();
+        }
+    }
+
+    /// Logs and counts what has happened.
+    fn tell(&self, events: &[PoolEvent]) {
+        for event in events {
+            log::event(event, &self.checking.events);
         }
     }
 

@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use graticule_node_core::Moment;
 use graticule_node_core::framing::{
     BodyLength, RequestFrame, RequestProtocol, ResponseFrame, ResponseProtocol,
 };
@@ -20,6 +21,8 @@ pub struct TunnelBody {
     source: Source,
     remaining: BodyLength,
     ended: bool,
+    /// When the peer accepted the request, of an answer.
+    accepted: Option<Moment>,
     _held: Option<(TunnelGuard, Option<Task>)>,
 }
 
@@ -40,18 +43,24 @@ impl TunnelBody {
         Self::new(Source::Request(reader), length, None)
     }
 
-    /// The body of a relayed answer; `held` lives until it is dropped.
+    /// The body of a relayed answer to what was accepted then; `held` lives until it is dropped.
     pub fn answer(
         reader: FrameReader<ResponseProtocol>,
         length: BodyLength,
+        accepted: Moment,
         held: (TunnelGuard, Option<Task>),
     ) -> Self {
-        Self::new(Source::Answer(reader), length, Some(held))
+        Self { accepted: Some(accepted), ..Self::new(Source::Answer(reader), length, Some(held)) }
+    }
+
+    /// When the peer accepted the request, of an answer.
+    pub fn accepted(&self) -> Option<Moment> {
+        self.accepted
     }
 
     fn new(source: Source, length: BodyLength, held: Option<(TunnelGuard, Option<Task>)>) -> Self {
         let ended = matches!(length, BodyLength::None);
-        Self { source, remaining: length, ended, _held: held }
+        Self { source, remaining: length, ended, accepted: None, _held: held }
     }
 
     fn count(&mut self, chunk: &Bytes) {

@@ -4,10 +4,10 @@ use std::future::pending;
 use std::rc::Rc;
 use std::time::Duration;
 
-use graticule_node_core::Reason;
 use graticule_node_core::framing::{
     BodyLength, RequestHeadRef, ResponseDecoder, ResponseFrame, ResponseHead, ResponseProtocol, StreamKind,
 };
+use graticule_node_core::{Moment, Reason};
 use http::StatusCode;
 use quinn::{RecvStream, SendStream, WriteError};
 use tokio::time::timeout;
@@ -54,7 +54,7 @@ pub async fn send<M: Fn() -> bool>(
     world: &World,
     tunnel: &Rc<Tunnel>,
     request: Relayed<'_, M>,
-    suspect: impl Fn(graticule_node_core::Moment),
+    suspect: impl Fn(Moment),
 ) -> Result<http::Response<TunnelBody>, Failure> {
     let guard = tunnel.enter();
     let mut opening = FrameWriter::buffer();
@@ -68,9 +68,10 @@ pub async fn send<M: Fn() -> bool>(
     let reader = FrameReader::new(receiver, ResponseDecoder::new(request.head.upgrade));
     let mut exchange = Exchange { tunnel, request, reader };
     exchange.accepted(|| suspect(sent)).await?;
-    tunnel.answered(sent, world.clock.now());
+    let accepted = world.clock.now();
+    tunnel.answered(sent, accepted);
     let head = exchange.head().await?;
-    Ok(answer(head, exchange.reader, guard, uploading))
+    Ok(answer(head, exchange.reader, accepted, (guard, uploading)))
 }
 
 /// Waits for a tunnel that is about to stand only if the request can go nowhere else: the control side has reached
@@ -184,12 +185,12 @@ async fn leave<M: Fn() -> bool>(tunnel: &Tunnel, request: &Relayed<'_, M>) {
 fn answer(
     head: ResponseHead,
     reader: FrameReader<ResponseProtocol>,
-    guard: TunnelGuard,
-    uploading: Option<Task>,
+    accepted: Moment,
+    kept: (TunnelGuard, Option<Task>),
 ) -> http::Response<TunnelBody> {
     let is_upgrade = head.status == StatusCode::SWITCHING_PROTOCOLS;
     let length = if is_upgrade { BodyLength::Unknown } else { head.body };
-    let mut response = http::Response::new(TunnelBody::answer(reader, length, (guard, uploading)));
+    let mut response = http::Response::new(TunnelBody::answer(reader, length, accepted, kept));
     *response.status_mut() = head.status;
     *response.headers_mut() = head.headers;
     response

@@ -27,7 +27,7 @@ pub trait Server: 'static {
     type Admission;
 
     /// Whether this node takes the request. Asked before anything else is done with it.
-    fn admit(&self, head: &RequestHead) -> Result<Self::Admission, Reason>;
+    fn admit(self: &Rc<Self>, head: &RequestHead) -> Result<Self::Admission, Reason>;
 
     /// Whether this node is about to close its tunnels.
     fn is_leaving(&self) -> bool;

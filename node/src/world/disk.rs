@@ -52,6 +52,13 @@ impl Disk for SystemDisk {
     fn create_directory(&self, path: &Path) -> io::Result<()> {
         fs::create_dir_all(path)
     }
+
+    fn append(&self, path: &Path) -> io::Result<Box<dyn Write + Send>> {
+        if path == Path::new("-") {
+            return Ok(Box::new(io::stdout()));
+        }
+        Ok(Box::new(File::options().create(true).append(true).open(path)?))
+    }
 }
 
 #[cfg(test)]

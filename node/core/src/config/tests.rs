@@ -1,5 +1,6 @@
 //! A node's configuration is read whole, or everything that is wrong with it is said.
 
+use std::path::Path;
 use std::time::Duration;
 
 use insta::assert_snapshot;
@@ -222,6 +223,30 @@ fn tokens_are_kept_as_hashes_and_close_the_admin_api() {
     assert_eq!(tokens[0].role, AdminRole::Operator);
     for wrong in ["", "secret", &"0g".repeat(32), &"00".repeat(33)] {
         assert!(errors(&token(wrong), &[]).contains("64 hexadecimal digits"), "{wrong}");
+    }
+}
+
+#[test]
+fn an_access_log_has_a_path_and_standard_output_is_no_file() {
+    let log = |path: &str| {
+        let config = read(&format!("{LEAST}[access_log]\npath = \"{path}\"\n"));
+        config.relative_to(Path::new("/etc/graticule")).access_log.unwrap()
+    };
+    assert_eq!(log("access.log"), Path::new("/etc/graticule/access.log"));
+    assert_eq!(log("/var/log/access.log"), Path::new("/var/log/access.log"));
+    assert_eq!(log(NodeConfig::STANDARD_OUTPUT), Path::new("-"));
+    assert!(read(LEAST).access_log.is_none());
+    assert!(errors(&format!("{LEAST}[access_log]\n"), &[]).contains("missing key `path`"));
+}
+
+#[test]
+fn a_collector_has_an_address_without_a_path() {
+    let otlp = |endpoint: &str| format!("{LEAST}[otlp]\nendpoint = \"{endpoint}\"\n");
+    let config = read(&otlp("http://collector.example:4318/")).otlp.unwrap();
+    assert_eq!(config.endpoint.to_string(), "collector.example:4318");
+    assert!((config.traces_share - 0.01).abs() < 1e-9);
+    for wrong in ["https://a:4318", "a:4318", "http://a", "http://a:4318/v1/traces", ""] {
+        assert!(errors(&otlp(wrong), &[]).contains("expected the address of a collector"), "{wrong}");
     }
 }
 

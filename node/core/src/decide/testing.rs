@@ -13,8 +13,8 @@ use crate::mesh::{
     Condition, Cost, Excepted, Exceptions, MeshState, PeerId, PeerState, Preference, RegionState,
 };
 use crate::policy::{
-    Claim, Claims, Digest, DocumentVersion, Fleet, HostPattern, Permission, Policy, Pool, Receive, Region,
-    RequestLimits, Residency, Tenant, TenantId, TenantIndex, UnknownLocation,
+    AddressMask, Claim, Claims, Digest, DocumentVersion, Fleet, HostPattern, Permission, Policy, Pool,
+    Receive, Region, RequestLimits, Residency, Tenant, TenantId, TenantIndex, UnknownLocation,
 };
 use crate::pool::testing::states;
 use crate::{RegionIndex, RegionSet};
@@ -64,6 +64,7 @@ pub(crate) fn document(id: &str, tiers: &[&[usize]]) -> Tenant {
         redirect_http: false,
         informational: false,
         limits: RequestLimits::default(),
+        addresses: AddressMask::Network,
     }
 }
 
@@ -143,6 +144,7 @@ pub(crate) fn snapshot(policy: Policy, here: usize) -> Snapshot {
         policy: Arc::new(policy),
         locator: Arc::new(Locator::default()),
         mesh: Arc::new(mesh),
+        tallies: Arc::default(),
         here: Here { node: "here".parse().unwrap(), region: here },
     }
 }

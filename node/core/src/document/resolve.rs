@@ -94,6 +94,7 @@ pub(super) fn resolve(document: &TenantDocument, fleet: &FleetDocument, page: &P
         redirect_http: document.redirect_http,
         informational: document.informational,
         limits: document.limits,
+        addresses: document.addresses,
     };
     // Rules that are wrong say nothing about which pools are needed.
     if !page.has_errors() {

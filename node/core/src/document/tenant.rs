@@ -9,10 +9,10 @@ use super::canonical::Canonical;
 use super::page::{At, Page, Spot};
 use super::table::{Key, Table, key};
 use super::text::Text;
-use super::tree::parse;
-use super::value::{boolean, integer, parsed};
+use super::tree::{Node, parse};
+use super::value::{boolean, integer, one_of, parsed};
 use super::{Diagnostic, Source};
-use crate::policy::{Claim, Digest, DocumentVersion, Pool, PoolName, RequestLimits, TenantId};
+use crate::policy::{AddressMask, Claim, Digest, DocumentVersion, Pool, PoolName, RequestLimits, TenantId};
 
 mod claim;
 mod content;
@@ -43,6 +43,7 @@ pub struct TenantDocument {
     pub(super) redirect_http: bool,
     pub(super) informational: bool,
     pub(super) limits: RequestLimits,
+    pub(super) addresses: AddressMask,
     digest: Digest,
 }
 
@@ -148,6 +149,7 @@ impl TenantDocument {
             .number(u64::from(self.redirect_http))
             .number(u64::from(self.informational))
             .list([limits::canonical(self.limits)])
+            .number(self.addresses as u64)
     }
 }
 
@@ -173,6 +175,7 @@ pub(super) fn read(source: &Source, page: &Page) -> TenantReading {
     let redirect_http = table.or("redirect_http", false, boolean);
     let informational = table.or("informational", false, boolean);
     let limits = table.or("limits", RequestLimits::default(), limits::read);
+    let addresses = table.or("record", AddressMask::default(), record);
 
     let mut reading = TenantReading {
         id: id.clone(),
@@ -195,12 +198,19 @@ pub(super) fn read(source: &Source, page: &Page) -> TenantReading {
             redirect_http,
             informational,
             limits,
+            addresses,
             digest: Digest([0; 32]),
         };
         document.digest = document.canonical().digest();
         reading.document = Some(Arc::new(document));
     }
     reading
+}
+
+/// `[record]`: what may be written of a request where it may be recorded.
+fn record(page: &Page, node: &Node) -> Option<AddressMask> {
+    let table = Table::open(page, node, RECORD_KEYS)?;
+    Some(table.or("address", AddressMask::default(), one_of(ADDRESSES)))
 }
 
 /// Warns of pools that no content rule names.
@@ -230,7 +240,11 @@ const KEYS: &[Key] = &[
     key("redirect_http", "true"),
     key("informational", "true"),
     key("limits", "{ body_bytes_max = 1048576 }"),
+    key("record", "{ address = \"network\" }"),
 ];
+const RECORD_KEYS: &[Key] = &[key("address", "\"network\"")];
+const ADDRESSES: &[(&str, AddressMask)] =
+    &[("full", AddressMask::Full), ("network", AddressMask::Network), ("none", AddressMask::Nothing)];
 
 #[cfg(test)]
 mod tests;

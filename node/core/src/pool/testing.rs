@@ -72,6 +72,7 @@ fn tenant(number: usize, pool: Option<Pool>) -> Tenant {
         redirect_http: false,
         informational: false,
         limits: RequestLimits::default(),
+        addresses: crate::policy::AddressMask::Network,
     }
 }
 

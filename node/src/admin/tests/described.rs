@@ -91,3 +91,14 @@ fn the_judge_of_this_test_finds_what_is_wrong() {
         assert_eq!(wrong(&document, &schema, &value).is_some(), is_wrong, "{value}");
     }
 }
+
+#[test]
+fn metrics_are_a_page_for_prometheus() {
+    run(async {
+        let server = start();
+        let answer =
+            raw(server.address, "GET /metrics HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await;
+        assert!(answer.contains("text/plain; version=0.0.4"), "{answer}");
+        assert!(answer.ends_with("graticule_ready 1\n"), "{answer}");
+    });
+}

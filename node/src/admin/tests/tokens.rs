@@ -30,7 +30,7 @@ fn probes_need_no_token_all_else_does_and_changes_need_an_operators() {
             let without = status(&server, method, route.path(), "").await;
             assert_eq!(without == 401, !route.is_open(), "{} {without}", route.path());
         }
-        assert_eq!(status(&server, "GET", "/v1/nodes", "see").await, 200);
+        assert_eq!(status(&server, "GET", "/metrics", "see").await, 200);
         assert_eq!(status(&server, "GET", "/v1/nodes", "wrong").await, 401);
         assert_eq!(status(&server, "POST", "/v1/drain", "see").await, 403);
         assert!(!server.state.shared.drain.is_draining());

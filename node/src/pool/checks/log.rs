@@ -3,8 +3,11 @@
 use graticule_node_core::policy::CheckKind;
 use graticule_node_core::pool::{CheckTarget, PoolEvent};
 
+use crate::shared::PoolEventCounts;
+
 /// Says it.
-pub(super) fn event(event: &PoolEvent) {
+pub(super) fn event(event: &PoolEvent, counts: &PoolEventCounts) {
+    counts.count(event);
     match event {
         PoolEvent::BackendFailed { target, failure } => {
             tracing::warn!(

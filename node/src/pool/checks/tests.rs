@@ -46,6 +46,7 @@ fn tenant(number: usize, at: RegionIndex, backends: &[SocketAddr]) -> Tenant {
         redirect_http: false,
         informational: false,
         limits: RequestLimits::default(),
+        addresses: graticule_node_core::policy::AddressMask::Network,
     }
 }
 
@@ -100,8 +101,13 @@ impl Running {
         let (checked, receiver) = watch::channel(first);
         let (policy, policies) = watch::channel(policy);
         let (failing, has_failed) = mpsc::channel(16);
-        let checking =
-            Checking { world: net.world(), region, documents: PathBuf::from("."), trust: Trust::default() };
+        let checking = Checking {
+            world: net.world(),
+            region,
+            documents: PathBuf::from("."),
+            trust: Trust::default(),
+            events: Arc::default(),
+        };
         let task = task::spawn("checks", run(checking, has_failed, policies, checked));
         Self { policy, checked: receiver, failing, _task: task }
     }
@@ -302,7 +308,13 @@ mod names {
         let (checked, seen) = watch::channel(first);
         let (_policy, policies) = watch::channel(running);
         let (_failing, has_failed) = mpsc::channel(16);
-        let checking = Checking { world, region, documents: PathBuf::from("."), trust: Trust::default() };
+        let checking = Checking {
+            world,
+            region,
+            documents: PathBuf::from("."),
+            trust: Trust::default(),
+            events: Arc::default(),
+        };
         let _task = task::spawn("checks", run(checking, has_failed, policies, checked));
         let now = || usable(&seen.borrow().pools, 0).iter().map(ToString::to_string).collect::<Vec<_>>();
         let set = |addresses: Option<&[&str]>| {

@@ -43,7 +43,7 @@ impl Drop for Forwarding<'_> {
 impl Server for Script {
     type Admission = ();
 
-    fn admit(&self, _head: &RequestHead) -> Result<(), Reason> {
+    fn admit(self: &Rc<Self>, _head: &RequestHead) -> Result<(), Reason> {
         self.admit
     }
 

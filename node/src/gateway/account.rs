@@ -1,0 +1,263 @@
+//! What became of a request, from its head to the end of its answer: told once, when it is over.
+
+use std::fmt::Debug;
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::time::UNIX_EPOCH;
+
+use graticule_node_core::access_log::{Entry, Personal};
+use graticule_node_core::decide::Decided;
+use graticule_node_core::headers::{TraceContext, TraceId};
+use graticule_node_core::outcome::{Outcome, Protocol, Role};
+use graticule_node_core::policy::{Tenant, TenantIndex};
+use graticule_node_core::shared::InFlightGuard;
+use graticule_node_core::{Moment, Reason, RegionIndex};
+use http::uri::{Authority, PathAndQuery};
+use http::{HeaderValue, Method, Response};
+
+use super::{Current, Gateway, Recorders};
+use crate::body::{ByteCount, ResponseBody, Witness};
+use crate::shared::{Span, place};
+
+/// The account of one request. It is given when this is dropped, wherever that happens: with the answer's body, or
+/// before there was one.
+pub(super) struct Account {
+    gateway: Rc<Gateway>,
+    /// In flight until the account is given.
+    _guard: InFlightGuard,
+    protocol: Protocol,
+    begun: Moment,
+    accepted: Option<Moment>,
+    first_byte: Option<Moment>,
+    /// What it was decided by, with what was decided.
+    decided: Option<(Current, Verdict)>,
+    read: Option<ByteCount>,
+    outcome: Outcome,
+    /// Known only where somebody wants to know.
+    head: Option<Head>,
+}
+
+/// What was decided last.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Verdict {
+    pub(super) label: &'static str,
+    pub(super) tenant: Option<TenantIndex>,
+    /// Where the request goes, unless it is refused.
+    pub(super) region: Option<RegionIndex>,
+    /// Whether this node may keep what is personal.
+    pub(super) record: bool,
+}
+
+/// What of a request logs and traces tell.
+#[derive(Debug)]
+pub(super) struct Head {
+    pub(super) method: Method,
+    pub(super) target: PathAndQuery,
+    pub(super) authority: Authority,
+    pub(super) client: Option<IpAddr>,
+    pub(super) request_id: Option<HeaderValue>,
+    /// Where it stands in its trace.
+    pub(super) trace: Option<TraceContext>,
+    /// Drawn for this node's span.
+    pub(super) span: u64,
+}
+
+impl Verdict {
+    /// What `decided` says at a node of `here`.
+    pub(super) fn of(decided: &Decided, here: RegionIndex) -> Self {
+        use graticule_node_core::decide::Decision;
+        let region = match decided.decision {
+            Decision::Local { .. } => Some(here),
+            Decision::Relay { region, .. } => Some(region),
+            Decision::Redirect { .. } | Decision::Refuse(_) => None,
+        };
+        let rationale = &decided.rationale;
+        let (tenant, record) = (rationale.tenant, rationale.record_here);
+        Self { label: decided.decision.label(), tenant, region, record }
+    }
+
+    /// The same for a request that is refused after all, before anybody was asked.
+    pub(super) fn refused(self) -> Self {
+        Self { label: "refuse", region: None, ..self }
+    }
+}
+
+impl Account {
+    /// Begins now, for a request that counts as in flight by `guard`.
+    pub(super) fn begin(gateway: &Rc<Gateway>, protocol: Protocol, guard: InFlightGuard) -> Box<Self> {
+        let outcome = Outcome {
+            role: protocol.role(),
+            status: None,
+            reason: None,
+            attempts: 0,
+            bytes_up: 0,
+            bytes_down: 0,
+            complete: false,
+            total: std::time::Duration::ZERO,
+        };
+        let begun = gateway.world.clock.now();
+        let (decided, read, head) = (None, None, None);
+        let gateway = Rc::clone(gateway);
+        Box::new(Self {
+            gateway,
+            _guard: guard,
+            protocol,
+            begun,
+            accepted: None,
+            first_byte: None,
+            decided,
+            read,
+            outcome,
+            head,
+        })
+    }
+
+    /// Keeps what logs tell, if there are any.
+    pub(super) fn describe(&mut self, head: impl FnOnce() -> Head) {
+        let Recorders { access_log, traces } = &self.gateway.recorders;
+        if access_log.is_some() || traces.is_some() {
+            self.head = Some(head());
+        }
+    }
+
+    /// Its body is counted there.
+    pub(super) fn reads(&mut self, read: Option<ByteCount>) {
+        self.read = read;
+    }
+
+    /// It was decided, and what was decided is tried now.
+    pub(super) fn tries(&mut self, snapshot: &Current, verdict: Verdict) {
+        self.decided = Some((Rc::clone(snapshot), verdict));
+        if verdict.region.is_some() {
+            self.outcome.attempts = self.outcome.attempts.saturating_add(1);
+        }
+    }
+
+    /// The span that whatever comes of the request is part of, if this node records one.
+    pub(super) fn span(&self) -> Option<u64> {
+        self.traced().map(|(head, ..)| head.span.max(1))
+    }
+
+    /// What a span of it would tell, if there is to be one: it is traced, and the tenant's rules allow that here.
+    fn traced(&self) -> Option<(&Head, TraceContext, &Tenant)> {
+        self.gateway.recorders.traces.as_ref()?;
+        let (head, (snapshot, verdict)) = (self.head.as_ref()?, self.decided.as_ref()?);
+        let context = head.trace.filter(|context| context.sampled && verdict.record)?;
+        Some((head, context, snapshot.policy.tenant(verdict.tenant?)?))
+    }
+
+    /// It is not forwarded, or got no answer.
+    pub(super) fn refused(&mut self, reason: Reason) {
+        self.outcome.reason = Some(reason);
+        self.outcome.status = Some(reason.row().status);
+    }
+
+    /// Its answer begins; the account is given when its body has ended.
+    pub(super) fn answers(mut self: Box<Self>, response: &mut Response<ResponseBody>) {
+        self.first_byte = Some(self.gateway.world.clock.now());
+        self.outcome.status = Some(response.status().as_u16());
+        self.accepted = response.body().accepted();
+        // What this node says itself is said whole.
+        self.outcome.complete = self.outcome.reason.is_some();
+        response.body_mut().watch(self);
+    }
+
+    fn trace(&self, outcome: Outcome) {
+        let (Some(lane), Some((head, context, owner))) = (&self.gateway.recorders.traces, self.traced())
+        else {
+            return;
+        };
+        let region = self.decided.as_ref().and_then(|(snapshot, verdict)| {
+            snapshot.policy.fleet.region(verdict.region?).map(|region| region.name.clone())
+        });
+        lane.push(Span {
+            trace: context.trace,
+            parent: place(context, head.span),
+            id: head.span.max(1),
+            ended: self.gateway.world.clock.wall(),
+            outcome,
+            accepted: self.accepted.map(|accepted| accepted.since(self.begun)),
+            protocol: self.protocol,
+            tenant: owner.id.clone(),
+            region,
+            client: head.client.map(|client| (client, owner.addresses)),
+            method: head.method.to_string(),
+            host: head.authority.host().to_owned(),
+            path: head.target.path().to_owned(),
+        });
+    }
+
+    fn log(&self, ended: &Outcome) {
+        let Some(lane) = &self.gateway.recorders.access_log else { return };
+        let Some((snapshot, verdict)) = &self.decided else { return };
+        let owner = verdict.tenant.and_then(|index| snapshot.policy.tenant(index));
+        // Elsewhere only counters.
+        if owner.is_some() && !verdict.record {
+            return;
+        }
+        let name = |region| snapshot.policy.fleet.region(region).map(|region| region.name.as_str());
+        let since = |moment: Option<Moment>| moment.map(|moment| moment.since(self.begun));
+        let edge = (ended.role == Role::Edge).then_some(snapshot.here.region);
+        let wall = self.gateway.world.clock.wall().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let trace = self.head.as_ref().and_then(|head| head.trace);
+        let trace_id = TraceId::of(trace);
+        lane.write(&Entry {
+            ended_us: wall.as_micros() as u64,
+            node: self.gateway.settings.name.as_str(),
+            outcome: ended,
+            protocol: self.protocol,
+            tenant: owner.map(|owner| owner.id.as_str()),
+            regions: [edge, verdict.region].map(|region| region.and_then(name)),
+            decision: verdict.label,
+            accepted: since(self.accepted),
+            first_byte: since(self.first_byte),
+            // Whose rules would allow it, if it is nobody's?
+            personal: owner.and_then(|owner| self.head.as_ref().map(|head| head.personal(owner, &trace_id))),
+        });
+    }
+}
+
+impl Head {
+    fn personal<'a>(&'a self, owner: &Tenant, trace: &'a TraceId) -> Personal<'a> {
+        Personal {
+            client: self.client,
+            addresses: owner.addresses,
+            method: self.method.as_str(),
+            host: self.authority.host(),
+            path: self.target.path(),
+            request_id: self.request_id.as_ref().and_then(|id| id.to_str().ok()),
+            trace_id: trace.as_str(),
+        }
+    }
+}
+
+impl Witness for Account {
+    fn passed(&mut self, bytes: usize) {
+        self.outcome.bytes_down += bytes as u64;
+    }
+
+    fn ended(&mut self) {
+        self.outcome.complete = true;
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        let bytes_up = self.read.as_ref().map_or(0, |read| read.get());
+        let total = self.gateway.world.clock.now().since(self.begun);
+        let outcome = Outcome { bytes_up, total, ..self.outcome };
+        // By the snapshot that it was decided by: the tenant's number means nothing in another.
+        match &self.decided {
+            Some((snapshot, verdict)) => self.gateway.count(snapshot, verdict.tenant, &outcome),
+            None => self.gateway.count(&self.gateway.snapshot(), None, &outcome),
+        }
+        self.log(&outcome);
+        self.trace(outcome);
+    }
+}
+
+impl Debug for Account {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Account").field("outcome", &self.outcome).finish_non_exhaustive()
+    }
+}

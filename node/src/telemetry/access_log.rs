@@ -1,0 +1,143 @@
+//! Who writes the access log: a thread of its own, because a full disk or a reader that stalls must stop nothing else.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use crate::shared::{AccessLane, LogMessage};
+use crate::world::{Disk, World};
+
+/// The access log of a node.
+#[derive(Debug)]
+pub struct AccessLog {
+    batches: SyncSender<LogMessage>,
+    counts: Arc<LogCounts>,
+    ended: oneshot::Receiver<()>,
+}
+
+/// How the access log does, for metrics.
+#[derive(Debug, Default)]
+pub struct LogCounts {
+    /// Lines for which there was no room, because the writer was too slow.
+    pub dropped: Arc<AtomicU64>,
+    /// Lines that were written.
+    pub written: AtomicU64,
+    /// Lines that could not be written.
+    pub failed: AtomicU64,
+}
+
+impl LogCounts {
+    /// Every result with its count.
+    pub fn results(&self) -> [(&'static str, u64); 3] {
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        [("written", read(&self.written)), ("dropped", read(&self.dropped)), ("failed", read(&self.failed))]
+    }
+}
+
+impl AccessLog {
+    /// Opens the file and starts its writer.
+    pub fn start(world: &World, path: PathBuf) -> io::Result<Self> {
+        let file = world.disk.append(&path)?;
+        let (batches, received) = sync_channel(BATCHES_MAX);
+        let (ending, ended) = oneshot::channel();
+        let counts = Arc::<LogCounts>::default();
+        let disk = Arc::clone(&world.disk);
+        let mut writer = Writer { disk, path, file, counts: Arc::clone(&counts), failing: false };
+        std::thread::Builder::new().name("access-log".to_owned()).spawn(move || {
+            writer.run(&received);
+            let _ = ending.send(());
+        })?;
+        Ok(Self { batches, counts, ended })
+    }
+
+    /// Where one worker puts its lines.
+    pub fn lane(&self) -> AccessLane {
+        AccessLane::new(self.batches.clone(), Arc::clone(&self.counts.dropped))
+    }
+
+    /// How it does.
+    pub fn counts(&self) -> Arc<LogCounts> {
+        Arc::clone(&self.counts)
+    }
+
+    /// Opens the file anew, because somebody has moved it.
+    pub fn reopen(&self) {
+        if self.batches.try_send(LogMessage::Reopen).is_err() {
+            tracing::warn!("the access log is not reopened: its writer is too slow; send SIGHUP again");
+        }
+    }
+
+    /// Waits until what its lanes have handed over is written, if that does not take too long. The lanes are to be gone.
+    pub async fn finish(self) {
+        let Self { batches, ended, .. } = self;
+        drop(batches);
+        if timeout(LAST_LINES_TIMEOUT, ended).await.is_err() {
+            tracing::warn!(
+                "the last lines of the access log are not written: whoever takes them is too slow"
+            );
+        }
+    }
+}
+
+struct Writer {
+    disk: Arc<dyn Disk>,
+    path: PathBuf,
+    file: Box<dyn Write + Send>,
+    counts: Arc<LogCounts>,
+    failing: bool,
+}
+
+impl Writer {
+    /// Writes until every sender is gone.
+    fn run(&mut self, messages: &Receiver<LogMessage>) {
+        while let Ok(message) = messages.recv() {
+            match message {
+                LogMessage::Lines { text, count } => self.write(&text, count),
+                LogMessage::Reopen => self.reopen(),
+            }
+        }
+    }
+
+    fn write(&mut self, text: &str, count: u32) {
+        let written = self.file.write_all(text.as_bytes()).and_then(|()| self.file.flush());
+        let counter = if written.is_ok() { &self.counts.written } else { &self.counts.failed };
+        counter.fetch_add(count.into(), Ordering::Relaxed);
+        match written {
+            Err(error) if !self.failing => {
+                tracing::error!(path = %self.path.display(), %error, "cannot write the access log; lines are lost");
+                self.failing = true;
+            }
+            Ok(()) if self.failing => {
+                tracing::info!(path = %self.path.display(), "the access log is written again");
+                self.failing = false;
+            }
+            _ => {}
+        }
+    }
+
+    fn reopen(&mut self) {
+        match self.disk.append(&self.path) {
+            Ok(file) => {
+                self.file = file;
+                tracing::info!(path = %self.path.display(), "access log reopened");
+            }
+            Err(error) => {
+                tracing::error!(path = %self.path.display(), %error, "cannot reopen the access log; the old file stays");
+            }
+        }
+    }
+}
+
+/// Batches that wait to be written: 8 MiB.
+const BATCHES_MAX: usize = 64;
+/// How long a node that ends waits for its last lines.
+const LAST_LINES_TIMEOUT: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests;
