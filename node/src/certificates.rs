@@ -7,6 +7,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use graticule_node_core::policy::ShownCertificate;
@@ -100,6 +101,18 @@ impl Certificates {
             Some(ShownCertificate { file: self.certificate(name).display().to_string(), names })
         };
         current.pairs.iter().filter_map(shown).collect()
+    }
+
+    /// When the certificates in use end, by the names that their files begin with.
+    pub fn expiries(&self) -> Vec<(String, SystemTime)> {
+        let current = self.0.current.load();
+        let ends = |(name, held): (&String, &Held)| Some((name.clone(), held.pair.as_ref()?.not_after));
+        current.pairs.iter().filter_map(ends).collect()
+    }
+
+    /// Pairs with which something is wrong; an older form of one may be in use.
+    pub fn faulty(&self) -> usize {
+        self.0.current.load().pairs.values().filter(|held| held.problem.is_some()).count()
     }
 
     /// What TLS needs to serve clients with them.

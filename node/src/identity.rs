@@ -40,6 +40,7 @@ mod tests;
 mod tls;
 mod verifier;
 
+pub(crate) use certificate::system_time;
 pub use certificate::{PeerIdentity, Serial};
 pub use error::IdentityError;
 pub use roots::read_roots;

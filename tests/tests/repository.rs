@@ -130,12 +130,13 @@ const GROUND: [&str; 8] = ["body", "early", "identity", "shared", "task", "ticke
 const JOINS: [&str; 4] = ["cli", "demo", "main", "node"];
 
 /// Imports among parts, each with its reason.
-const AGREED: [(&str, &str, &str); 5] = [
+const AGREED: [(&str, &str, &str); 6] = [
     ("body", "pool", "an answer's body is a backend's"),
     ("body", "relay", "or comes through a tunnel"),
     ("gateway", "ingress", "implements its handler"),
     ("gateway", "pool", "a request's way leads to a backend of this region"),
     ("gateway", "relay", "or through a tunnel"),
+    ("telemetry", "certificates", "tells when those that clients see end"),
 ];
 
 #[test]

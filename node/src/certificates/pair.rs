@@ -2,12 +2,13 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use rustls::crypto::CryptoProvider;
 use rustls::sign::CertifiedKey;
 use x509_parser::extensions::GeneralName;
 
-use crate::identity::{IdentityError, pem};
+use crate::identity::{IdentityError, pem, system_time};
 use crate::world::Disk;
 
 /// A certificate with its key.
@@ -15,6 +16,8 @@ pub(super) struct Pair {
     pub(super) certified: Arc<CertifiedKey>,
     /// The DNS names in the certificate, in lower case.
     pub(super) names: Vec<String>,
+    /// When the certificate ends.
+    pub(super) not_after: SystemTime,
 }
 
 impl Pair {
@@ -28,7 +31,8 @@ impl Pair {
         let bad = |problem: &str| IdentityError::file(certificate, problem, RENEW);
         let chain = pem::certificates(certificate, &pem::read(disk, certificate)?, CHAIN_MAX, RENEW)?;
         let private = pem::key(key, &pem::read(disk, key)?, RENEW)?;
-        let names = names(&chain[0]).ok_or_else(|| bad("cannot be read as an X.509 certificate"))?;
+        let read = read(&chain[0]);
+        let (names, not_after) = read.ok_or_else(|| bad("cannot be read as an X.509 certificate"))?;
         let certified = CertifiedKey::from_der(chain, private, provider).map_err(|error| match error {
             rustls::Error::InconsistentKeys(_) => {
                 IdentityError::file(key, format_args!("is not the key of {}", certificate.display()), RENEW)
@@ -42,11 +46,12 @@ impl Pair {
         if names.len() > NAMES_MAX {
             return Err(bad("has more than 1,000 names"));
         }
-        Ok(Self { certified: Arc::new(certified), names })
+        Ok(Self { certified: Arc::new(certified), names, not_after })
     }
 }
 
-fn names(leaf: &[u8]) -> Option<Vec<String>> {
+/// The DNS names in a certificate, and when it ends.
+fn read(leaf: &[u8]) -> Option<(Vec<String>, SystemTime)> {
     let (_, certificate) = x509_parser::parse_x509_certificate(leaf).ok()?;
     let extension = certificate.subject_alternative_name().ok()?;
     let names = extension.map(|extension| extension.value.general_names.as_slice()).unwrap_or_default();
@@ -54,7 +59,7 @@ fn names(leaf: &[u8]) -> Option<Vec<String>> {
         GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
         _ => None,
     });
-    Some(dns.collect())
+    Some((dns.collect(), system_time(certificate.validity().not_after)))
 }
 
 /// Most certificates in one file.

@@ -95,7 +95,7 @@ pub(super) fn parse(der: &[u8]) -> Result<X509Certificate<'_>, Fault> {
 }
 
 /// A certificate's date; what lies before 1970 counts as 1970.
-pub(super) fn system_time(time: ASN1Time) -> SystemTime {
+pub(crate) fn system_time(time: ASN1Time) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(u64::try_from(time.timestamp()).unwrap_or(0))
 }
 

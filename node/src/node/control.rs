@@ -154,6 +154,7 @@ fn metrics(setup: &ControlSetup, gossip: &Gossip, tracking: &Tracking) -> Arc<Me
         view: gossip.view(),
         tunnels: tracking.tunnels(),
         identity: setup.identity.clone(),
+        certificates: setup.certificates.clone(),
         access_log: setup.access_log.clone(),
         spans: setup.spans.as_ref().map(|(counts, _)| Arc::clone(counts)),
         clock: Arc::clone(&setup.world.clock),

@@ -10,11 +10,13 @@ use graticule_node_core::policy::TenantIndex;
 use tokio::sync::watch;
 
 use super::LogCounts;
+use crate::certificates::Certificates;
 use crate::identity::Identity;
 use crate::shared::{Shared, SpanCounts, TunnelStatus};
 use crate::task;
 use crate::world::Clock;
 
+mod certificates;
 mod mesh;
 mod pools;
 mod requests;
@@ -30,6 +32,8 @@ pub struct MetricsSources {
     pub tunnels: watch::Receiver<Arc<Vec<TunnelStatus>>>,
     /// The node's certificate.
     pub identity: Identity,
+    /// The certificates that clients see, if there is TLS.
+    pub certificates: Option<Certificates>,
     /// How the access log does, if there is one.
     pub access_log: Option<Arc<LogCounts>>,
     /// What became of spans, if there are any.
@@ -80,6 +84,7 @@ impl Metrics {
         events.counts().for_each(|(event, count)| page.sample(&[("event", event)], count as f64));
         let (view, tunnels) = (self.sources.view.borrow().clone(), self.sources.tunnels.borrow().clone());
         mesh::write(&snapshot, &view, &tunnels, &mut page);
+        certificates::write(self.sources.certificates.as_ref(), &mut page);
         page
     }
 

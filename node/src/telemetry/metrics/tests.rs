@@ -22,6 +22,7 @@ async fn metrics(tenants_max: usize) -> Metrics {
         view: watch::channel(Arc::default()).1,
         tunnels: watch::channel(Arc::default()).1,
         identity: pair().await.node.identity.clone(),
+        certificates: None,
         access_log: Some(Arc::default()),
         spans: Some(Arc::default()),
         clock: World::system().clock,

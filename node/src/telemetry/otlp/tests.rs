@@ -52,6 +52,7 @@ async fn metrics() -> Arc<Metrics> {
         view: watch::channel(Arc::default()).1,
         tunnels: watch::channel(Arc::default()).1,
         identity: pair().await.node.identity.clone(),
+        certificates: None,
         access_log: None,
         spans: None,
         clock: World::system().clock,
