@@ -164,6 +164,12 @@ impl Node {
         Self::start_in(world, config, Threads::Own, GossipCodec::Bytes).await
     }
 
+    /// Everything that would keep a node of this configuration from starting, or some of its clients from being served, as
+    /// far as the files tell that it names. Nothing is written or bound.
+    pub fn faults(world: &World, config: &NodeConfig) -> Vec<StartError> {
+        start::faults(world, config)
+    }
+
     /// Starts a node in any world.
     pub async fn start_in(
         world: World,

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use graticule_node_api::{Node, Why};
-use graticule_tests::{EU_CENTRAL, Fleet, Plan, Ran, US_EAST, run, story};
+use graticule_tests::{EU_CENTRAL, Fleet, Plan, Ran, US_EAST, eventually, run, story};
 use tempfile::TempDir;
 
 const QUICK: Duration = Duration::from_mins(1);
@@ -43,7 +43,7 @@ fn starters_are_right_and_overwrite_nothing() {
         run(["init", &directory]).await.succeeded();
         let ran = run(["check", &directory]).await.succeeded();
         assert!(ran.stdout.contains("3 regions, 3 tenants: no errors") && ran.stderr.is_empty(), "{ran:?}");
-        run(["check", &format!("{directory}/node.toml")]).await.succeeded();
+        run(["check", "--written-only", &format!("{directory}/node.toml")]).await.succeeded();
 
         let fleet = Path::new(&directory).join("fleet.toml");
         fs::write(&fleet, "mine").unwrap();
@@ -113,6 +113,55 @@ fn check_reads_a_nodes_configuration_too() {
         let ran = run(["check", &file]).await.ended_with(1);
         assert!(ran.stderr.contains(&format!("{file}:{line}:{column}: error: ")), "{}", ran.stderr);
         assert!(ran.stderr.contains("did you mean `headers_max`?"), "{}", ran.stderr);
+    });
+}
+
+#[test]
+fn check_looks_at_the_files_that_a_configuration_names() {
+    story(QUICK, async {
+        let fleet = Fleet::prepare(plan()).await;
+        let configuration = fleet.scratch("eu-central-1/node.toml");
+        let check = || run(["check", configuration.to_str().unwrap()]);
+        check().await.succeeded();
+        let text = fs::read_to_string(&configuration).unwrap();
+        let certificate = text.lines().find_map(|line| line.strip_prefix("certificate = ")).unwrap();
+        let certificate = certificate.trim_matches('"').to_owned();
+        fs::write(&configuration, format!("{text}\n[geo]\ndatabases = [\"missing.mmdb\"]\n")).unwrap();
+        fs::write(fleet.documents().join("fleet.toml"), "version = 1\nmesh = ").unwrap();
+        fs::write(&certificate, "rubbish").unwrap();
+        let ran = check().await.ended_with(1);
+        for found in ["fleet.toml:2:", certificate.as_str(), "missing.mmdb"] {
+            assert!(ran.stderr.contains(found), "{found} in {}", ran.stderr);
+        }
+        assert_eq!(
+            ran.stderr.matches("error: ").count(),
+            1,
+            "one mistake in a document is one: {}",
+            ran.stderr
+        );
+        run(["check", "--written-only", configuration.to_str().unwrap()]).await.succeeded();
+    });
+}
+
+#[test]
+fn a_token_is_shown_once_and_only_its_hash_is_for_nodes() {
+    story(QUICK, async {
+        let ran = run(["token", "--name", "console", "--role", "viewer"]).await.succeeded();
+        let token = ran.stderr.split_whitespace().find(|word| word.starts_with("graticule_")).unwrap();
+        assert!(!ran.stdout.contains(token), "{}", ran.stdout);
+        let table: toml::Table = ran.stdout.parse().unwrap();
+        assert_eq!(table["admin"]["tokens"][0]["role"].as_str(), Some("viewer"));
+        let mut fleet = Fleet::prepare(plan()).await;
+        let node = &mut fleet.nodes[0];
+        node.configure_also(&ran.stdout);
+        node.start();
+        eventually("it runs", QUICK, async || node.is_ready().await.then_some(()).ok_or("it does not")).await;
+        let admin = node.admin.to_string();
+        let refused = run(["status", "--admin", &admin]).await.ended_with(2);
+        assert!(refused.stderr.contains("GRATICULE_TOKEN"), "{}", refused.stderr);
+        run(["status", "--admin", &admin, "--token", token]).await.succeeded();
+        let refused = run(["drain", "--admin", &admin, "--token", token]).await.ended_with(2);
+        assert!(refused.stderr.contains("viewer"), "{}", refused.stderr);
     });
 }
 

@@ -5,13 +5,12 @@ use std::sync::Arc;
 
 use graticule_node_core::config::NodeConfig;
 use graticule_node_core::document::{Diagnostic, FleetDocument, TenantDocument, check_fleet, check_tenant};
-use graticule_node_core::policy::receiving_faults;
 use serde::Serialize;
 
+use super::Failure;
 use super::output::{print, print_error, print_json};
-use super::{Failure, shown};
-use crate::certificates::Certificates;
 use crate::documents::Documents;
+use crate::node::Node;
 use crate::world::World;
 
 /// Check documents or a node's configuration.
@@ -20,6 +19,9 @@ pub(super) struct CheckOptions {
     /// A directory of documents (fleet.toml, tenants/), one of its files, or a node's configuration
     #[arg(value_name = "FILE|DIR")]
     path: PathBuf,
+    /// Of a configuration, check only what is written in it, and not the files that it names
+    #[arg(long)]
+    written_only: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -36,7 +38,7 @@ struct Finding {
 }
 
 pub(super) fn run(options: &CheckOptions) -> Result<(), Failure> {
-    let checked = if options.path.is_dir() { directory(&options.path) } else { file(&options.path)? };
+    let checked = if options.path.is_dir() { directory(&options.path) } else { file(options)? };
     let (errors, warnings, summary) = match checked {
         Ok((warnings, summary)) => (Vec::new(), warnings, summary),
         Err(found) => (found, Vec::new(), String::new()),
@@ -71,7 +73,8 @@ fn directory(path: &Path) -> Checked {
 }
 
 /// What one file is, is said by its name and place, as in a directory of documents.
-fn file(path: &Path) -> Result<Checked, Failure> {
+fn file(options: &CheckOptions) -> Result<Checked, Failure> {
+    let path = &*options.path;
     let source = super::source(path)?;
     let name = |path: Option<&Path>| path?.file_name()?.to_str().map(str::to_owned);
     Ok(match (name(Some(path)).as_deref(), name(path.parent()).as_deref()) {
@@ -92,15 +95,23 @@ fn file(path: &Path) -> Result<Checked, Failure> {
         }
         _ => {
             let (config, found) = NodeConfig::parse(&source, &[]);
-            let problems = config.as_ref().map(|config| certificates(config, path)).transpose()?;
-            let problems = problems.unwrap_or_default();
-            problems.iter().for_each(print_error);
-            if !problems.is_empty() {
-                return Err(Failure::Found);
+            if let Some(config) = config.as_ref().filter(|_| !options.written_only) {
+                files(config, path)?;
             }
             checked(path, config.map(|config| format!("node `{}`", config.name)), found)
         }
     })
+}
+
+/// Looks at the files that a configuration names: certificates, keys, authorities, documents and databases.
+fn files(config: &NodeConfig, path: &Path) -> Result<(), Failure> {
+    let config = config.clone().relative_to(path.parent().unwrap_or(Path::new(".")));
+    let faults = Node::faults(&World::system(), &config);
+    // They have no place in this file: each names its own.
+    for fault in &faults {
+        print_error(fault.to_string().trim_end());
+    }
+    if faults.is_empty() { Ok(()) } else { Err(Failure::Found) }
 }
 
 fn checked(path: &Path, what: Option<String>, found: Vec<Diagnostic>) -> Checked {
@@ -108,21 +119,6 @@ fn checked(path: &Path, what: Option<String>, found: Vec<Diagnostic>) -> Checked
         Some(what) => Ok((found, format!("{}: {what}: no errors", path.display()))),
         None => Err(found),
     }
-}
-
-/// What is wrong with the certificates that clients would see, and with sharing them among tenants.
-fn certificates(config: &NodeConfig, path: &Path) -> Result<Vec<String>, Failure> {
-    let config = config.clone().relative_to(path.parent().unwrap_or(Path::new(".")));
-    let Some((_, directory)) = &config.ingress.https else { return Ok(Vec::new()) };
-    let world = World::system();
-    let (certificates, mut problems) = Certificates::load(directory.clone(), &world)
-        .map_err(|error| Failure::doing(format!("cannot list {}", shown(directory)), error))?;
-    // Documents with errors are another check's matter.
-    if let Ok(loaded) = Documents::new(config.documents, world.disk).load() {
-        let faults = receiving_faults(&loaded.policy, &certificates.shown());
-        problems.extend(faults.iter().map(ToString::to_string));
-    }
-    Ok(problems)
 }
 
 fn finding(diagnostic: &Diagnostic) -> Finding {

@@ -34,7 +34,9 @@ fn what_init_writes_passes_the_check_and_is_never_overwritten() {
     graticule(&["init", path]).unwrap();
     graticule(&["check", path]).unwrap();
     graticule(&["check", "--json", path]).unwrap();
-    graticule(&["check", node.to_str().unwrap()]).unwrap();
+    graticule(&["check", "--written-only", node.to_str().unwrap()]).unwrap();
+    let without_certificates = graticule(&["check", node.to_str().unwrap()]);
+    assert!(matches!(without_certificates, Err(Failure::Found)), "a node would not start with it");
     std::fs::remove_file(new.join("fleet.toml")).unwrap();
     let text = failed(graticule(&["init", path]));
     assert!(text.contains("exists; nothing was written"), "{text}");
@@ -63,7 +65,8 @@ fn check_takes_each_file_for_what_it_is() {
     let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
     graticule(&["init", directory.path().to_str().unwrap()]).unwrap();
     for name in ["fleet.toml", "tenants/anywhere.toml", "node.toml"] {
-        graticule(&["check", &path(name)]).unwrap_or_else(|error| panic!("{name}: {error:?}"));
+        graticule(&["check", "--written-only", &path(name)])
+            .unwrap_or_else(|error| panic!("{name}: {error:?}"));
     }
     std::fs::write(
         path("fleet.toml"),

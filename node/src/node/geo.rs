@@ -18,7 +18,9 @@ pub(super) fn load(world: &World, config: &GeoConfig) -> Result<Locator, String>
         let bytes = world
             .disk
             .read(path, Database::BYTES_MAX)
-            .map_err(|error| format!("cannot read the geo database {name}: {error}"))?;
+            .map_err(|error| {
+                format!("{name}: cannot read this geo database: {error}; put it there, or take it out of `geo.databases`")
+            })?;
         builder = builder.database(name, bytes);
     }
     let builder = if config.embedded { builder } else { builder.without_embedded() };

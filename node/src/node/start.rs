@@ -10,6 +10,7 @@ use graticule_node_core::config::NodeConfig;
 use graticule_node_core::decide::{Here, Snapshot};
 use graticule_node_core::document::Loaded;
 use graticule_node_core::mesh::MeshState;
+use graticule_node_core::policy::receiving_faults;
 use graticule_node_core::shared::Tallies;
 use graticule_node_core::{Moment, Policy};
 use http::HeaderValue;
@@ -133,6 +134,25 @@ fn open_access_log(world: &World, config: &NodeConfig) -> Result<Option<AccessLo
     log.map(Some).map_err(|error| StartError::AccessLog(path, error))
 }
 
+/// Everything that would keep a node of this configuration from starting, or some of its clients from being served, as
+/// far as files tell: nothing is written, and nothing is bound.
+pub(super) fn faults(world: &World, config: &NodeConfig) -> Vec<StartError> {
+    let identity = load_identity(world, config);
+    let documents = Documents::new(config.documents.clone(), Arc::clone(&world.disk)).load();
+    let place = match (&identity, &documents) {
+        (Ok(identity), Ok(loaded)) => {
+            reload::place(&loaded.policy, &identity.own()).err().map(StartError::Region)
+        }
+        // What is wrong with one says nothing of the other.
+        _ => None,
+    };
+    let geo = geo::load(world, &config.geo).err().map(StartError::Geo);
+    let certificates =
+        certificate_faults(world, config, documents.as_ref().ok().map(|loaded| &loaded.policy));
+    let documents = documents.err().map(StartError::Documents);
+    [identity.err(), documents, place, geo].into_iter().flatten().chain(certificates).collect()
+}
+
 fn load_identity(world: &World, config: &NodeConfig) -> Result<Identity, StartError> {
     let files = IdentityFiles {
         certificate: config.mesh.certificate.clone(),
@@ -217,17 +237,38 @@ fn parse_generation(bytes: &[u8]) -> Option<u64> {
 
 /// Pairs that cannot be used are told, and keep nobody else from being served.
 fn load_certificates(world: &World, config: &NodeConfig) -> Result<Option<Certificates>, StartError> {
-    let Some((_, directory)) = &config.ingress.https else { return Ok(None) };
-    let (certificates, problems) = Certificates::load(directory.clone(), world).map_err(|error| {
-        let directory = directory.display();
-        StartError::Certificates(format!(
-            "cannot list {directory}: {error}; make it, or correct `certificates`"
-        ))
-    })?;
+    let Some((certificates, problems)) = read_certificates(world, config)? else { return Ok(None) };
     for problem in problems {
         tracing::error!(%problem, "a certificate cannot be used");
     }
     Ok(Some(certificates))
+}
+
+fn read_certificates(
+    world: &World,
+    config: &NodeConfig,
+) -> Result<Option<(Certificates, Vec<String>)>, StartError> {
+    let Some((_, directory)) = &config.ingress.https else { return Ok(None) };
+    Certificates::load(directory.clone(), world).map(Some).map_err(|error| {
+        let directory = directory.display();
+        StartError::Certificates(format!(
+            "cannot list {directory}: {error}; make it, or correct `certificates`"
+        ))
+    })
+}
+
+/// What is wrong with the certificates that clients would see, and with sharing them among the tenants of `policy`.
+fn certificate_faults(world: &World, config: &NodeConfig, policy: Option<&Policy>) -> Vec<StartError> {
+    match read_certificates(world, config) {
+        Err(error) => vec![error],
+        Ok(None) => Vec::new(),
+        Ok(Some((certificates, mut problems))) => {
+            let shown = certificates.shown();
+            let sharing = policy.map(|policy| receiving_faults(policy, &shown)).unwrap_or_default();
+            problems.extend(sharing.iter().map(ToString::to_string));
+            problems.into_iter().map(StartError::Certificates).collect()
+        }
+    }
 }
 
 struct Workers {
