@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use graticule_gossip_core::NodeName;
 use graticule_node_core::headers::{self, ClientAddressRule};
-use graticule_node_core::outcome::{Outcome, Protocol, Role};
+use graticule_node_core::outcome::{Outcome, Protocol};
 use graticule_node_core::policy::{Balance, HashKey, PoolIndex, TenantIndex};
 use graticule_node_core::shared::InFlight;
 use graticule_node_core::{Reason, Snapshot};
-use http::{HeaderMap, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response, Version};
 use http_body::Body;
 use hyper::body::Incoming;
 use rand::RngCore;
@@ -189,6 +189,10 @@ impl Handler for Gateway {
             })
         }
     }
+
+    fn refused(&self, version: Version, reason: Reason) {
+        account::refused_at_once(self, Protocol::of(version), |_| None, reason);
+    }
 }
 
 /// A request as its handling begins.
@@ -203,7 +207,7 @@ impl Gateway {
     /// Counts the request in and reads its facts.
     fn begin(self: &Rc<Self>, request: Request<Incoming>, client: &Client) -> Begun {
         let Some(guard) = self.in_flight.try_enter(self.settings.requests_in_flight_max) else {
-            self.count(&self.snapshot(), None, &Outcome::refused(Role::Edge, Reason::Overloaded));
+            self.refused(request.version(), Reason::Overloaded);
             return Begun::Refused(Reason::Overloaded, None);
         };
         let account = Account::begin(self, Protocol::of(request.version()), guard);

@@ -10,8 +10,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use graticule_node_core::Reason;
 use graticule_node_core::shared::InFlight;
-use http::{Request, Response};
+use http::{Request, Response, Version};
 use hyper::body::Incoming;
 use ipnet::IpNet;
 use rustls::ServerConfig;
@@ -46,6 +47,9 @@ pub trait Handler: 'static {
         request: Request<Incoming>,
         client: &Client,
     ) -> impl Future<Output = Answered> + use<Self>;
+
+    /// Hears of a request that was answered without it, because its head broke the rules or was over its limits.
+    fn refused(&self, version: Version, reason: Reason);
 }
 
 /// Whoever is at the other end of a connection.

@@ -11,7 +11,7 @@ use graticule_node_core::headers::{TraceContext, TraceId};
 use graticule_node_core::outcome::{Outcome, Protocol, Role};
 use graticule_node_core::policy::{Tenant, TenantIndex};
 use graticule_node_core::shared::InFlightGuard;
-use graticule_node_core::{Moment, Reason, RegionIndex};
+use graticule_node_core::{Moment, Reason, RegionIndex, Snapshot};
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderValue, Method, Response};
 
@@ -28,6 +28,7 @@ pub(super) struct Account {
     protocol: Protocol,
     begun: Moment,
     accepted: Option<Moment>,
+    /// Known where it is told.
     first_byte: Option<Moment>,
     /// What it was decided by, with what was decided.
     decided: Option<(Current, Verdict)>,
@@ -78,7 +79,7 @@ impl Verdict {
 
     /// The same for a request that is refused after all, before anybody was asked.
     pub(super) fn refused(self) -> Self {
-        Self { label: "refuse", region: None, ..self }
+        Self { label: REFUSED, region: None, ..self }
     }
 }
 
@@ -154,7 +155,7 @@ impl Account {
 
     /// Its answer begins; the account is given when its body has ended.
     pub(super) fn answers(mut self: Box<Self>, response: &mut Response<ResponseBody>) {
-        self.first_byte = Some(self.gateway.world.clock.now());
+        self.first_byte = self.head.as_ref().map(|_| self.gateway.world.clock.now());
         self.outcome.status = Some(response.status().as_u16());
         self.accepted = response.body().accepted();
         // What this node says itself is said whole.
@@ -189,7 +190,9 @@ impl Account {
 
     fn log(&self, ended: &Outcome) {
         let Some(lane) = &self.gateway.recorders.access_log else { return };
-        let Some((snapshot, verdict)) = &self.decided else { return };
+        let Some((snapshot, verdict)) = &self.decided else {
+            return lane.write(&nobodys(&self.gateway, &self.gateway.snapshot(), self.protocol, ended));
+        };
         let owner = verdict.tenant.and_then(|index| snapshot.policy.tenant(index));
         // Elsewhere only counters.
         if owner.is_some() && !verdict.record {
@@ -197,23 +200,58 @@ impl Account {
         }
         let name = |region| snapshot.policy.fleet.region(region).map(|region| region.name.as_str());
         let since = |moment: Option<Moment>| moment.map(|moment| moment.since(self.begun));
-        let edge = (ended.role == Role::Edge).then_some(snapshot.here.region);
-        let wall = self.gateway.world.clock.wall().duration_since(UNIX_EPOCH).unwrap_or_default();
         let trace = self.head.as_ref().and_then(|head| head.trace);
         let trace_id = TraceId::of(trace);
+        let nobodys = nobodys(&self.gateway, snapshot, self.protocol, ended);
+        let [edge, _] = nobodys.regions;
         lane.write(&Entry {
-            ended_us: wall.as_micros() as u64,
-            node: self.gateway.settings.name.as_str(),
-            outcome: ended,
-            protocol: self.protocol,
             tenant: owner.map(|owner| owner.id.as_str()),
-            regions: [edge, verdict.region].map(|region| region.and_then(name)),
+            regions: [edge, verdict.region.and_then(name)],
             decision: verdict.label,
             accepted: since(self.accepted),
             first_byte: since(self.first_byte),
             // Whose rules would allow it, if it is nobody's?
             personal: owner.and_then(|owner| self.head.as_ref().map(|head| head.personal(owner, &trace_id))),
+            ..nobodys
         });
+    }
+}
+
+/// Tells of a request that is refused before there is an account of it. Whose it is, if that is known, only counters say.
+pub(super) fn refused_at_once(
+    gateway: &Gateway,
+    protocol: Protocol,
+    tenant: impl FnOnce(&Snapshot) -> Option<TenantIndex>,
+    reason: Reason,
+) {
+    let (snapshot, outcome) = (gateway.snapshot(), Outcome::refused(protocol.role(), reason));
+    gateway.count(&snapshot, tenant(&snapshot), &outcome);
+    if let Some(lane) = &gateway.recorders.access_log {
+        lane.write(&nobodys(gateway, &snapshot, protocol, &outcome));
+    }
+}
+
+/// What is said of a refused request of which nothing more is known, or may be said.
+fn nobodys<'a>(
+    gateway: &'a Gateway,
+    snapshot: &'a Snapshot,
+    protocol: Protocol,
+    outcome: &'a Outcome,
+) -> Entry<'a> {
+    let wall = gateway.world.clock.wall().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let here = snapshot.policy.fleet.region(snapshot.here.region);
+    let edge = here.filter(|_| outcome.role == Role::Edge).map(|region| region.name.as_str());
+    Entry {
+        ended_us: wall.as_micros() as u64,
+        node: gateway.settings.name.as_str(),
+        outcome,
+        protocol,
+        tenant: None,
+        regions: [edge, None],
+        decision: REFUSED,
+        accepted: None,
+        first_byte: None,
+        personal: None,
     }
 }
 
@@ -261,3 +299,6 @@ impl Debug for Account {
         f.debug_struct("Account").field("outcome", &self.outcome).finish_non_exhaustive()
     }
 }
+
+/// As [`graticule_node_core::decide::Decision::label`] has it.
+const REFUSED: &str = "refuse";

@@ -5,12 +5,12 @@ use std::rc::Rc;
 
 use graticule_node_core::decide::{Relayed, serve};
 use graticule_node_core::framing::RequestHead;
-use graticule_node_core::outcome::{Outcome, Protocol, Role};
+use graticule_node_core::outcome::Protocol;
 use graticule_node_core::policy::{Content, PoolIndex, TenantIndex};
-use graticule_node_core::{Reason, headers, path};
+use graticule_node_core::{Reason, Snapshot, headers, path};
 use http::Response;
 
-use super::account::{Account, Head, Verdict};
+use super::account::{self, Account, Head, Verdict};
 use super::{Current, Gateway, answer, dispatch};
 use crate::body::{RequestBody, ResponseBody};
 use crate::early::Listener;
@@ -31,9 +31,8 @@ impl Server for Gateway {
     fn admit(self: &Rc<Self>, head: &RequestHead) -> Result<Admission, Reason> {
         let admitted = self.admit_uncounted(head);
         admitted.inspect_err(|reason| {
-            let snapshot = self.snapshot();
-            let tenant = snapshot.policy.tenant_by_id(&head.tenant);
-            self.count(&snapshot, tenant, &Outcome::refused(Role::Serving, *reason));
+            let tenant = |snapshot: &Snapshot| snapshot.policy.tenant_by_id(&head.tenant);
+            account::refused_at_once(self, Protocol::Tunnel, tenant, *reason);
         })
     }
 

@@ -5,6 +5,7 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::time::Duration;
 
+use graticule_node_core::Reason;
 use http::{Method, Request};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
@@ -117,11 +118,18 @@ impl<H: Handler> Server<H> {
             }
             phase = watch.expired() => {
                 let stream = connection.into_parts().io.into_inner();
-                return part(stream, if phase == Phase::Head { REQUEST_TIMEOUT } else { b"" }).await;
+                let is_late = phase == Phase::Head;
+                if is_late {
+                    self.handler.refused(http::Version::HTTP_11, Reason::RequestTimeout);
+                }
+                return part(stream, if is_late { REQUEST_TIMEOUT } else { b"" }).await;
             }
         };
         let takeover = watch.take_over().filter(|_| ended.is_ok());
         if let Err(error) = ended {
+            if let Some(reason) = unread(&error) {
+                self.handler.refused(http::Version::HTTP_11, reason);
+            }
             tracing::debug!(%error, "client connection ended");
         }
         let http1::Parts { io, read_buf, .. } = connection.into_parts();
@@ -170,9 +178,21 @@ impl<H: Handler> Server<H> {
         let upgrade = (*request.method() == Method::CONNECT).then(|| hyper::upgrade::on(&mut request));
         // The library counts the headers of HTTP/1 alone.
         let fits = request.headers().len() <= self.limits.client.headers_max as usize;
+        if !fits {
+            self.handler.refused(version, Reason::HeadersTooLarge);
+        }
         let answer = fits.then(|| Rc::clone(&self.handler).handle(request, client));
         let upgrade = upgrade.map(|stream| Upgrade { stream, rest_max: self.limits.client.upgrade_timeout });
         Answering::new(answer, activity, version, upgrade)
+    }
+}
+
+/// Why the library has refused the head of a request by itself, if that is how a connection of HTTP/1 has ended.
+fn unread(error: &hyper::Error) -> Option<Reason> {
+    match (error.is_parse_too_large(), error.is_parse()) {
+        (true, _) => Some(Reason::HeadersTooLarge),
+        (false, true) => Some(Reason::BadRequest),
+        (false, false) => None,
     }
 }
 

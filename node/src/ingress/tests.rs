@@ -1,6 +1,6 @@
 //! What clients may do, and what cuts them off.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 use bytes::Bytes;
 use graticule_node_core::config::{self, Http2Limits};
@@ -20,6 +20,8 @@ mod http2;
 #[derive(Default)]
 struct Sizes {
     under_way: Cell<usize>,
+    /// What it has heard of requests that it was not given.
+    refused: RefCell<Vec<(Version, Reason)>>,
 }
 
 impl Handler for Sizes {
@@ -35,6 +37,18 @@ impl Handler for Sizes {
             self.under_way.set(self.under_way.get() - 1);
             Ok(Response::new(ResponseBody::own(Bytes::from(format!("{peer} {size:?}")))))
         }
+    }
+
+    fn refused(&self, version: Version, reason: Reason) {
+        self.refused.borrow_mut().push((version, reason));
+    }
+}
+
+impl Sizes {
+    /// Waits until it has heard of such requests of HTTP/1, and of no others.
+    async fn until_told(&self, reasons: impl IntoIterator<Item = Reason>) {
+        let expected: Vec<_> = reasons.into_iter().map(|reason| (Version::HTTP_11, reason)).collect();
+        eventually("it is told", || *self.refused.borrow() == expected).await;
     }
 }
 
@@ -106,12 +120,13 @@ fn requests_are_answered_one_after_the_other_on_one_connection() {
 #[test]
 fn heads_over_their_limits_are_refused() {
     run(async {
-        let (address, _handler, _running) = start(limits());
+        let (address, handler, _running) = start(limits());
         let long = raw(address, &format!("{GET}x-long: {}\r\n\r\n", "x".repeat(9_000))).await;
         assert!(long.starts_with("HTTP/1.1 431"), "{long}");
         let many = (0..11).map(|at| format!("x-{at}: 1\r\n")).collect::<Vec<_>>().concat();
         let many = raw(address, &format!("{GET}{many}\r\n")).await;
         assert!(many.starts_with("HTTP/1.1 431"), "{many}");
+        handler.until_told([Reason::HeadersTooLarge; 2]).await;
         let fits =
             raw(address, &format!("{GET}x-long: {}\r\nconnection: close\r\n\r\n", "x".repeat(7_000))).await;
         assert!(fits.starts_with("HTTP/1.1 200"), "{fits}");
@@ -121,7 +136,7 @@ fn heads_over_their_limits_are_refused() {
 #[test]
 fn what_is_no_http_is_refused() {
     run(async {
-        let (address, _handler, _running) = start(limits());
+        let (address, handler, _running) = start(limits());
         for text in [
             "\u{16}\u{3}\u{1}\u{2}\u{0}\u{1}\r\n\r\n",
             "GET / HTTP/1.1\r\nno colon\r\n\r\n",
@@ -131,19 +146,25 @@ fn what_is_no_http_is_refused() {
             let answer = raw(address, text).await;
             assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400"), "{text:?}: {answer}");
         }
+        // The first was of another protocol.
+        handler.until_told([Reason::BadRequest; 3]).await;
     });
 }
 
 #[test]
 fn a_head_that_takes_too_long_ends_the_connection() {
     run(async {
-        let (address, _handler, _running) = start(limits());
+        let (address, handler, _running) = start(limits());
+        let mut told = 0;
         for opening in ["", "GET / HT", "GET / HTTP/1.1\r\nhost: a\r\n"] {
             let begun = tokio::time::Instant::now();
             let answer = raw(address, opening).await;
             assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408"), "{answer}");
+            told += usize::from(!answer.is_empty());
             assert!((250..3_000).contains(&begun.elapsed().as_millis()), "{:?}", begun.elapsed());
         }
+        assert!(told > 0, "none got as far as a head");
+        handler.until_told(std::iter::repeat_n(Reason::RequestTimeout, told)).await;
     });
 }
 
@@ -203,6 +224,10 @@ impl Handler for Talker {
             while sender.send(Ok(http_body::Frame::data(piece.clone()))).await.is_ok() {}
         });
         std::future::ready(Ok(Response::new(ResponseBody::test(body))))
+    }
+
+    fn refused(&self, _: Version, reason: Reason) {
+        panic!("{reason:?}");
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::mpsc::{Receiver, sync_channel};
 
+use graticule_node_core::outcome::Role;
 use graticule_node_core::shared::{Tallies, Totals};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
@@ -17,13 +18,18 @@ struct Logged {
 }
 
 impl Logged {
-    fn new(mut snapshot: Snapshot) -> Self {
+    fn new(snapshot: Snapshot) -> Self {
+        Self::with(snapshot, 100)
+    }
+
+    /// At a node that takes so many requests at once.
+    fn with(mut snapshot: Snapshot, requests_max: u32) -> Self {
         snapshot.tallies = Arc::new(Tallies::new(&snapshot.policy, 1));
         let (sender, lines) = sync_channel(100);
         let (traces, spans) = TraceLane::new(0.0);
         let access_log = Some(AccessLane::new(sender, Arc::default()));
         let recorders = Recorders { access_log, traces: Some(traces) };
-        Self { site: Site::with(snapshot, 100, recorders), lines, spans }
+        Self { site: Site::with(snapshot, requests_max, recorders), lines, spans }
     }
 
     /// Everything that was written since the last call.
@@ -167,14 +173,49 @@ fn a_client_that_leaves_early_is_told_of_and_an_answer_cut_short_too() {
 }
 
 #[test]
-fn what_comes_to_a_full_node_is_counted() {
+fn what_is_refused_before_it_is_anybodys_is_told_of_too() {
     run(async {
-        let mut snapshot = snapshot(acme(&["DE"], &[("eu", nowhere())]), ("node-1", "eu"), &[]);
-        snapshot.tallies = Arc::new(Tallies::new(&snapshot.policy, 1));
-        let site = Site::with(snapshot, 0, Recorders::default());
-        assert_refused(&site.get("/", "").await, Reason::Overloaded);
-        let totals = site.gateway.snapshot().tallies.totals(None, Role::Edge);
-        assert_eq!(totals.reasons[Reason::Overloaded as usize], 1);
+        let site = |requests_max| {
+            let snapshot = snapshot(acme(&["DE"], &[("eu", nowhere())]), ("node-1", "eu"), &[]);
+            Logged::with(snapshot, requests_max)
+        };
+        for (requests_max, request, reason) in [
+            (
+                0,
+                "GET /private HTTP/1.1\r\nhost: acme.example\r\nconnection: close\r\n\r\n",
+                Reason::Overloaded,
+            ),
+            (100, "CONNECT acme.example:443 HTTP/1.1\r\nhost: acme.example\r\n\r\n", Reason::NotSupported),
+            (100, "GET /private HTTP/1.1\r\nhost: a b\r\nconnection: close\r\n\r\n", Reason::BadRequest),
+            (100, "GET /private HTTP/1.1\r\nno colon\r\n\r\n", Reason::BadRequest),
+        ] {
+            let logged = site(requests_max);
+            raw(logged.site.address, request).await;
+            logged.until_counted(None, Role::Edge, 1).await;
+            assert_eq!(logged.totals(None, Role::Edge).reasons[reason as usize], 1, "{request}");
+            let lines = logged.lines();
+            let [line] = lines.as_slice() else { panic!("{request}: {lines:?}") };
+            assert_eq!((&line["decision"], &line["reason"]), (&"refuse".into(), &reason.row().label.into()));
+            assert_eq!(
+                (&line["status"], &line["regions"]),
+                (&reason.row().status.into(), &vec!["eu"].into())
+            );
+            assert_eq!((line.get("client"), line.get("path")), (None, None), "{line}");
+        }
+    });
+}
+
+#[test]
+fn a_relayed_request_that_is_refused_at_once_is_told_of_without_saying_whose() {
+    run(async {
+        let (edge, node, _pair) = fleet(acme(&["DE", "US"], &[("eu", nowhere())])).await;
+        node.site.gateway.shared.drain.close();
+        assert_eq!(status(&edge.site.get("/private", "").await), 503);
+        node.until_counted(Some(0), Role::Serving, 1).await;
+        let line = node.lines().remove(0);
+        assert_eq!((&line["role"], &line["protocol"]), (&"serving".into(), &"tunnel".into()), "{line}");
+        assert_eq!((&line["reason"], &line["tenant"]), (&"draining".into(), &Value::Null), "{line}");
+        assert!(line.get("client").is_none() && line.get("path").is_none(), "{line}");
     });
 }
 

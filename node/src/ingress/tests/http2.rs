@@ -105,7 +105,7 @@ fn a_stream_that_the_client_resets_ends_its_request_alone() {
 #[test]
 fn heads_over_their_limits_are_refused_and_the_connection_goes_on() {
     run(async {
-        let (address, _handler, _running) = start(limits());
+        let (address, handler, _running) = start(limits());
         let (mut sender, _driver) = client(address).await;
         let mut many = request(full(""));
         for at in 0..11 {
@@ -113,6 +113,7 @@ fn heads_over_their_limits_are_refused_and_the_connection_goes_on() {
             many.headers_mut().insert(name, http::HeaderValue::from_static("1"));
         }
         assert_eq!(sender.send_request(many).await.unwrap().status(), 431);
+        assert_eq!(handler.refused.take(), [(Version::HTTP_2, Reason::HeadersTooLarge)]);
         let mut long = request(full(""));
         long.headers_mut().insert("x-long", http::HeaderValue::try_from("x".repeat(9_000)).unwrap());
         // The client knows the limit from the settings, and may keep it by itself.
