@@ -66,6 +66,13 @@ async fn condition(fleet: &Fleet, address: SocketAddr) -> String {
     backend.map_or_else(|| "absent".to_owned(), |backend| backend.condition.clone())
 }
 
+/// The number of one series on the node's page of metrics.
+async fn metric(fleet: &Fleet, series: &str) -> u64 {
+    let page = text(&ask(fleet.nodes[0].admin, &Ask::get("admin", "/metrics")).await);
+    let number = page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    number.unwrap_or_else(|| panic!("no {series} in\n{page}")).parse().unwrap()
+}
+
 async fn until(fleet: &Fleet, address: SocketAddr, wanted: &str) {
     eventually(&format!("{address} is {wanted}"), Duration::from_secs(15), async || {
         let condition = condition(fleet, address).await;
@@ -89,14 +96,19 @@ fn bad_backends_beside_good_ones_cost_few_errors_and_little_time() {
         let fleet = node_with(&pool, "").await;
         let step = Step { host: HOST, method: Method::GET, path: "/", body_bytes: 0 };
         let load = Load::start(&[fleet.nodes[0].http], 32, vec![step], Duration::from_millis(2));
-        let mut ejected = false;
+        let [mut told_by_api, mut told_by_metrics] = [false; 2];
         for round in 0..12 {
             flapping.set(if round % 2 == 0 { Mood::Well } else { Mood::Resetting });
             sleep(Duration::from_secs(1)).await;
-            ejected |= condition(&fleet, failing.address).await == "ejected";
+            told_by_api |= condition(&fleet, failing.address).await == "ejected";
+            told_by_metrics |= metric(&fleet, EJECTED_NOW).await > 0;
         }
+        assert!(told_by_api && told_by_metrics, "the failing one: {told_by_api}, any: {told_by_metrics}");
+        let ejections = metric(&fleet, EJECTIONS).await;
+        assert!(ejections >= 3, "of the failing, the flapping and the refusing one: {ejections}");
         failing.set(Mood::Well);
         until(&fleet, failing.address, "usable").await;
+        assert!(metric(&fleet, RETURNS).await > 0, "what was ejected and is usable has returned");
         let outcomes = load.stop().await;
         let (errors, p50, p99) = figures(&outcomes);
         let rate = errors as f64 / outcomes.len() as f64;
@@ -109,7 +121,6 @@ fn bad_backends_beside_good_ones_cost_few_errors_and_little_time() {
             flapping.requests(),
             good[0].requests()
         );
-        assert!(ejected, "the failing backend was never ejected");
         assert!(outcomes.len() > 2_000, "{} requests", outcomes.len());
         assert!(rate < 0.005, "{errors} errors of {}", outcomes.len());
         assert!(p99 < Duration::from_millis(150), "p99 {p99:?}, with one backend of eight that takes 200 ms");
@@ -121,6 +132,10 @@ fn bad_backends_beside_good_ones_cost_few_errors_and_little_time() {
         .await;
     });
 }
+
+const EJECTED_NOW: &str = r#"graticule_pool_backends{tenant="shop",pool="default",condition="ejected"}"#;
+const EJECTIONS: &str = r#"graticule_backend_events_total{event="ejected"}"#;
+const RETURNS: &str = r#"graticule_backend_events_total{event="returned"}"#;
 
 /// Errors, and the middle and the 99th percentile of the times.
 fn figures(outcomes: &[Outcome]) -> (usize, Duration, Duration) {
