@@ -59,12 +59,17 @@ authorities = "ca.pem"
 listen = "127.0.0.1:{admin}"
 """
 
+ACCESS_LOG = """
+[access_log]
+path = "access.log"
+"""
+
 
 class Fleet:
     """Two nodes that gossip with and probe each other; `one_hop` and `two_hops` enter at the first of them."""
 
-    def __init__(self, processes, binary, core, backend_port, workers=1, label=""):
-        self.binary, self.workers = binary, workers
+    def __init__(self, processes, binary, core, backend_port, workers=1, label="", logs=True):
+        self.binary, self.workers, self.logs = binary, workers, logs
         self.home = processes.directory / f"fleet-{workers}{label}"
         self.write_documents(backend_port)
         mesh = {region: udp_block(1 + workers) for region in REGIONS}
@@ -98,8 +103,8 @@ class Fleet:
         home = self.home / name
         self.graticule("ca", "issue", "--ca", self.home / "ca", "--region", region, "--node", name, "--out", home)
         seed = next(port for other, port in mesh.items() if other != region)
-        (home / "node.toml").write_text(NODE.format(name=name, workers=self.workers, http=http, mesh=mesh[region],
-                                                    seed=seed, admin=tcp_port()))
+        text = NODE.format(name=name, workers=self.workers, http=http, mesh=mesh[region], seed=seed, admin=tcp_port())
+        (home / "node.toml").write_text(text + (ACCESS_LOG if self.logs else ""))
         command = [self.binary, "node", "--config", home / "node.toml"]
         return processes.start(f"{name}-{self.workers}{label}", command, {core})
 
