@@ -167,7 +167,10 @@ impl Server {
             if mood == Mood::Failing as u8 { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
         let host = request.uri().authority().map(ToString::to_string);
         let host = host.or_else(|| Some(request.headers().get("host")?.to_str().ok()?.to_owned()));
-        Ok(text(status, format!("{:?} {}", request.version(), host.unwrap_or_default())))
+        let version = request.version();
+        // What is left unread makes the kernel reset the connection, and its answer may be lost with it.
+        let _ = request.into_body().collect().await;
+        Ok(text(status, format!("{version:?} {}", host.unwrap_or_default())))
     }
 }
 

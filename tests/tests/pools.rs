@@ -210,7 +210,8 @@ fn a_region_whose_backends_fail_is_stood_in_for_by_another_for_as_long_as_it_tak
         for ask in [Ask::get(HOST, "/"), Ask::with(Method::PUT, HOST, "/", body)] {
             for _ in 0..50 {
                 let answer = connection.ask(&ask).await.unwrap();
-                assert_eq!((answer.status, answer.region()), (StatusCode::OK, Some("eu-west")));
+                let expected = (StatusCode::OK, Some("eu-west"));
+                assert_eq!((answer.status, answer.region()), expected, "{answer:?}");
             }
         }
         assert_eq!(here.requests(), 100, "each is first tried here, and once");
