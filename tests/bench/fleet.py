@@ -1,7 +1,10 @@
 """Two nodes of Graticule in two regions, with everything switched on, as chains of one hop and of two."""
 
+import shutil
 import subprocess
+from dataclasses import dataclass, replace
 
+from certificates import Certificates
 from load import Chain
 from machine import Unable, tcp_port, udp_block
 
@@ -45,6 +48,8 @@ workers = {workers}
 
 [ingress]
 http = "127.0.0.1:{http}"
+https = "127.0.0.1:{https}"
+certificates = "../front"
 trusted = ["127.0.0.0/8"]
 client_address = "x-forwarded-for"
 
@@ -65,18 +70,28 @@ path = "access.log"
 """
 
 
-class Fleet:
-    """Two nodes that gossip with and probe each other; `one_hop` and `two_hops` enter at the first of them."""
+@dataclass
+class Work:
+    """What all proxies are given: the backend's port, and the certificates that clients see."""
 
-    def __init__(self, processes, binary, core, backend_port, workers=1, label="", logs=True):
+    backend: int
+    certificates: Certificates
+
+
+class Fleet:
+    """Two nodes that gossip with and probe each other; all chains enter at the first of them."""
+
+    def __init__(self, processes, binary, core, work, workers=1, label="", logs=True):
         self.binary, self.workers, self.logs = binary, workers, logs
         self.home = processes.directory / f"fleet-{workers}{label}"
-        self.write_documents(backend_port)
+        self.write_documents(work.backend)
+        self.write_front(work.certificates)
         mesh = {region: udp_block(1 + workers) for region in REGIONS}
-        http = {region: tcp_port() for region in REGIONS}
-        nodes = [self.start(processes, core, region, mesh, http[region], label) for region in REGIONS]
+        http, https = ({region: tcp_port() for region in REGIONS} for _ in range(2))
+        nodes = [self.start(processes, core, region, (mesh, http[region], https[region]), label) for region in REGIONS]
         name = f"Graticule{label}" + (f", {workers} workers" if workers > 1 else "")
         self.one_hop = Chain(name, http[EDGE], nodes, "near.test", {"x-graticule-region": EDGE})
+        self.behind_tls = replace(self.one_hop, port=https[EDGE])
         self.two_hops = Chain(f"{name}, tunnel", http[EDGE], nodes, "far.test", {"x-graticule-region": FAR})
 
     def check_rules(self):
@@ -98,12 +113,20 @@ class Fleet:
             (documents / "tenants" / f"{tenant}.toml").write_text(text)
         self.graticule("ca", "init", self.home / "ca", "--mesh", "bench")
 
-    def start(self, processes, core, region, mesh, http, label):
+    def write_front(self, certificates):
+        front = self.home / "front"
+        front.mkdir()
+        shutil.copy(certificates.certificate("front"), front / "front.pem")
+        shutil.copy(certificates.key("front"), front / "front.key")
+
+    def start(self, processes, core, region, ports, label):
+        mesh, http, https = ports
         name = f"{region}-1"
         home = self.home / name
         self.graticule("ca", "issue", "--ca", self.home / "ca", "--region", region, "--node", name, "--out", home)
         seed = next(port for other, port in mesh.items() if other != region)
-        text = NODE.format(name=name, workers=self.workers, http=http, mesh=mesh[region], seed=seed, admin=tcp_port())
+        text = NODE.format(name=name, workers=self.workers, http=http, https=https, mesh=mesh[region], seed=seed,
+                           admin=tcp_port())
         (home / "node.toml").write_text(text + (ACCESS_LOG if self.logs else ""))
         command = [self.binary, "node", "--config", home / "node.toml"]
         return processes.start(f"{name}-{self.workers}{label}", command, {core})

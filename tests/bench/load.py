@@ -2,10 +2,13 @@
 
 import http.client
 import re
+import socket
+import ssl
 import subprocess
 import time
 from dataclasses import dataclass, field
 
+import h2load
 from machine import Unable, find
 
 CONNECTIONS = 64
@@ -40,11 +43,17 @@ class Chain:
     processes: list
     host: str = "bench.test"
     answer: dict = field(default_factory=dict)
+    # Without one, clients speak HTTP/1.1 in cleartext.
+    front: "h2load.Front | None" = None
 
     def get(self, client=ADDRESSES[0]):
         """Asks once, as from `client`: status, headers and length of the answer."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
         try:
+            if self.front is not None:
+                context = ssl.create_default_context(cafile=self.front.authority)
+                plain = socket.create_connection(("127.0.0.1", self.port), timeout=5)
+                connection.sock = context.wrap_socket(plain, server_hostname=self.host)
             connection.request("GET", "/", headers={"Host": self.host, "X-Forwarded-For": client})
             answer = connection.getresponse()
             return answer.status, dict(answer.getheaders()), len(answer.read())
@@ -113,19 +122,30 @@ def warm_up(chain, directory, core):
 
 
 def start_client(chain, directory, core, seconds):
-    """wrk with 64 keep-alive connections on one thread."""
+    """One thread of a load generator, which keeps `CONNECTIONS` requests going."""
+    words = wrk(chain, directory, seconds) if chain.front is None else h2load.command(chain, ADDRESSES[0], seconds)
+    return subprocess.Popen(["taskset", "-c", str(core), *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                            stderr=subprocess.STDOUT, text=True)
+
+
+def wrk(chain, directory, seconds):
+    """wrk with 64 keep-alive connections; every request is from another address."""
     script = directory / f"{chain.host}.lua"
     script.write_text(SCRIPT % (", ".join(f'"{address}"' for address in ADDRESSES), chain.host))
-    command = ["taskset", "-c", str(core), find("wrk"), "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(script),
-               f"http://127.0.0.1:{chain.port}/"]
-    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return [find("wrk"), "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(script), f"http://127.0.0.1:{chain.port}/"]
 
 
 def completed(chain, told, status):
-    """How many requests wrk counted; any that failed makes the measurement void."""
-    counted = re.search(r"(\d+) requests in", told)
-    wrong = re.search(r"Socket errors.*|Non-2xx.*", told)
-    if status != 0 or counted is None or wrong is not None or int(counted[1]) == 0:
+    """How many requests the load generator counted; any that failed makes the measurement void."""
+    counted = completed_by_wrk(told) if chain.front is None else h2load.completed(told)
+    if status != 0 or not counted:
         logs = "\n".join(process.tail() for process in chain.processes)
         raise Unable(f"requests to {chain.name} failed:\n{told}\n{logs}")
-    return int(counted[1])
+    return counted
+
+
+def completed_by_wrk(told):
+    """How many requests wrk counted, or `None` if any failed."""
+    counted = re.search(r"(\d+) requests in", told)
+    wrong = re.search(r"Socket errors.*|Non-2xx.*", told)
+    return int(counted[1]) if counted and not wrong else None

@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-PACKAGES = {"nginx": "nginx", "haproxy": "haproxy", "wrk": "wrk", "openssl": "openssl"}
+PACKAGES = {"nginx": "nginx", "haproxy": "haproxy", "wrk": "wrk", "openssl": "openssl",
+            "h2load": "nghttp2-client"}
 PORT_FIRST, PORT_LAST = 20_000, 30_000
 UDP_BLOCK_ATTEMPTS_MAX = 200
 POLICY = Path("/usr/sbin/policy-rc.d")
@@ -109,7 +110,7 @@ def describe():
     kernel = os.uname().release.split("-")[0]
     versions = ", ".join(filter(None, [
         version([find("nginx"), "-v"], "nginx/"), version([find("haproxy"), "-v"], "version "),
-        version([find("wrk"), "-v"], "wrk "),
+        version([find("wrk"), "-v"], "wrk "), version([find("h2load"), "--version"], "nghttp2/"),
     ]))
     return f"{model}, {os.cpu_count()} cores, Linux {kernel}, {versions}"
 

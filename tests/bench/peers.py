@@ -2,7 +2,6 @@
 
 import os
 import socket
-import subprocess
 
 from load import Chain
 from machine import Unable, find, tcp_port
@@ -81,9 +80,20 @@ def haproxy(processes, core, backend_port):
     return Chain("HAProxy", port, [process])
 
 
+def haproxy_behind_tls(processes, core, backend_port, certificates):
+    """One HAProxy with TLS 1.3 and HTTP/2 before it."""
+    port = tcp_port()
+    process = start_haproxy(processes, "haproxy-tls", core, f"""
+    listen hop
+        bind 127.0.0.1:{port} backlog 1024 ssl crt {certificates.both("front")} alpn h2
+        http-reuse always
+        server backend 127.0.0.1:{backend_port} check inter 2s
+    """)
+    return Chain("HAProxy", port, [process], "near.test")
+
+
 def two_haproxies(processes, core, backend_port):
     """HAProxy to HAProxy: mutual TLS 1.3 and HTTP/2 between the two."""
-    make_certificates(processes.directory)
     port, inner = tcp_port(), tcp_port()
     edge = start_haproxy(processes, "haproxy-edge", core, f"""
     listen edge
@@ -134,21 +144,3 @@ def assert_http2(processes, requests):
     streams = int(frontend.get("h2_headers_rcvd") or 0)
     if streams < requests:
         raise Unable(f"the two HAProxies spoke HTTP/2 for {streams} of {requests} requests")
-
-
-def make_certificates(directory):
-    """An authority, and a certificate that it signed for each of two HAProxies."""
-    def openssl(*words):
-        done = subprocess.run([find("openssl"), *words], cwd=directory, capture_output=True, text=True)
-        if done.returncode != 0:
-            raise Unable(f"openssl {words[0]} failed:\n{done.stderr}")
-
-    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
-    openssl("req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.pem", "-days", "2", "-subj", "/CN=bench")
-    for name in ("edge", "serving"):
-        (directory / f"{name}.ext").write_text(f"subjectAltName=DNS:{name}.bench.test\n")
-        openssl("req", *key, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}.bench.test")
-        openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2",
-                "-out", f"{name}.crt", "-extfile", f"{name}.ext")
-        parts = [(directory / f"{name}.{suffix}").read_text() for suffix in ("crt", "key")]
-        (directory / f"{name}.pem").write_text("".join(parts))
