@@ -35,17 +35,25 @@ pub const REPLAY_BYTES_MAX: usize = 64 * 1024;
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A request's body on its way to a backend: what was kept for sending again, then the rest of its source.
+///
+/// Most requests have none and all are moved about, so it is small: what there is of it is allocated.
 #[derive(Debug, Default)]
 pub struct RequestBody {
-    kept: VecDeque<Bytes>,
-    /// Kept too: they come after everything else, so the source has nothing left once they are here.
-    trailers: Option<HeaderMap>,
+    kept: Option<Box<Kept>>,
     source: Source,
     read: Option<ByteCount>,
 }
 
 /// Bytes that have come so far, for whoever gives an account of the request.
 pub type ByteCount = Rc<Cell<u64>>;
+
+/// What has been read already, and comes first.
+#[derive(Debug, Default)]
+struct Kept {
+    chunks: VecDeque<Bytes>,
+    /// They come after everything else, so the source has nothing left once they are here.
+    trailers: Option<HeaderMap>,
+}
 
 /// Where a request's body comes from.
 #[derive(Debug, Default)]
@@ -54,11 +62,11 @@ enum Source {
     #[default]
     Nothing,
     /// The client's connection.
-    Client(ClientBody),
+    Client(Box<ClientBody>),
     /// A tunnel.
-    Tunnel(TunnelBody),
+    Tunnel(Box<TunnelBody>),
     /// The client's connection, once it has been taken over.
-    Upgrade(UpgradeBody),
+    Upgrade(Box<UpgradeBody>),
     /// Whatever a test wants.
     #[cfg(test)]
     Test(AnyBody),
@@ -70,7 +78,7 @@ impl RequestBody {
         let source = if incoming.is_end_stream() {
             Source::Nothing
         } else {
-            Source::Client(ClientBody::new(incoming, rest_max))
+            Source::Client(Box::new(ClientBody::new(incoming, rest_max)))
         };
         Self { source, ..Self::default() }
     }
@@ -84,12 +92,13 @@ impl RequestBody {
 
     /// The body of a relayed request.
     pub fn tunnel(body: TunnelBody) -> Self {
-        Self { source: Source::Tunnel(body), ..Self::default() }
+        let source = if body.is_end_stream() { Source::Nothing } else { Source::Tunnel(Box::new(body)) };
+        Self { source, ..Self::default() }
     }
 
     /// What a client sends through an upgraded connection.
     pub fn upgrade(body: UpgradeBody) -> Self {
-        Self { source: Source::Upgrade(body), ..Self::default() }
+        Self { source: Source::Upgrade(Box::new(body)), ..Self::default() }
     }
 
     /// Any body.
@@ -112,10 +121,13 @@ impl RequestBody {
 
     /// Puts `chunks` that have been read already back in front, and `trailers` that have been read at the end.
     pub fn put_back(&mut self, chunks: impl DoubleEndedIterator<Item = Bytes>, trailers: Option<HeaderMap>) {
-        for chunk in chunks.rev() {
-            self.kept.push_front(chunk);
+        let mut chunks = chunks.rev().peekable();
+        if chunks.peek().is_none() && trailers.is_none() {
+            return;
         }
-        self.trailers = trailers.or(self.trailers.take());
+        let kept = self.kept.get_or_insert_default();
+        chunks.for_each(|chunk| kept.chunks.push_front(chunk));
+        kept.trailers = trailers.or(kept.trailers.take());
     }
 }
 
@@ -127,18 +139,20 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        if let Some(chunk) = self.kept.pop_front() {
-            return Poll::Ready(Some(Ok(Frame::data(chunk))));
-        }
-        if let Some(trailers) = self.trailers.take() {
-            self.source = Source::Nothing;
-            return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+        if let Some(kept) = &mut self.kept {
+            if let Some(chunk) = kept.chunks.pop_front() {
+                return Poll::Ready(Some(Ok(Frame::data(chunk))));
+            }
+            if let Some(trailers) = kept.trailers.take() {
+                self.source = Source::Nothing;
+                return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+            }
         }
         let frame = match &mut self.source {
             Source::Nothing => return Poll::Ready(None),
-            Source::Client(body) => Pin::new(body).poll_frame(cx),
-            Source::Tunnel(body) => Pin::new(body).poll_frame(cx),
-            Source::Upgrade(body) => Pin::new(body).poll_frame(cx),
+            Source::Client(body) => Pin::new(&mut **body).poll_frame(cx),
+            Source::Tunnel(body) => Pin::new(&mut **body).poll_frame(cx),
+            Source::Upgrade(body) => Pin::new(&mut **body).poll_frame(cx),
             #[cfg(test)]
             Source::Test(body) => Pin::new(body).poll_frame(cx),
         };
@@ -149,8 +163,7 @@ impl Body for RequestBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.kept.is_empty()
-            && self.trailers.is_none()
+        self.kept.as_ref().is_none_or(|kept| kept.chunks.is_empty() && kept.trailers.is_none())
             && match &self.source {
                 Source::Nothing => true,
                 Source::Client(body) => body.is_end_stream(),
@@ -162,7 +175,8 @@ impl Body for RequestBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        let kept: u64 = self.kept.iter().map(|chunk| chunk.len() as u64).sum();
+        let kept = self.kept.iter().flat_map(|kept| &kept.chunks);
+        let kept: u64 = kept.map(|chunk| chunk.len() as u64).sum();
         let rest = match &self.source {
             Source::Nothing => SizeHint::with_exact(0),
             Source::Client(body) => body.size_hint(),

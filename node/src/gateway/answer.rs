@@ -103,10 +103,10 @@ pub(super) fn from_edge<B>(
     let fields = response.headers_mut();
     fields.append(header::VIA, settings.via.clone());
     fields.append(PROXY_STATUS, settings.proxy_status.clone());
-    fields.remove(REGION);
-    if let Some(region) = region.filter(|_| tenant.expose_region) {
-        fields.insert(REGION, region);
-    }
+    match region.filter(|_| tenant.expose_region) {
+        Some(region) => fields.insert(REGION, region),
+        None => fields.remove(REGION),
+    };
 }
 
 const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");

@@ -20,7 +20,7 @@ use super::facts::{Facts, Upgrade};
 use super::{Current, Gateway, answer};
 use crate::body::{self, RequestBody, ResponseBody, UpgradeInput};
 use crate::early::{Early, Heard, Listener};
-use crate::pool::SendFailure;
+use crate::pool::{Outgoing, SendFailure};
 use crate::relay::{self, Failure, Relayed, Tunnel, Upload};
 
 /// One request until it is answered.
@@ -252,17 +252,12 @@ impl Pending {
         let Some(body) = self.upload.take_back() else { return Attempt::Over(Reason::NoCompliantRegion) };
         let budget = asked.budget;
         let authority = self.facts.host.authority();
-        let mut request = backend_request(
-            &self.facts.method,
-            &self.facts.target,
-            (&mut self.facts.headers, authority),
-            body,
-        );
-        if let Some(listener) = listener {
-            listener.listen(&mut request);
-        }
+        let headers = std::mem::take(&mut self.facts.headers);
+        let (method, target) = (self.facts.method.clone(), self.facts.target.clone());
+        let request = backend_request(method, target, (headers, authority), body);
+        let mut outgoing = outgoing(request, listener);
         let chance = self.gateway.chance();
-        match self.gateway.backends.send(asked, chance, request).await {
+        match self.gateway.backends.send(asked, chance, &mut outgoing).await {
             Ok(response) => {
                 self.settle(response.status(), budget);
                 let mut response = response.map(ResponseBody::backend);
@@ -441,17 +436,27 @@ impl Pending {
     }
 }
 
+/// The request, ready to be sent; `listener` hears what comes before its answer.
+pub(super) fn outgoing(
+    mut request: http::Request<RequestBody>,
+    listener: Option<&Listener>,
+) -> Outgoing<RequestBody> {
+    if let Some(listener) = listener {
+        listener.listen(&mut request);
+    }
+    Outgoing::new(request)
+}
+
 /// The request as a backend gets it: origin-form, with the headers moved in.
 pub(super) fn backend_request(
-    method: &Method,
-    target: &PathAndQuery,
-    (headers, authority): (&mut HeaderMap, &Authority),
+    method: Method,
+    target: PathAndQuery,
+    (mut headers, authority): (HeaderMap, &Authority),
     body: RequestBody,
 ) -> http::Request<RequestBody> {
     let mut request = http::Request::new(body);
-    *request.method_mut() = method.clone();
-    *request.uri_mut() = http::Uri::from(target.clone());
-    let mut headers = std::mem::take(headers);
+    *request.method_mut() = method;
+    *request.uri_mut() = http::Uri::from(target);
     if let Ok(host) = HeaderValue::from_str(authority.as_str()) {
         headers.insert(header::HOST, host);
     }

@@ -61,18 +61,16 @@ impl Server for Gateway {
             headers::set_trace_parent(&mut headers, span);
         }
         headers.append(http::header::VIA, self.settings.via.clone());
-        let mut request = dispatch::backend_request(&method, &target, (&mut headers, &authority), body);
-        if let Some(listener) = listener {
-            listener.listen(&mut request);
-        }
+        let request = dispatch::backend_request(method, target, (headers, &authority), body);
+        let mut outgoing = dispatch::outgoing(request, listener.as_ref());
         async move {
-            let asked = self.asked(&snapshot, (tenant, pool), request.headers());
-            let asked = asked.ok_or(Reason::NoCompliantRegion);
+            let asked = outgoing.headers().and_then(|fields| self.asked(&snapshot, (tenant, pool), fields));
             let sent = match asked {
-                Ok(asked) => {
-                    self.backends.send(asked, self.chance(), request).await.map_err(|failure| failure.reason)
+                Some(asked) => {
+                    let sent = self.backends.send(asked, self.chance(), &mut outgoing).await;
+                    sent.map_err(|failure| failure.reason)
                 }
-                Err(reason) => Err(reason),
+                None => Err(Reason::NoCompliantRegion),
             };
             let mut response = match sent {
                 Ok(response) => response.map(ResponseBody::backend),

@@ -6,7 +6,6 @@
 //! repeated, and its tenant has saved up a retry.
 
 use std::error::Error;
-use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -16,7 +15,7 @@ use graticule_node_core::policy::{Pool, PoolIndex, Protocol, TenantIndex};
 use graticule_node_core::pool::{Ask, MemberId, PoolState, retry};
 use graticule_node_core::shared::RetryBudget;
 use graticule_node_core::{Moment, Reason};
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use http_body::Body;
 use tokio::sync::mpsc;
 
@@ -82,6 +81,15 @@ pub struct Asked<'a> {
     pub client: Option<IpAddr>,
 }
 
+/// A request on its way to a backend. Whoever sends it keeps it in one place: it would be copied with every future that
+/// took it.
+pub struct Outgoing<B> {
+    unsent: Unsent,
+    /// The body, if it is empty.
+    empty: Option<B>,
+    spare: Option<Spare>,
+}
+
 /// A request that got no response.
 #[derive(Debug)]
 pub struct SendFailure<B> {
@@ -93,6 +101,24 @@ pub struct SendFailure<B> {
     pub request: Option<Request<B>>,
     /// What was read of its body, to be put back in front.
     pub sent: Sent,
+}
+
+impl<B> Outgoing<B>
+where
+    B: Body<Data = Bytes> + Unpin + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    /// Nothing sent yet.
+    pub fn new(request: Request<B>) -> Self {
+        let (request, empty) = request_body::erase(request);
+        let spare = Spare::of(&request);
+        Self { unsent: Some(request), empty, spare }
+    }
+
+    /// The headers, until it is sent.
+    pub fn headers(&self) -> Option<&HeaderMap> {
+        self.unsent.as_ref().map(Request::headers)
+    }
 }
 
 impl Connections {
@@ -109,8 +135,8 @@ impl Connections {
         self.backends.in_flight(backend)
     }
 
-    /// Sends `request` to a backend of the pool and waits for the head of the response, which may come before the
-    /// request's body has gone.
+    /// Sends `outgoing` to a backend of the pool and waits for the head of the response, which may come before the
+    /// request's body has gone. To be called once for each.
     ///
     /// The request goes out as it is: the caller has set `Host`, made the URI origin-form (`/path?query`), set version
     /// 1.1 and removed hop-by-hop headers. 1xx responses are dropped unless the request asks for them with
@@ -123,30 +149,22 @@ impl Connections {
     /// one that may be repeated.
     /// `pool.response_timeout` runs while the backend is to act: it begins again with each piece of the request's body,
     /// and rests while the client is to send the next. A body that fails is `BadRequest`.
-    pub fn send<'a, B>(
-        &'a self,
-        asked: Asked<'a>,
+    pub async fn send<B: 'static>(
+        &self,
+        asked: Asked<'_>,
         chance: u32,
-        request: Request<B>,
-    ) -> impl Future<Output = Result<Response<PooledBody>, Box<SendFailure<B>>>> + use<'a, B>
-    where
-        B: Body<Data = Bytes> + Unpin + 'static,
-        B::Error: Into<Box<dyn Error + Send + Sync>>,
-    {
-        let (request, kept) = request_body::erase(request);
-        let mut unsent = Some(request);
-        async move {
-            let spare = Spare::of(&unsent);
-            let sent = self.send_to_any(&asked, chance, &mut unsent, spare.as_ref()).await;
-            sent.map_err(|reason| {
-                let reached = unsent.is_none();
-                let request = unsent.or_else(|| spare.as_ref()?.request());
-                let restored = request.and_then(|request| request_body::restore(request, kept)).unzip();
-                let (request, sent) = (restored.0, restored.1.unwrap_or_default());
-                // Boxed: every answer would be moved about in the room that the request takes.
-                Box::new(SendFailure { reason, reached, request, sent })
-            })
-        }
+        outgoing: &mut Outgoing<B>,
+    ) -> Result<Response<PooledBody>, Box<SendFailure<B>>> {
+        let Outgoing { unsent, empty, spare } = outgoing;
+        let sent = self.send_to_any(&asked, chance, unsent, spare.as_ref()).await;
+        sent.map_err(|reason| {
+            let reached = unsent.is_none();
+            let request = unsent.take().or_else(|| spare.as_ref()?.request());
+            let restored = request.and_then(|request| request_body::restore(request, empty.take())).unzip();
+            let (request, sent) = (restored.0, restored.1.unwrap_or_default());
+            // Boxed: every answer would be moved about in the room that the request takes.
+            Box::new(SendFailure { reason, reached, request, sent })
+        })
     }
 
     async fn send_to_any(

@@ -51,18 +51,26 @@ impl Exchange {
         unsent: &mut Unsent,
         limit: Duration,
     ) -> Result<Response<PooledBody>, Reason> {
-        let mut request = unsent.take().ok_or(Reason::BackendFailed)?;
-        let progress = request.body().progress();
-        let upgrade = self.prepare_upgrade(&mut request);
+        let progress = unsent.as_ref().and_then(|request| request.body().progress());
+        let upgrade = unsent.as_mut().and_then(|request| self.prepare_upgrade(request));
         let answer: Answer = match &mut self.connection {
             Connection::Http1(connection) => {
-                patience::within(limit, progress, connection.send(request)).await
+                // Not by way of a variable, which the future would hold beside the request that is sent.
+                let sending = connection.send(unsent.take().ok_or(Reason::BackendFailed)?);
+                patience::within(limit, progress, sending).await
             }
             // Nobody asks for upgrades over it yet.
-            Connection::Http2(_) if upgrade.is_some() => return Err(Reason::NotSupported),
+            Connection::Http2(_) if upgrade.is_some() => {
+                *unsent = None;
+                return Err(Reason::NotSupported);
+            }
             Connection::Http2(lane) => {
-                http2::prepare(&mut request, self.in_flight.backend().endpoint.tls.is_some());
-                let mut answer = Box::pin(patience::within(limit, progress, lane.send(request))).await;
+                let tls = self.in_flight.backend().endpoint.tls.is_some();
+                if let Some(request) = unsent {
+                    http2::prepare(request, tls);
+                }
+                let sending = lane.send(unsent.take().ok_or(Reason::BackendFailed)?);
+                let mut answer = Box::pin(patience::within(limit, progress, sending)).await;
                 if let Some(Err(error)) = &mut answer {
                     *unsent = error.take_message();
                     unsent.iter_mut().for_each(http2::restore);

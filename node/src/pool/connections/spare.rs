@@ -4,7 +4,6 @@ use std::rc::Rc;
 
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 
-use super::exchange::Unsent;
 use super::request_body::{RequestBody, Source};
 
 /// A request whose method is idempotent, and which may be repeated as long as what was read of its body is kept.
@@ -21,8 +20,7 @@ pub(super) struct Spare {
 
 impl Spare {
     /// What is needed of the request, if its method allows to repeat it.
-    pub(super) fn of(unsent: &Unsent) -> Option<Self> {
-        let request = unsent.as_ref()?;
+    pub(super) fn of(request: &Request<RequestBody>) -> Option<Self> {
         request.method().is_idempotent().then(|| Self {
             method: request.method().clone(),
             uri: request.uri().clone(),
@@ -107,12 +105,11 @@ mod tests {
     fn only_what_may_be_repeated_is_kept() {
         let spare = |method: &str, body| {
             let request = Request::builder().method(method).uri("/a?b").header("host", "test").body(body);
-            Spare::of(&Some(request.unwrap()))
+            Spare::of(&request.unwrap())
         };
         let again = spare("DELETE", RequestBody::Empty).unwrap().request().unwrap();
         assert_eq!((again.method(), again.uri().to_string()), (&Method::DELETE, "/a?b".into()));
         assert_eq!(again.headers()["host"], "test");
         assert!(spare("POST", RequestBody::Empty).is_none());
-        assert!(Spare::of(&None).is_none());
     }
 }

@@ -33,7 +33,7 @@ where
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let one = OnePool::new(backends, pool);
-    connections.send(one.asked(), chance, request).await
+    connections.send(one.asked(), chance, &mut Outgoing::new(request)).await
 }
 
 fn get() -> Request<Empty<Bytes>> {
