@@ -1,6 +1,7 @@
 //! Requests through tunnels: sent by an edge, served by another region's node.
 
 mod body;
+mod limit;
 mod send;
 mod serve;
 mod tunnels;

@@ -12,6 +12,7 @@ use http::StatusCode;
 use quinn::{RecvStream, SendStream, WriteError};
 use tokio::time::timeout;
 
+use super::limit::within;
 use super::tunnels::{Tunnel, TunnelGuard};
 use super::{TunnelBody, Upload};
 use crate::early::{Early, Listener};
@@ -84,12 +85,12 @@ async fn open<M: Fn() -> bool>(
     let connection = match tunnel.connection() {
         Some(connection) => connection,
         None if (request.may_leave)() => return Err(UNSENT),
-        None => timeout(limit, tunnel.connected()).await.map_err(|_| UNSENT)?,
+        None => within(limit, tunnel.connected()).await.ok_or(UNSENT)?,
     };
-    match timeout(limit, connection.open_bi()).await {
-        Ok(Ok(streams)) => Ok(streams),
-        Ok(Err(_)) => Err(UNSENT),
-        Err(_) => Err(Failure::Unsent(Reason::Overloaded)),
+    match within(limit, connection.open_bi()).await {
+        Some(Ok(streams)) => Ok(streams),
+        Some(Err(_)) => Err(UNSENT),
+        None => Err(Failure::Unsent(Reason::Overloaded)),
     }
 }
 

@@ -13,9 +13,9 @@ use graticule_node_core::framing::{
 use http::StatusCode;
 use http_body::{Body, Frame};
 use quinn::{Connection, RecvStream, SendStream, WriteError};
-use tokio::time::timeout;
 
 use super::TunnelBody;
+use super::limit::within;
 use crate::body::{BodyError, RequestBody, ResponseBody};
 use crate::early::{Early, Heads, Heard, Listener};
 use crate::task;
@@ -63,14 +63,10 @@ pub async fn serve_connection<S: Server>(connection: Connection, server: Rc<S>) 
 
 async fn serve<S: Server>(server: Rc<S>, sender: SendStream, receiver: RecvStream) -> Result<(), BodyError> {
     let mut writer = FrameWriter::new(sender, FrameWriter::buffer());
-    let (head, reader) = timeout(HEAD_TIMEOUT, read_head(receiver)).await??;
-    let admission = match server.admit(&head) {
-        Ok(admission) => admission,
+    let (admission, head, body) = match begin(&server, &mut writer, receiver).await? {
+        Ok(begun) => begun,
         Err(reason) => return Ok(writer.refused(reason).await?),
     };
-    writer.accepted().await?;
-    let length = if head.upgrade { BodyLength::Unknown } else { head.body };
-    let body = RequestBody::tunnel(TunnelBody::request(reader, length));
     let mut stopped = pin!(writer.stopped());
     let hints = server.passes_on_informational(&admission).then(|| Heard::default().split());
     let (mut said_early, listener) = hints.unzip();
@@ -107,6 +103,26 @@ async fn next(heads: &mut Option<Heads>) -> Box<Early> {
         Some(heads) => heads.next().await,
         None => std::future::pending().await,
     }
+}
+
+type Begun<A> = (A, RequestHead, RequestBody);
+
+/// Reads a request's head and says `accepted`, or returns why the request is not taken.
+async fn begin<S: Server>(
+    server: &Rc<S>,
+    writer: &mut FrameWriter,
+    receiver: RecvStream,
+) -> Result<Result<Begun<S::Admission>, Reason>, BodyError> {
+    let head = within(HEAD_TIMEOUT, read_head(receiver)).await;
+    let (head, reader) = head.ok_or("a stream was opened, and no head came")??;
+    let admission = match server.admit(&head) {
+        Ok(admission) => admission,
+        Err(reason) => return Ok(Err(reason)),
+    };
+    writer.accepted().await?;
+    let length = if head.upgrade { BodyLength::Unknown } else { head.body };
+    let body = RequestBody::tunnel(TunnelBody::request(reader, length));
+    Ok(Ok((admission, head, body)))
 }
 
 async fn read_head(receiver: RecvStream) -> Result<(RequestHead, FrameReader<RequestProtocol>), BodyError> {
