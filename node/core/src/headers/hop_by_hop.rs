@@ -11,12 +11,12 @@ use super::client_address::{is_address_alias, is_address_header};
 /// HTTP/2 and TLS are not among them: after such an upgrade requests would pass unseen through what was decided for one
 /// request. They are ignored, as the protocol allows: the request is answered without an upgrade.
 pub fn asks_for_upgrade(headers: &HeaderMap) -> bool {
-    let nominated = nominations(headers).any(|token| token.eq_ignore_ascii_case("upgrade"));
     let mut protocols = tokens(headers, &UPGRADE);
-    match (protocols.next(), protocols.next()) {
-        (Some(protocol), None) if nominated => !is_hidden(protocol),
-        _ => false,
-    }
+    // Nearly all requests have none, and are looked at no further.
+    let Some(protocol) = protocols.next() else { return false };
+    protocols.next().is_none()
+        && !is_hidden(protocol)
+        && nominations(headers).any(|token| token.eq_ignore_ascii_case("upgrade"))
 }
 
 /// Whether the body comes in a coding other than `chunked` alone, which goes with the connection: a body that stayed in
@@ -34,11 +34,11 @@ pub fn has_foreign_coding(headers: &HeaderMap) -> bool {
 /// address, `Via`, and ids; such a nomination is ignored. `TE` keeps `trailers`; `Trailer` stays, since trailers are
 /// carried on.
 pub fn strip_hop_by_hop(headers: &mut HeaderMap, upgrade: bool) {
+    let mut doomed: Doomed = headers.keys().filter(|name| is_hop_by_hop(name.as_str())).cloned().collect();
     // What nominates others is itself one of them.
-    if !headers.keys().any(|name| is_hop_by_hop(name.as_str())) {
+    if doomed.is_empty() {
         return;
     }
-    let mut doomed: Doomed = headers.keys().filter(|name| is_hop_by_hop(name.as_str())).cloned().collect();
     let trailers =
         doomed.contains(&TE) && tokens(headers, &TE).any(|token| token.eq_ignore_ascii_case("trailers"));
     if doomed.contains(&CONNECTION) {

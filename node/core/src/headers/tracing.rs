@@ -120,8 +120,8 @@ pub fn request_id(headers: &mut HeaderMap, chance: u128) {
 
 /// Writes two digits for each byte; the formatter of the standard library takes five times as long.
 fn put_hex(bytes: &[u8], digits: &mut [u8]) {
-    for (byte, pair) in bytes.iter().zip(digits.chunks_exact_mut(2)) {
-        pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+    for (byte, pair) in bytes.iter().zip(digits.as_chunks_mut().0) {
+        *pair = PAIRS[usize::from(*byte)];
     }
 }
 
@@ -187,7 +187,17 @@ const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The flag that says so.
 const SAMPLED: u64 = 1;
-const DIGITS: &[u8; 16] = b"0123456789abcdef";
+/// The digits of each byte.
+static PAIRS: [[u8; 2]; 256] = {
+    let digits = b"0123456789abcdef";
+    let mut pairs = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < pairs.len() {
+        pairs[byte] = [digits[byte >> 4], digits[byte & 15]];
+        byte += 1;
+    }
+    pairs
+};
 /// Four fields and what is between them.
 const TRACEPARENT_BYTES: usize = 2 + 1 + 32 + 1 + 16 + 1 + 2;
 
