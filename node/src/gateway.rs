@@ -171,7 +171,8 @@ impl Handler for Gateway {
         client: &Client,
     ) -> impl Future<Output = Result<Response<ResponseBody>, Infallible>> + use<> {
         let mut begun = self.begin(request, client);
-        async move {
+        // Boxed: the HTTP library moves it several times, and it is a few thousand bytes.
+        Box::pin(async move {
             Ok(match &mut begun {
                 Begun::Pending(pending) => {
                     let mut response = pending.route().await;
@@ -187,7 +188,7 @@ impl Handler for Gateway {
                     response
                 }
             })
-        }
+        })
     }
 
     fn refused(&self, version: Version, reason: Reason) {
