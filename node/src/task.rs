@@ -84,5 +84,10 @@ static PANICS: AtomicU64 = AtomicU64::new(0);
 pub fn local_runtime() -> std::io::Result<tokio::runtime::LocalRuntime> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        .event_interval(TASKS_BETWEEN_EVENTS)
         .build_local(tokio::runtime::LocalOptions::default())
 }
+
+/// How many tasks a busy runtime polls before it looks at its sockets again. Twice the library's: what comes of more
+/// events leaves together, in fewer and longer writes. One that is not busy looks whenever no task is ready.
+const TASKS_BETWEEN_EVENTS: u32 = 128;
