@@ -215,7 +215,8 @@ pub trait Witness: Debug {
 enum Kind {
     Own(Full<Bytes>),
     Backend(PooledBody),
-    Tunnel(TunnelBody),
+    // Boxed: it is twice as large as the others, and an answer is moved at every step of its way.
+    Tunnel(Box<TunnelBody>),
     #[cfg(test)]
     Test(AnyBody),
 }
@@ -232,7 +233,7 @@ impl ResponseBody {
     }
 
     /// From another region.
-    pub fn tunnel(body: TunnelBody) -> Self {
+    pub fn tunnel(body: Box<TunnelBody>) -> Self {
         Self { kind: Kind::Tunnel(body), witness: None, input: None }
     }
 
@@ -280,7 +281,7 @@ impl ResponseBody {
                 let frame = ready!(Pin::new(body).poll_frame(cx));
                 Poll::Ready(frame.map(|frame| frame.map(client::without_odd_trailers)))
             }
-            Kind::Tunnel(body) => Pin::new(body).poll_frame(cx),
+            Kind::Tunnel(body) => Pin::new(&mut **body).poll_frame(cx),
             #[cfg(test)]
             Kind::Test(body) => Pin::new(body).poll_frame(cx),
         }

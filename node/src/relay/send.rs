@@ -56,7 +56,7 @@ pub async fn send<M: Fn() -> bool>(
     tunnel: &Rc<Tunnel>,
     request: Relayed<'_, M>,
     suspect: impl Fn(Moment),
-) -> Result<http::Response<TunnelBody>, Failure> {
+) -> Result<http::Response<Box<TunnelBody>>, Failure> {
     let guard = tunnel.enter();
     let mut opening = FrameWriter::buffer();
     opening.extend_from_slice(&StreamKind::Request.preface());
@@ -188,10 +188,11 @@ fn answer(
     reader: FrameReader<ResponseProtocol>,
     accepted: Moment,
     kept: (TunnelGuard, Option<Task>),
-) -> http::Response<TunnelBody> {
+) -> http::Response<Box<TunnelBody>> {
     let is_upgrade = head.status == StatusCode::SWITCHING_PROTOCOLS;
     let length = if is_upgrade { BodyLength::Unknown } else { head.body };
-    let mut response = http::Response::new(TunnelBody::answer(reader, length, accepted, kept));
+    let body = TunnelBody::answer(reader, length, accepted, kept);
+    let mut response = http::Response::new(Box::new(body));
     *response.status_mut() = head.status;
     *response.headers_mut() = head.headers;
     response

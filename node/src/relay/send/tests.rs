@@ -95,7 +95,7 @@ impl Edge {
         Self { pair, tunnel, suspected: Cell::new(0), may_leave: true, _serving: serving }
     }
 
-    async fn send(&self, method: &Method, upload: &Upload) -> Result<Response<TunnelBody>, Failure> {
+    async fn send(&self, method: &Method, upload: &Upload) -> Result<Response<Box<TunnelBody>>, Failure> {
         self.send_with(method, upload, &fields(&[("x-a", "1")])).await
     }
 
@@ -104,7 +104,7 @@ impl Edge {
         method: &Method,
         upload: &Upload,
         headers: &HeaderMap,
-    ) -> Result<Response<TunnelBody>, Failure> {
+    ) -> Result<Response<Box<TunnelBody>>, Failure> {
         let tenant = "acme".parse().unwrap();
         let authority = Authority::from_static("acme.example:81");
         let target = PathAndQuery::from_static("/public//x?q=%41");
