@@ -30,6 +30,7 @@ LIBRARIES = [(re.compile(pattern), category) for pattern, category in [
     (r"aws_lc|aes_|gcm|ghash|sha(256|512)|rustls|ring::|x25519", "TLS and crypto"),
     (r"\bquinn", "quinn"),
     (r"\bhyper|\bhttparse", "hyper"),
+    (r"\bh2::", "HTTP/2"),
     (r"\bhttp(_body|_body_util)?::", "http types"),
     (r"\btokio|\bmio::", "tokio"),
     (r"\bmaxminddb", "geo database"),
