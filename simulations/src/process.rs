@@ -23,7 +23,8 @@ pub struct Process {
 /// Whether a process stands still.
 #[derive(Debug, Default)]
 struct Gate {
-    stalled: Cell<bool>,
+    /// How many stalls it is in.
+    stalls: Cell<u32>,
     waiting: RefCell<Option<Waker>>,
 }
 
@@ -37,10 +38,14 @@ impl Process {
         Self { gate: Rc::clone(&gate), _task: task::spawn("process", gate.pass(running)) }
     }
 
-    /// Lets the process stand still, as SIGSTOP does, or go on. Its machine goes on: what it is sent piles up.
+    /// Lets the process stand still, as SIGSTOP does, or go on when all stalls are over. Its machine goes on: what it is
+    /// sent piles up.
     pub fn stall(&self, stalled: bool) {
-        self.gate.stalled.set(stalled);
-        if let Some(waker) = self.gate.waiting.take().filter(|_| !stalled) {
+        let stalls = self.gate.stalls.get();
+        self.gate.stalls.set(if stalled { stalls + 1 } else { stalls.saturating_sub(1) });
+        if self.gate.stalls.get() == 0
+            && let Some(waker) = self.gate.waiting.take()
+        {
             waker.wake();
         }
     }
@@ -51,7 +56,7 @@ impl Gate {
     async fn pass(self: Rc<Self>, running: impl Future<Output = ()>) {
         let mut running = pin!(running);
         poll_fn(|cx| {
-            if self.stalled.get() {
+            if self.stalls.get() > 0 {
                 self.waiting.replace(Some(cx.waker().clone()));
                 return Poll::Pending;
             }
@@ -111,6 +116,29 @@ mod tests {
             process.stall(false);
             sleep(Duration::from_millis(105)).await;
             assert_eq!(ticks.get(), 10 + 1 + 10, "what was due while it stood still is due at once");
+        })
+        .unwrap();
+    }
+
+    #[test]
+    fn a_process_that_is_stalled_twice_goes_on_when_both_are_over() {
+        Simulation::run(1, |_| async {
+            let ticks = Rc::new(Cell::new(0));
+            let counted = Rc::clone(&ticks);
+            let process = Process::spawn("ticker", async move {
+                loop {
+                    sleep(Duration::from_millis(10)).await;
+                    counted.set(counted.get() + 1);
+                }
+            });
+            for stalled in [true, true, false] {
+                process.stall(stalled);
+                sleep(Duration::from_millis(105)).await;
+                assert_eq!(ticks.get(), 0);
+            }
+            process.stall(false);
+            sleep(Duration::from_millis(105)).await;
+            assert_eq!(ticks.get(), 10, "it begins when it goes on");
         })
         .unwrap();
     }
