@@ -1,6 +1,6 @@
 //! The control side of the mesh: who is there, tunnels to them, probes, gossip and admin calls between nodes.
 //!
-//! One connection per pair and direction of dialling; whoever dials probes. [`Mesh::run`] keeps tunnels and serves them,
+//! One connection per pair and direction of dialling; probes cross one of them. [`Mesh::run`] keeps tunnels and serves them,
 //! [`track`] turns what they show into the state that decisions use, [`carry`] takes gossip to them.
 
 use std::collections::BTreeMap;
@@ -23,13 +23,14 @@ mod gossip;
 mod link;
 mod links;
 mod load;
+mod probes;
 mod seed;
 mod streams;
 mod targets;
 mod tracking;
 
 pub use gossip::carry;
-pub use links::{Link, Links};
+pub use links::{Link, Links, Role};
 pub use load::measure;
 pub use streams::{AdminHandler, REMOTE_ADMIN_BYTES_MAX};
 pub use tracking::{Tracking, run as track};
@@ -103,7 +104,7 @@ impl Mesh {
     /// The control side of one node.
     pub fn new(parts: MeshParts, settings: MeshSettings) -> Rc<Self> {
         let MeshParts { world, shared, identity, endpoint, tracking, view, gossip_in, admin } = parts;
-        let links = Links::default();
+        let links = Links::new(shared.snapshot().here.node.clone(), tracking.news());
         Rc::new(Self { world, shared, identity, endpoint, settings, links, tracking, view, gossip_in, admin })
     }
 
@@ -119,7 +120,7 @@ impl Mesh {
             tunnel::accept(
                 self.endpoint.clone(),
                 move |peer| admitting.admit(peer),
-                move |connection, peer| Rc::clone(&serving).serve_link(connection, peer, false),
+                move |connection, peer| Rc::clone(&serving).serve_link(connection, peer, Role::Accepted),
             )
         };
         tokio::join!(accepting, Rc::clone(&self).keep_seeds(), Rc::clone(&self).keep_targets());

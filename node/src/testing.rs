@@ -22,7 +22,7 @@ use crate::identity::testing::{authority, identity};
 use crate::identity::{Expect, Identity};
 use crate::shared::PeerTarget;
 use crate::task;
-use crate::tunnel::{self, Dial};
+use crate::tunnel::{self, Carries, Dial};
 use crate::world::World;
 
 pub(crate) const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -60,7 +60,7 @@ pub(crate) struct Pair {
 
 pub(crate) fn endpoint(identity: &Identity) -> Endpoint {
     let server = (identity.server_config().unwrap(), &identity.tunnel_secret());
-    tunnel::bind(&World::system(), LOOPBACK, server, true).unwrap()
+    tunnel::bind(&World::system(), LOOPBACK, server, Carries::Requests).unwrap()
 }
 
 pub(crate) fn dial_to(endpoint: &Endpoint) -> Dial {
@@ -68,6 +68,7 @@ pub(crate) fn dial_to(endpoint: &Endpoint) -> Dial {
         address: endpoint.local_addr().unwrap(),
         expect: Expect::ANY,
         expected_rtt: Duration::from_millis(1),
+        carries: Carries::Requests,
     }
 }
 

@@ -13,4 +13,4 @@ pub use farewell::{Farewell, Parting};
 pub use peering::{CONNECT_DEADLINE, Dial, PeeringError, accept, admit, dial, dial_afresh, until_closed};
 pub use room::{Place, StreamRoom};
 pub use stream::{FrameReader, FrameWriter, ReadError, Reset, kind};
-pub use transport::{TransportSettings, close_text, transport};
+pub use transport::{Carries, TransportSettings, close_text, transport};

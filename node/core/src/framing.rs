@@ -1,5 +1,7 @@
 //! What crosses a tunnel: stream kinds and the frames on them, versioned and bounded.
 //!
+//! Probes are datagrams, see [`Probe`]. Everything else has a stream.
+//!
 //! Every stream begins with two bytes: its [`StreamKind`] and [`FRAMING_VERSION`]. What follows is frames: one byte kind,
 //! four bytes length (big-endian, like every number here), payload. A gossip stream alone carries no frames but one message
 //! to its end.
@@ -8,7 +10,7 @@
 //! request, edge -> serving     head  data*  end?
 //!          serving -> edge     refused
 //!                              accepted  informational*  head  data*  end?
-//! probe                        probe  ->  reply      (repeated as often as the prober likes)
+//! exceptions                   ->  exceptions
 //! admin                        call   ->  answer
 //! ```
 //!
@@ -25,6 +27,7 @@ mod admin;
 mod body;
 mod decoder;
 mod error;
+mod exceptions;
 mod fields;
 mod frame;
 mod payload;
@@ -39,7 +42,8 @@ pub use admin::{AdminAnswer, AdminAnswerDecoder, AdminCall, AdminCallDecoder};
 pub use body::{BodyLength, encode_data, encode_data_header, encode_end, encode_trailers};
 pub use decoder::{Decoder, Protocol};
 pub use error::FramingError;
-pub use probe::{Probe, ProbeDecoder, ProbeReply, ProbeReplyDecoder, encode_probe_reply};
+pub use exceptions::{ExceptionsDecoder, encode_exceptions};
+pub use probe::{PROBE_BYTES, Probe};
 pub use request::{RequestDecoder, RequestFrame, RequestHead, RequestHeadRef, RequestProtocol};
 pub use response::{
     ACCEPTED, ResponseDecoder, ResponseFrame, ResponseHead, ResponseHeadRef, ResponseProtocol,
@@ -58,8 +62,8 @@ pub enum StreamKind {
     Policy = 3,
     /// Leases of budgets; bidirectional.
     Lease = 4,
-    /// Probes and their replies; bidirectional.
-    Probe = 5,
+    /// The answering node's tenants without a healthy backend; bidirectional, nothing is asked but by opening it.
+    Exceptions = 5,
     /// One admin call; bidirectional.
     Admin = 6,
 }
@@ -67,7 +71,7 @@ pub enum StreamKind {
 impl StreamKind {
     /// Every kind.
     pub const ALL: [Self; 6] =
-        [Self::Request, Self::Gossip, Self::Policy, Self::Lease, Self::Probe, Self::Admin];
+        [Self::Request, Self::Gossip, Self::Policy, Self::Lease, Self::Exceptions, Self::Admin];
 
     /// The two bytes that a stream of this kind begins with, written by whoever opens it.
     pub const fn preface(self) -> [u8; PREFACE_BYTES] {

@@ -43,7 +43,7 @@ pub enum LeavingInput {
 /// What the node is to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LeavingOutput {
-    /// Say that it leaves: readiness, probe reports, gossip.
+    /// Say that it leaves: readiness, probes, gossip.
     Announce,
     /// Say that it stays.
     Retract,

@@ -11,9 +11,11 @@ mod backoff;
 mod cost;
 mod exceptions;
 mod load;
+mod patience;
 mod peer;
 mod ports;
 mod preference;
+mod probing;
 mod rendezvous;
 mod rtt;
 mod selection;
@@ -21,11 +23,13 @@ mod tracker;
 
 pub use backoff::Backoff;
 pub use cost::{Cost, LOAD_HARD_LIMIT, LOAD_SOFT_LIMIT, rtt_by_distance};
-pub use exceptions::{Excepted, Exceptions, Sought};
+pub use exceptions::{Excepted, Exceptions, ExceptionsDigest, Sought};
 pub use load::Load;
-pub use peer::{PROBE_INTERVAL, Peer, patience};
+pub use patience::{PROBE_INTERVAL_MAX, PROBE_INTERVAL_MIN, patience, probe_interval};
+pub use peer::Peer;
 pub use ports::worker_address;
 pub use preference::{Preference, PreferenceMachine, Standing};
+pub use probing::{ProbedTunnel, Probing};
 pub use selection::{TUNNELS_PER_REGION_MAX, select};
 pub use tracker::{MeshEvent, Tracker};
 
@@ -117,8 +121,8 @@ pub enum Condition {
     Unreachable,
 }
 
-/// What a peer answers to a probe.
-#[derive(Debug, Clone, PartialEq)]
+/// What a node says of itself with every probe.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Report {
     /// max(CPU, requests in flight / limit), averaged over a second; 0 to 1 and above.
     pub load: f32,
@@ -128,8 +132,8 @@ pub struct Report {
     pub fleet_version: u64,
     /// Digest of its active documents.
     pub policy_digest: [u8; 32],
-    /// Tenants it has no healthy backend for.
-    pub exceptions: Exceptions,
+    /// Which tenants it has no healthy backend for; the list itself is asked for when this changes.
+    pub exceptions: ExceptionsDigest,
 }
 
 #[cfg(test)]

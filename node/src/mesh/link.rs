@@ -4,20 +4,14 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use bytes::BytesMut;
-use graticule_node_core::framing::{Probe, ProbeReplyDecoder, StreamKind};
-use graticule_node_core::mesh::{Backoff, PROBE_INTERVAL, PeerId, Report};
-use quinn::Connection;
+use graticule_node_core::mesh::Backoff;
 use rand::RngCore;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::timeout;
 
-use super::Mesh;
-use super::streams::{exchange, only};
-use crate::body::BodyError;
+use super::{Mesh, Role};
 use crate::identity::Expect;
 use crate::shared::PeerTarget;
-use crate::task;
-use crate::tunnel::{self, Dial, Farewell, PeeringError};
+use crate::tunnel::{self, Carries, Dial, Farewell, PeeringError};
 
 /// How a tunnel that stood has ended.
 pub(super) struct Ending {
@@ -78,7 +72,7 @@ impl Mesh {
         let admit = |peer: &_| self.admit(peer);
         let dial = || {
             let (expect, expected_rtt) = (expect.clone(), target.expected_rtt);
-            let dial = Dial { address: target.base, expect, expected_rtt };
+            let dial = Dial { address: target.base, expect, expected_rtt, carries: Carries::Control };
             tunnel::dial(&self.endpoint, &self.identity, dial, admit)
         };
         let seen = Cell::new(self.links.newest());
@@ -90,42 +84,10 @@ impl Mesh {
         let begun = self.world.clock.now();
         tracing::info!(node = %target.node, address = %target.base, "tunnel up");
         self.tracking.connected(target.id);
-        let probing = task::spawn("prober", Rc::clone(&self).probe(target.id, connection.clone()));
-        let serving = Rc::clone(&self).serve_link(connection.clone(), peer.clone(), true);
+        let role = Role::Kept(target.id);
+        let serving = Rc::clone(&self).serve_link(connection.clone(), peer.clone(), role);
         let (reason, ()) = tokio::join!(tunnel::until_closed(&connection, &peer, admit), serving);
-        drop(probing);
         let (stood, farewell) = (self.world.clock.now().since(begun), Farewell::of(&connection));
         Ok(Ending { reason, stood, farewell })
     }
-
-    /// Probes a peer until the connection ends or the task is dropped.
-    async fn probe(self: Rc<Self>, peer: PeerId, connection: Connection) {
-        let mut ticks = interval(PROBE_INTERVAL);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        for seq in 1.. {
-            ticks.tick().await;
-            if connection.close_reason().is_some() {
-                return;
-            }
-            let (mesh, connection) = (Rc::clone(&self), connection.clone());
-            mesh.tracking.probe_sent(peer, seq);
-            task::spawn_detached("probe", async move {
-                // No answer is what the tracker waits for; nothing to do here.
-                if let Ok(report) = probe_once(&connection, seq).await {
-                    mesh.tracking.probe_answered(peer, seq, report);
-                }
-            });
-        }
-    }
 }
-
-async fn probe_once(connection: &Connection, seq: u64) -> Result<Report, BodyError> {
-    let mut probe = BytesMut::new();
-    Probe { seq }.encode(&mut probe);
-    let bytes = exchange(connection, StreamKind::Probe, &probe, REPLY_BYTES_MAX).await?;
-    let reply = only(ProbeReplyDecoder::new(), bytes)?;
-    if reply.seq == seq { Ok(reply.report) } else { Err("the answer is to another probe".into()) }
-}
-
-/// A report with as many exceptions as there can be.
-const REPLY_BYTES_MAX: usize = 64 * 1024;

@@ -7,21 +7,38 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use graticule_gossip_core::{NodeName, View};
+use graticule_node_core::mesh::{PeerId, ProbedTunnel};
 use quinn::Connection;
 use tokio::sync::{Notify, Semaphore};
 
+use super::probes::Pair;
 use crate::identity::PeerIdentity;
 use crate::identity::refusal::{self, Refusal};
 
+/// What a tunnel is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// This node dialled and probes the peer, which it follows under this number.
+    Kept(PeerId),
+    /// This node dialled, to hear of others.
+    Seed,
+    /// The peer dialled.
+    Accepted,
+}
+
 /// One control tunnel.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Link {
     /// The QUIC connection.
     pub connection: Connection,
     /// Who is at the other end.
     pub peer: PeerIdentity,
-    /// Whether this node dialled.
-    pub dialled: bool,
+    /// What it is for.
+    pub role: Role,
+    /// Its probes.
+    pub(super) probed: RefCell<ProbedTunnel>,
+    /// What it shares with others to the same peer.
+    pub(super) pair: Rc<Pair>,
     /// Gossip messages that may be under way at once.
     pub gossip_slots: Arc<Semaphore>,
     /// Which link of this process it is, from 1.
@@ -29,8 +46,11 @@ pub struct Link {
 }
 
 /// All control tunnels of a node.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Links {
+    own: NodeName,
+    /// Woken when one ends.
+    news: Rc<Notify>,
     by_node: RefCell<BTreeMap<NodeName, Vec<Rc<Link>>>>,
     addresses: RefCell<BTreeMap<SocketAddr, NodeName>>,
     numbered: Cell<u64>,
@@ -45,13 +65,25 @@ pub struct LinkGuard<'a> {
 }
 
 impl Links {
+    /// No links yet of the node `own`; `news` is woken when one ends.
+    pub fn new(own: NodeName, news: Rc<Notify>) -> Self {
+        Self {
+            own,
+            news,
+            by_node: RefCell::default(),
+            addresses: RefCell::default(),
+            numbered: Cell::default(),
+            entered: Notify::new(),
+        }
+    }
+
     /// Enters a link, which is taken out with the guard; unless a node of that name is connected from another region,
     /// or has too many links.
     pub fn enter(
         &self,
         connection: Connection,
         peer: PeerIdentity,
-        dialled: bool,
+        role: Role,
     ) -> Result<LinkGuard<'_>, Refusal> {
         let mut by_node = self.by_node.borrow_mut();
         let links = by_node.entry(peer.node.clone()).or_default();
@@ -64,7 +96,10 @@ impl Links {
         let gossip_slots = Arc::new(Semaphore::new(GOSSIP_UNDER_WAY_MAX));
         let number = self.numbered.get() + 1;
         self.numbered.set(number);
-        let link = Rc::new(Link { connection, peer, dialled, gossip_slots, number });
+        let shared = links.first().map(|link| Rc::clone(&link.pair));
+        let pair = shared.unwrap_or_else(|| Rc::new(Pair::new(&self.own, &peer.node)));
+        let probed = RefCell::new(pair.tunnel(role));
+        let link = Rc::new(Link { connection, peer, role, probed, pair, gossip_slots, number });
         links.push(Rc::clone(&link));
         self.entered.notify_waiters();
         Ok(LinkGuard { links: self, link })
@@ -93,7 +128,7 @@ impl Links {
     pub fn to(&self, node: &NodeName) -> Option<Rc<Link>> {
         let by_node = self.by_node.borrow();
         let links = by_node.get(node)?;
-        links.iter().rev().find(|link| link.dialled).or(links.last()).cloned()
+        links.iter().rev().find(|link| link.role != Role::Accepted).or(links.last()).cloned()
     }
 
     /// The tunnel towards whoever is known at `address`.
@@ -134,6 +169,8 @@ impl LinkGuard<'_> {
 
 impl Drop for LinkGuard<'_> {
     fn drop(&mut self) {
+        self.link.pair.ended(&self.link);
+        self.links.news.notify_waiters();
         let mut by_node = self.links.by_node.borrow_mut();
         if let Some(links) = by_node.get_mut(&self.link.peer.node) {
             links.retain(|link| !Rc::ptr_eq(link, &self.link));

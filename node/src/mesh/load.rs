@@ -1,4 +1,4 @@
-//! How busy this node is: measured here, told to peers in answers to probes.
+//! How busy this node is: measured here, told to peers with every probe.
 
 use std::rc::Rc;
 use std::sync::Arc;

@@ -10,10 +10,10 @@ use rand::RngCore;
 use tokio::time::timeout;
 
 use super::link::Ending;
-use super::{Mesh, Seed};
+use super::{Mesh, Role, Seed};
 use crate::identity::Expect;
 use crate::task;
-use crate::tunnel::{self, Dial, Farewell, PeeringError};
+use crate::tunnel::{self, Carries, Dial, Farewell, PeeringError};
 
 impl Mesh {
     /// Keeps a tunnel to every seed.
@@ -71,12 +71,12 @@ impl Mesh {
         let Some(address) = addresses.into_iter().find(|address| !self.is_own(*address)) else {
             return Ok(None);
         };
-        let dial = Dial { address, expect: Expect::ANY, expected_rtt: SEED_RTT };
+        let dial = Dial { address, expect: Expect::ANY, expected_rtt: SEED_RTT, carries: Carries::Control };
         let admit = |peer: &_| self.admit(peer);
         let (connection, peer) = tunnel::dial(&self.endpoint, &self.identity, dial, admit).await?;
         let begun = self.world.clock.now();
         self.links.learn_address(seed.alias, &peer.node);
-        let serving = Rc::clone(self).serve_link(connection.clone(), peer.clone(), true);
+        let serving = Rc::clone(self).serve_link(connection.clone(), peer.clone(), Role::Seed);
         let (reason, ()) = tokio::join!(tunnel::until_closed(&connection, &peer, admit), serving);
         let (stood, farewell) = (self.world.clock.now().since(begun), Farewell::of(&connection));
         Ok(Some(Ending { reason, stood, farewell }))

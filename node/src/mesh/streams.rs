@@ -1,4 +1,4 @@
-//! What peers send over control tunnels: gossip, probes and admin calls.
+//! What peers send over control tunnels on streams: gossip, questions for exceptions, and admin calls.
 
 use std::fmt;
 use std::rc::Rc;
@@ -7,13 +7,13 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use graticule_gossip::Inbound;
 use graticule_node_core::framing::{
-    self, AdminAnswer, AdminAnswerDecoder, AdminCall, AdminCallDecoder, Decoder, FramingError, ProbeDecoder,
-    Protocol, StreamKind,
+    self, AdminAnswer, AdminAnswerDecoder, AdminCall, AdminCallDecoder, Decoder, FramingError, Protocol,
+    StreamKind,
 };
 use quinn::{Connection, RecvStream, SendStream};
 use tokio::time::timeout;
 
-use super::{Link, Mesh};
+use super::{Link, Mesh, Role};
 use crate::body::BodyError;
 use crate::identity::PeerIdentity;
 use crate::task;
@@ -38,14 +38,9 @@ impl fmt::Debug for AdminHandler {
 
 impl Mesh {
     /// Enters a tunnel and serves what comes over it until it ends.
-    pub(super) async fn serve_link(
-        self: Rc<Self>,
-        connection: Connection,
-        peer: PeerIdentity,
-        dialled: bool,
-    ) {
+    pub(super) async fn serve_link(self: Rc<Self>, connection: Connection, peer: PeerIdentity, role: Role) {
         let node = peer.node.clone();
-        let entered = match self.links.enter(connection.clone(), peer, dialled) {
+        let entered = match self.links.enter(connection.clone(), peer, role) {
             Ok(entered) => entered,
             Err(refusal) => {
                 tracing::warn!(%node, reason = refusal.text(), "refused a peer");
@@ -54,7 +49,12 @@ impl Mesh {
         };
         let link = entered.link();
         self.links.learn_address(link.connection.remote_address(), &link.peer.node);
+        let probes = task::spawn("probes", {
+            let (mesh, link) = (Rc::clone(&self), Rc::clone(link));
+            async move { mesh.serve_probes(&link).await }
+        });
         tokio::join!(self.serve_uni(link), self.serve_bi(link));
+        drop(probes);
     }
 
     async fn serve_uni(self: &Rc<Self>, link: &Rc<Link>) {
@@ -99,9 +99,8 @@ impl Mesh {
         let bytes = read_all(&mut receiver, CALL_BYTES_MAX).await?;
         let mut answer = BytesMut::new();
         match kind {
-            StreamKind::Probe => {
-                let probe = only(ProbeDecoder::new(), bytes)?;
-                framing::encode_probe_reply(probe.seq, &self.tracking.report(), &mut answer)?;
+            StreamKind::Exceptions => {
+                framing::encode_exceptions(&self.tracking.exceptions(), &mut answer)?;
             }
             StreamKind::Admin => {
                 let call = only(AdminCallDecoder::new(), bytes)?;
@@ -180,7 +179,7 @@ async fn read_all(stream: &mut RecvStream, bytes_max: usize) -> Result<Bytes, Bo
 /// An answer to an admin call of another node.
 pub const REMOTE_ADMIN_BYTES_MAX: usize = framing::ADMIN_BODY_BYTES_MAX + 64;
 const REMOTE_ADMIN_TIMEOUT: Duration = Duration::from_secs(3);
-/// A probe or an admin call.
+/// A call.
 const CALL_BYTES_MAX: usize = 4 * 1024;
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
 /// Taken from a stream at a time.

@@ -4,10 +4,12 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use graticule_gossip_core::{NodeName, RegionName};
 use graticule_node_core::Moment;
-use graticule_node_core::mesh::{MeshEvent, MeshState, Peer, PeerId, Report, Tracker};
+use graticule_node_core::framing::Probe;
+use graticule_node_core::mesh::{Exceptions, MeshEvent, MeshState, Peer, PeerId, Report, Tracker};
 use graticule_node_core::policy::{Fleet, TenantId};
 use tokio::sync::{Notify, mpsc, watch};
 
@@ -20,7 +22,10 @@ pub struct Tracking {
     world: World,
     tracker: RefCell<Tracker>,
     touched: Notify,
-    report: RefCell<Report>,
+    report: Cell<Report>,
+    exceptions: RefCell<Exceptions>,
+    /// Woken when peers should hear of something at once.
+    news: Rc<Notify>,
     load: Cell<f32>,
     kept: RefCell<BTreeMap<PeerId, (PeerTarget, Option<String>)>>,
     tunnels: watch::Sender<Arc<Vec<TunnelStatus>>>,
@@ -29,14 +34,21 @@ pub struct Tracking {
 }
 
 impl Tracking {
-    /// Follows nobody yet. `report` is what this node says of itself.
-    pub fn new(world: World, here: &RegionName, fleet: &Fleet, report: Report) -> Self {
+    /// Follows nobody yet. `report` and `exceptions` are what this node says of itself.
+    pub fn new(
+        world: World,
+        here: &RegionName,
+        fleet: &Fleet,
+        (report, exceptions): (Report, Exceptions),
+    ) -> Self {
         let tracker = RefCell::new(Tracker::new(here, fleet, world.clock.now()));
         Self {
             world,
             tracker,
             touched: Notify::new(),
-            report: RefCell::new(report),
+            report: Cell::new(report),
+            exceptions: RefCell::new(exceptions),
+            news: Rc::default(),
             load: Cell::new(0.0),
             kept: RefCell::default(),
             tunnels: watch::Sender::new(Arc::default()),
@@ -51,12 +63,25 @@ impl Tracking {
 
     /// What this node says of itself.
     pub fn report(&self) -> Report {
-        Report { load: self.load.get(), ..self.report.borrow().clone() }
+        Report { load: self.load.get(), ..self.report.get() }
     }
 
-    /// Changes what this node says of itself.
-    pub fn set_report(&self, report: Report) {
-        self.report.replace(report);
+    /// The tenants that this node has no healthy backend for.
+    pub fn exceptions(&self) -> Exceptions {
+        self.exceptions.borrow().clone()
+    }
+
+    /// Woken when peers should hear of something at once.
+    pub fn news(&self) -> Rc<Notify> {
+        Rc::clone(&self.news)
+    }
+
+    /// Changes what this node says of itself, and says it.
+    pub fn set_report(&self, report: Report, exceptions: Exceptions) {
+        self.exceptions.replace(exceptions);
+        if self.report.replace(report) != report {
+            self.news.notify_waiters();
+        }
     }
 
     /// This node's own load.
@@ -106,12 +131,43 @@ impl Tracking {
 
     /// A probe is on its way.
     pub fn probe_sent(&self, peer: PeerId, seq: u64) {
-        self.touch(|tracker, now| tracker.probe_sent(peer, seq, now));
+        self.listen(|tracker, now| tracker.probe_sent(peer, seq, now));
     }
 
-    /// A probe was answered.
-    pub fn probe_answered(&self, peer: PeerId, seq: u64, report: Report) {
-        self.touch(|tracker, now| tracker.probe_answered(peer, seq, report, now));
+    /// A probe has come.
+    pub fn heard(&self, peer: PeerId, probe: &Probe) {
+        self.listen(|tracker, now| tracker.heard(peer, probe, now));
+    }
+
+    /// Whether a peer has other exceptions than are known.
+    pub fn wants_exceptions(&self, peer: PeerId) -> bool {
+        self.tracker.borrow().peer(peer).is_some_and(Peer::wants_exceptions)
+    }
+
+    /// A peer has told its exceptions.
+    pub fn set_exceptions(&self, peer: PeerId, exceptions: Exceptions) {
+        self.listen(|tracker, now| tracker.set_exceptions(peer, exceptions, now));
+    }
+
+    /// Whether nothing was heard of a peer for too long.
+    pub fn is_silent(&self, peer: PeerId) -> bool {
+        let now = self.world.clock.now();
+        self.tracker.borrow().peer(peer).is_some_and(|peer| peer.is_silent(now))
+    }
+
+    /// How often to probe a peer.
+    pub fn probe_interval(&self, peer: PeerId) -> Option<Duration> {
+        self.tracker.borrow().peer(peer).map(Peer::probe_interval)
+    }
+
+    /// Probes come by the hundreds a second and hardly ever change anything but deadlines, all of which lie further
+    /// ahead than the tracker's next update: it is woken only for news.
+    fn listen(&self, input: impl FnOnce(&mut Tracker, Moment)) {
+        let mut tracker = self.tracker.borrow_mut();
+        input(&mut tracker, self.world.clock.now());
+        if tracker.has_news() {
+            self.touched.notify_one();
+        }
     }
 
     fn touch(&self, input: impl FnOnce(&mut Tracker, Moment)) {
@@ -140,6 +196,10 @@ impl Tracking {
         let mut tracker = self.tracker.borrow_mut();
         while let Some(event) = tracker.poll_event() {
             log(&event);
+            if let MeshEvent::PeerSuspected { .. } = event {
+                // It may hear this node.
+                self.news.notify_waiters();
+            }
         }
         let state = tracker.poll_state();
         let news = self.unpublished.take() || state.is_some();

@@ -1,4 +1,4 @@
-//! What this node says of itself: to all by gossip, to each peer in answers to probes.
+//! What this node says of itself: to all by gossip, to each peer with every probe.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -33,15 +33,17 @@ pub(super) fn announcement(
     }
 }
 
-/// What answers to probes say; the load is added by whoever answers.
-pub(super) fn report(snapshot: &Snapshot, draining: bool) -> Report {
-    Report {
+/// What probes say, and the exceptions that peers ask for; the load is added by whoever probes.
+pub(super) fn report(snapshot: &Snapshot, draining: bool) -> (Report, Exceptions) {
+    let exceptions = exceptions(snapshot);
+    let report = Report {
         load: 0.0,
         draining,
         fleet_version: snapshot.policy.fleet.version.0,
         policy_digest: snapshot.policy.digest.0,
-        exceptions: exceptions(snapshot),
-    }
+        exceptions: exceptions.digest(),
+    };
+    (report, exceptions)
 }
 
 /// Tenants with pools here and no backend in any of them that is given requests.
@@ -66,7 +68,8 @@ pub(super) async fn run(shared: Arc<Shared>, gossip: Gossip, mut said: Announcem
         if same_policy && Arc::ptr_eq(&snapshot.pools, &known.pools) && draining == said.draining {
             continue;
         }
-        tracking.set_report(report(&snapshot, draining));
+        let (report, exceptions) = report(&snapshot, draining);
+        tracking.set_report(report, exceptions);
         said.draining = draining;
         said.fleet_version = snapshot.policy.fleet.version.0;
         said.policy_digest = snapshot.policy.digest.to_string();

@@ -31,7 +31,7 @@ use crate::pool::{Links, Trust};
 use crate::shared::{Departure, Phase, Refusals, Shared, TraceLane};
 use crate::task;
 use crate::telemetry::AccessLog;
-use crate::tunnel::{self, Parting};
+use crate::tunnel::{self, Carries, Parting};
 use crate::world::{Listener, World};
 
 pub(super) async fn start(
@@ -116,7 +116,7 @@ fn bind_control(
     identity: &Identity,
 ) -> Result<(Endpoint, Box<dyn Listener>, SocketAddr), StartError> {
     let server = (identity.server_config()?, &identity.tunnel_secret());
-    let endpoint = tunnel::bind(world, config.mesh.listen, server, false)?;
+    let endpoint = tunnel::bind(world, config.mesh.listen, server, Carries::Control)?;
     let address = config.admin.listen;
     let failed = |error| StartError::Listen(address, error);
     let listener = world.net.listen(address, false).map_err(failed)?;

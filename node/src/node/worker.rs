@@ -24,7 +24,7 @@ use crate::pool::{Connections, Links};
 use crate::relay::{Tunnel, Tunnels, serve_connection};
 use crate::shared::{Phase, Shared};
 use crate::task::{self, Task};
-use crate::tunnel::{self, Dial, Farewell, Parting};
+use crate::tunnel::{self, Carries, Dial, Farewell, Parting};
 use crate::world::{Listener, World};
 
 /// What a worker is made of; sent to its thread.
@@ -111,7 +111,7 @@ fn start(setup: WorkerSetup, phase: &watch::Receiver<Phase>) -> Result<Started, 
         address.1 = Some(https);
     }
     let server = (identity.server_config()?, &identity.tunnel_secret());
-    let endpoint = tunnel::bind(&world, mesh, server, true)?;
+    let endpoint = tunnel::bind(&world, mesh, server, Carries::Requests)?;
     let tunnels = Rc::new(Tunnels::default());
     let backends = Connections::new(&world, links);
     let gauge = |gauges: &Arc<InFlightGauges>| {
@@ -223,7 +223,7 @@ impl Dialler {
         let mesh = MeshAddress { base: target.base, workers: target.workers };
         let address = worker_address(&own, self.index as u16, mesh).unwrap_or(target.base);
         let expect = Expect::node(target.node.clone(), target.region.clone());
-        Dial { address, expect, expected_rtt: target.expected_rtt }
+        Dial { address, expect, expected_rtt: target.expected_rtt, carries: Carries::Requests }
     }
 }
 

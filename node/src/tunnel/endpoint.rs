@@ -9,7 +9,7 @@ use quinn::{Endpoint, EndpointConfig, ServerConfig, TokioRuntime};
 use quinn_proto::HashedConnectionIdGenerator;
 use rand::RngCore;
 
-use super::transport::{TransportSettings, transport};
+use super::transport::{Carries, TransportSettings, transport};
 use crate::identity::TunnelSecret;
 use crate::world::World;
 
@@ -28,7 +28,7 @@ impl fmt::Display for EndpointError {
 
 impl std::error::Error for EndpointError {}
 
-/// Binds an endpoint at `address` which answers with `server` and takes requests if it is a worker's.
+/// Binds an endpoint at `address` which answers with `server`, for tunnels that carry such things.
 ///
 /// Peers that still hold connections to an earlier life of it, with the same `secret`, are told with the next thing they
 /// send that those are gone.
@@ -36,11 +36,10 @@ pub fn bind(
     world: &World,
     address: SocketAddr,
     (mut server, secret): (ServerConfig, &TunnelSecret),
-    accepts_requests: bool,
+    carries: Carries,
 ) -> Result<Endpoint, EndpointError> {
     server.migration(false);
-    let answers_probes = !accepts_requests;
-    let settings = TransportSettings { initial_rtt: UNKNOWN_RTT, accepts_requests, answers_probes };
+    let settings = TransportSettings { initial_rtt: UNKNOWN_RTT, carries, dialled: false };
     server.transport_config(transport(settings));
     let config = config(world, secret, address.port());
     world

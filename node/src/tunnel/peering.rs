@@ -13,7 +13,7 @@ use quinn::{Connection, Endpoint, Incoming, VarInt};
 use tokio::time::{Instant, timeout};
 
 use super::door::{Door, Knock};
-use super::transport::{TransportSettings, close_text, transport};
+use super::transport::{Carries, TransportSettings, close_text, transport};
 use crate::identity::refusal::{self, Refusal};
 use crate::identity::{Expect, Identity, PeerIdentity};
 use crate::task;
@@ -58,6 +58,8 @@ pub struct Dial {
     pub expect: Expect,
     /// The round trip expected from the distance of the regions.
     pub expected_rtt: Duration,
+    /// What the tunnel is for.
+    pub carries: Carries,
 }
 
 /// Dials a peer and checks it on this side; the peer checks on its own.
@@ -69,8 +71,7 @@ pub async fn dial(
 ) -> Result<(Connection, PeerIdentity), PeeringError> {
     let local = |error: &dyn fmt::Display| PeeringError::Local(error.to_string());
     let mut config = identity.client_config(dial.expect).map_err(|error| local(&error))?;
-    let settings =
-        TransportSettings { initial_rtt: dial.expected_rtt, accepts_requests: false, answers_probes: false };
+    let settings = TransportSettings { initial_rtt: dial.expected_rtt, carries: dial.carries, dialled: true };
     config.transport_config(transport(settings));
     let connecting =
         endpoint.connect_with(config, dial.address, SERVER_NAME).map_err(|error| local(&error))?;

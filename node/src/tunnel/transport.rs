@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use graticule_node_core::mesh::PROBE_INTERVAL;
+use graticule_node_core::framing::PROBE_BYTES;
+use graticule_node_core::mesh::PROBE_INTERVAL_MAX;
 use quinn::{AckFrequencyConfig, ConnectionError, IdleTimeout, TransportConfig, VarInt};
 
 /// What differs from tunnel to tunnel.
@@ -11,16 +12,26 @@ use quinn::{AckFrequencyConfig, ConnectionError, IdleTimeout, TransportConfig, V
 pub struct TransportSettings {
     /// The round trip expected before the first measurement, from the distance of the two regions.
     pub initial_rtt: Duration,
-    /// Whether requests may be opened towards this side.
-    pub accepts_requests: bool,
-    /// Whether the other side probes, again and again, and nothing that it does in between is urgent.
-    pub answers_probes: bool,
+    /// What the tunnel is for.
+    pub carries: Carries,
+    /// Whether this side dialled.
+    pub dialled: bool,
+}
+
+/// What a tunnel is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Carries {
+    /// Requests, from the side that dialled.
+    Requests,
+    /// Gossip, probes and admin calls, in both directions.
+    Control,
 }
 
 /// The transport of a tunnel.
 pub fn transport(settings: TransportSettings) -> Arc<TransportConfig> {
     let mut config = TransportConfig::default();
-    let streams = if settings.accepts_requests { REQUEST_STREAMS_FIRST } else { CONTROL_STREAMS_MAX };
+    let accepts_requests = settings.carries == Carries::Requests && !settings.dialled;
+    let streams = if accepts_requests { REQUEST_STREAMS_FIRST } else { CONTROL_STREAMS_MAX };
     config
         .max_concurrent_bidi_streams(VarInt::from_u32(streams))
         .max_concurrent_uni_streams(VarInt::from_u32(GOSSIP_STREAMS_MAX))
@@ -28,15 +39,21 @@ pub fn transport(settings: TransportSettings) -> Arc<TransportConfig> {
         .receive_window(VarInt::from_u32(CONNECTION_WINDOW_BYTES))
         .send_window(SEND_WINDOW_BYTES)
         .max_idle_timeout(Some(IdleTimeout::from(VarInt::from_u32(IDLE_MS_MAX))))
-        .keep_alive_interval(Some(KEEP_ALIVE_INTERVAL))
+        // One side that keeps it alive is enough.
+        .keep_alive_interval(settings.dialled.then_some(KEEP_ALIVE_INTERVAL))
         .initial_rtt(settings.initial_rtt.clamp(INITIAL_RTT_MIN, INITIAL_RTT_MAX))
         .datagram_receive_buffer_size(None)
+        .datagram_send_buffer_size(PROBES_BYTES_MAX)
         .enable_segmentation_offload(true);
-    if settings.answers_probes {
-        // What confirms an answer rides with the next probe: a third of all that crosses a control tunnel is saved.
+    if settings.carries == Carries::Control {
+        // What confirms probes and gossip rides with the next probe, as far as the library lets it: no later than a round
+        // trip. A third of all that crosses a control tunnel is saved.
         let mut acknowledgements = AckFrequencyConfig::default();
-        acknowledgements.max_ack_delay(Some(PROBE_INTERVAL));
+        acknowledgements
+            .max_ack_delay(Some(PROBE_INTERVAL_MAX))
+            .ack_eliciting_threshold(VarInt::from_u32(UNACKNOWLEDGED_MAX));
         config.ack_frequency_config(Some(acknowledgements));
+        config.datagram_receive_buffer_size(Some(PROBES_BYTES_MAX));
     }
     Arc::new(config)
 }
@@ -46,6 +63,10 @@ pub fn close_text(error: &ConnectionError) -> String {
     error.to_string().chars().filter(|c| !c.is_control()).take(CLOSE_TEXT_CHARS_MAX).collect()
 }
 
+/// Packets of a control tunnel after which an acknowledgement waits no longer.
+const UNACKNOWLEDGED_MAX: u32 = 10;
+/// Probes that wait to be sent, or to be read; the oldest are lost.
+const PROBES_BYTES_MAX: usize = 32 * PROBE_BYTES;
 /// Request streams a peer may have open on one worker's tunnel at first.
 pub(super) const REQUEST_STREAMS_FIRST: u32 = 512;
 /// Request streams a peer may have open on one worker's tunnel.

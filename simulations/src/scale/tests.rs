@@ -10,8 +10,8 @@ fn what_a_small_fleet_costs_is_measured() {
     // What is promised of nodes as near as these, and what gossip needs at a quarter of a second.
     assert!(survey.spared_after_death_ms.unwrap() <= 3 * 160 + 10, "{survey:?}");
     assert!((1_000..3_000).contains(&survey.agreed_after_death_ms.unwrap()), "{survey:?}");
-    // Three peers are probed ten times a second, and answer as many probes.
-    assert!(survey.control.messages > 60.0 && survey.control.bytes > survey.gossip.bytes, "{survey:?}");
+    // With three peers at least four probes a second are exchanged, each with an answer.
+    assert!(survey.control.messages > 12.0 && survey.control.bytes > survey.gossip.bytes, "{survey:?}");
     assert!((5.0..100.0).contains(&survey.gossip.messages), "{survey:?}");
     assert!(survey.cpu_s > 0.0 && survey.start_cpu_s > 0.0);
 }

@@ -9,9 +9,9 @@ use graticule_node_core::Reason;
 use graticule_node_core::decide::ClientCountry;
 use graticule_node_core::framing::{
     AdminAnswer, AdminCall, BodyLength, Probe, RequestHead, ResponseHead, encode_accepted, encode_data,
-    encode_end, encode_informational, encode_probe_reply, encode_refused, encode_trailers,
+    encode_end, encode_exceptions, encode_informational, encode_refused, encode_trailers,
 };
-use graticule_node_core::mesh::{Exceptions, Report};
+use graticule_node_core::mesh::{Exceptions, ExceptionsDigest, Report};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -51,14 +51,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         Ok(())
     })?;
     write("probe", 3, |out| {
-        Probe { seq: 7 }.encode(out);
-        Ok(())
-    })?;
-    write("probe-reply", 4, |out| {
-        let exceptions = Exceptions { tenants: vec!["acme".parse()?, "beta".parse()?], many: true };
+        let exceptions = ExceptionsDigest(9);
         let report =
             Report { load: 0.5, draining: false, fleet_version: 3, policy_digest: [7; 32], exceptions };
-        Ok(encode_probe_reply(7, &report, out)?)
+        let probe = Probe { seq: 7, heard: 6, at_once: true, wanted: false, deaf: false, report };
+        out.extend_from_slice(&probe.encode()?);
+        Ok(())
+    })?;
+    write("exceptions", 4, |out| {
+        let exceptions = Exceptions { tenants: vec!["acme".parse()?, "beta".parse()?], many: true };
+        Ok(encode_exceptions(&exceptions, out)?)
     })?;
     write("admin-call", 5, |out| Ok(AdminCall { path: "/v1/nodes?x=1".into() }.encode(out)?))?;
     write("admin-answer", 6, |out| Ok(AdminAnswer { status: 200, body: "{}".into() }.encode(out)?))?;

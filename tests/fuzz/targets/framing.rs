@@ -5,8 +5,8 @@ use std::fmt::Debug;
 
 use bytes::{Bytes, BytesMut};
 use graticule_node_core::framing::{
-    AdminAnswerDecoder, AdminCallDecoder, FramingError, ProbeDecoder, ProbeReplyDecoder, RequestDecoder,
-    RequestFrame, ResponseDecoder, ResponseFrame, decode_gossip, encode_probe_reply,
+    AdminAnswerDecoder, AdminCallDecoder, ExceptionsDecoder, FramingError, Probe, RequestDecoder, RequestFrame,
+    ResponseDecoder, ResponseFrame, decode_gossip, encode_exceptions,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -19,8 +19,8 @@ fuzz_target!(|input: &[u8]| {
         0 => requests(&stream, piece),
         1 => responses(&stream, piece, false),
         2 => responses(&stream, piece, true),
-        3 => same(&stream, piece, drain!(ProbeDecoder::new())),
-        4 => probe_replies(&stream, piece),
+        3 => probe(stream),
+        4 => exceptions(&stream, piece),
         5 => same(&stream, piece, drain!(AdminCallDecoder::new())),
         6 => same(&stream, piece, drain!(AdminAnswerDecoder::new())),
         _ => drop(decode_gossip(stream)),
@@ -115,9 +115,16 @@ fn responses(stream: &Bytes, piece: usize, upgrade: bool) {
     }
 }
 
-fn probe_replies(stream: &Bytes, piece: usize) {
-    for reply in same_joined(stream, piece, drain!(ProbeReplyDecoder::new()), |frames| frames) {
-        assert_eq!(encode_probe_reply(reply.seq, &reply.report, &mut BytesMut::new()), Ok(()));
+/// A datagram is a probe in one form only.
+fn probe(datagram: Bytes) {
+    if let Ok(probe) = Probe::decode(datagram.clone()) {
+        assert_eq!(probe.encode(), Ok(datagram));
+    }
+}
+
+fn exceptions(stream: &Bytes, piece: usize) {
+    for list in same_joined(stream, piece, drain!(ExceptionsDecoder::new()), |frames| frames) {
+        assert_eq!(encode_exceptions(&list, &mut BytesMut::new()), Ok(()));
     }
 }
 

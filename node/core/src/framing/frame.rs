@@ -14,10 +14,9 @@ pub enum FrameKind {
     Accepted = 4,
     Refused = 5,
     Informational = 6,
-    Probe = 7,
-    ProbeReply = 8,
-    AdminCall = 9,
-    AdminAnswer = 10,
+    Exceptions = 7,
+    AdminCall = 8,
+    AdminAnswer = 9,
 }
 
 impl FrameKind {
@@ -30,8 +29,7 @@ impl FrameKind {
             Self::Accepted => "accepted",
             Self::Refused => "refused",
             Self::Informational => "informational head",
-            Self::Probe => "probe",
-            Self::ProbeReply => "probe reply",
+            Self::Exceptions => "exceptions",
             Self::AdminCall => "admin call",
             Self::AdminAnswer => "admin answer",
         }
@@ -50,10 +48,9 @@ impl FrameKind {
             4 => Self::Accepted,
             5 => Self::Refused,
             6 => Self::Informational,
-            7 => Self::Probe,
-            8 => Self::ProbeReply,
-            9 => Self::AdminCall,
-            10 => Self::AdminAnswer,
+            7 => Self::Exceptions,
+            8 => Self::AdminCall,
+            9 => Self::AdminAnswer,
             unknown => return Err(FramingError::UnknownFrame(unknown)),
         })
     }
@@ -206,7 +203,7 @@ mod tests {
     fn kinds_survive_their_byte_and_no_other_byte_is_one() {
         let known = (0..=u8::MAX).filter_map(|byte| FrameKind::from_byte(byte).ok().map(|kind| (byte, kind)));
         let known: Vec<_> = known.collect();
-        assert_eq!(known.len(), 10);
+        assert_eq!(known.len(), 9);
         assert!(known.iter().all(|(byte, kind)| *byte == *kind as u8));
     }
 
@@ -262,18 +259,18 @@ mod tests {
     #[test]
     fn a_payload_over_its_limit_leaves_nothing_behind() {
         let mut out = BytesMut::from(&b"before"[..]);
-        let refused = encode(FrameKind::Probe, 3, &mut out, |out| {
+        let refused = encode(FrameKind::Exceptions, 3, &mut out, |out| {
             out.extend_from_slice(b"four");
             Ok(())
         });
-        assert_eq!(refused, Err(FramingError::TooLarge("probe")));
+        assert_eq!(refused, Err(FramingError::TooLarge("exceptions")));
         assert_eq!(&out[..], b"before");
     }
 
     proptest! {
         #[test]
         fn frames_are_the_same_however_the_bytes_are_cut(
-            payloads in prop::collection::vec((1u8..=10, prop::collection::vec(any::<u8>(), 1..40)), 1..8),
+            payloads in prop::collection::vec((1u8..=9, prop::collection::vec(any::<u8>(), 1..40)), 1..8),
             cuts in prop::collection::vec(1usize..20, 1..60),
             drained in any::<bool>(),
         ) {

@@ -1,5 +1,6 @@
 //! Which tenants a peer has no healthy backend for.
 
+use super::rendezvous::rank;
 use crate::policy::TenantId;
 
 /// Tenants without a healthy backend at a peer, as the peer reports them.
@@ -9,6 +10,15 @@ pub struct Exceptions {
     pub tenants: Vec<TenantId>,
     /// Whether there are more than fit: then refusals are learnt one by one.
     pub many: bool,
+}
+
+/// Which exceptions a node has: two lists that differ have different digests, and no exceptions have 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ExceptionsDigest(pub u64);
+
+impl ExceptionsDigest {
+    /// Of no exceptions.
+    pub const NONE: Self = Self(0);
 }
 
 impl Exceptions {
@@ -23,6 +33,16 @@ impl Exceptions {
         let many = tenants.len() > Self::TENANTS_MAX;
         tenants.truncate(Self::TENANTS_MAX);
         Self { tenants, many }
+    }
+
+    /// What tells these exceptions from others.
+    pub fn digest(&self) -> ExceptionsDigest {
+        if self.tenants.is_empty() && !self.many {
+            return ExceptionsDigest::NONE;
+        }
+        let many = if self.many { "many" } else { "all" };
+        let parts: Vec<_> = [many].into_iter().chain(self.tenants.iter().map(TenantId::as_str)).collect();
+        ExceptionsDigest(rank(&parts).max(1))
     }
 
     /// Whether `tenant` is named.
@@ -138,6 +158,18 @@ mod tests {
                 prop_assert_eq!(excepted.contains(&Sought::new(&id)), listed.contains(&id));
             }
         }
+    }
+
+    #[test]
+    fn every_list_has_a_digest_of_its_own() {
+        let list = |numbers: &[u32], many| Exceptions { tenants: ids(numbers), many }.digest();
+        let digests =
+            [list(&[], false), list(&[], true), list(&[1], false), list(&[1], true), list(&[1, 2], false)];
+        assert_eq!(digests[0], ExceptionsDigest::NONE);
+        for (at, digest) in digests.iter().enumerate() {
+            assert!(!digests[..at].contains(digest), "the {at}th is like an earlier one");
+        }
+        assert_eq!(list(&[1, 2], false), Exceptions::new(ids(&[2, 1])).digest());
     }
 
     #[test]

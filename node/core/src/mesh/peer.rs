@@ -4,29 +4,35 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::load::checked;
+use super::patience::{answer_patience, silence};
 use super::rtt::LowestRtt;
-use super::{Condition, Excepted, Exceptions, Report};
+use super::{Condition, Excepted, Exceptions, ExceptionsDigest, Report, patience, probe_interval};
 use crate::Moment;
+use crate::framing::Probe;
 
 mod waiting;
 
-use waiting::Waiting;
+use waiting::{Limits, Waiting};
 
 /// What this node has seen of one peer.
 ///
-/// A peer is suspect when it has left something unanswered for its [`patience`] and has answered nothing that was sent
-/// after that. So a lost packet accuses nobody as long as later ones are answered, a dead peer is suspect within the
-/// promised time, and a peer that comes back is trusted with its first answer.
+/// A peer is suspect when it was not heard for more than two probes' time or says so of this node, or has left a probe or a request unanswered for
+/// too long and has answered nothing that was sent after that. So a lost packet accuses nobody as long as later ones
+/// come, a dead peer is suspect within the promised time, and a peer that comes back is trusted with its first answer.
 #[derive(Debug, Clone)]
 pub struct Peer {
     connected: bool,
     suspect: bool,
+    /// Whether it has said last that it does not hear this node.
+    deaf: bool,
     waiting: Waiting,
     rtt: LowestRtt,
     /// Stands in for the round trip until one was measured.
     rtt_guess: Duration,
     report: Option<Report>,
     exceptions: Arc<Excepted>,
+    /// Of `exceptions`.
+    digest: ExceptionsDigest,
 }
 
 impl Peer {
@@ -35,45 +41,73 @@ impl Peer {
         Self {
             connected: false,
             suspect: false,
+            deaf: false,
             waiting: Waiting::default(),
             rtt: LowestRtt::default(),
             rtt_guess,
             report: None,
             exceptions: Arc::default(),
+            digest: ExceptionsDigest::NONE,
         }
     }
 
     /// A tunnel stands since `now`: the handshake was an answer. What an earlier life reported is forgotten.
     pub fn connected(&mut self, now: Moment) {
-        (self.connected, self.suspect) = (true, false);
+        (self.connected, self.suspect, self.deaf) = (true, false, false);
         self.waiting = Waiting::since(now);
         self.report = None;
-        self.exceptions = Arc::default();
+        self.set_exceptions(Exceptions::default());
     }
 
     /// The tunnel is gone.
     pub fn disconnected(&mut self) {
-        (self.connected, self.suspect) = (false, false);
+        (self.connected, self.suspect, self.deaf) = (false, false, false);
         self.waiting = Waiting::default();
     }
 
-    /// Probe number `seq` was sent. Send one every [`PROBE_INTERVAL`], each with a new number.
+    /// Probe number `seq` was sent. Send one every [`Peer::probe_interval`], each with a new number.
     pub fn probe_sent(&mut self, seq: u64, now: Moment) {
         if self.connected {
             self.waiting.probe_sent(seq, now);
         }
     }
 
-    /// The answer to probe number `seq` has come. One that nobody waits for is ignored.
-    pub fn probe_answered(&mut self, seq: u64, report: Report, now: Moment) {
-        let Some(sent_at) = self.waiting.probe_answered(seq) else { return };
-        self.rtt.record(now.since(sent_at), now);
-        if *self.exceptions.listed() != report.exceptions {
-            self.exceptions = Arc::new(report.exceptions.checked().into());
+    /// A probe of the peer has come, which may answer one of this node's.
+    pub fn heard(&mut self, probe: &Probe, now: Moment) {
+        if !self.connected {
+            return;
         }
-        let load = checked(report.load);
-        self.report = Some(Report { load, exceptions: Exceptions::default(), ..report });
+        self.waiting.heard(now);
+        self.deaf = probe.deaf;
+        if let Some(sent_at) = self.waiting.probe_answered(probe.heard)
+            && probe.at_once
+        {
+            self.rtt.record(now.since(sent_at), now);
+        }
+        if probe.report.exceptions == ExceptionsDigest::NONE && self.digest != ExceptionsDigest::NONE {
+            self.set_exceptions(Exceptions::default());
+        }
+        self.report = Some(Report { load: checked(probe.report.load), ..probe.report });
         self.judge(now);
+    }
+
+    /// Whether nothing was heard of it for too long; it is to be told, in case that it hears.
+    pub fn is_silent(&self, now: Moment) -> bool {
+        self.waiting.is_silent(silence(self.distance()), now)
+    }
+
+    /// Whether the peer has other exceptions than are known: they are to be asked for.
+    pub fn wants_exceptions(&self) -> bool {
+        self.report.as_ref().is_some_and(|report| report.exceptions != self.digest)
+    }
+
+    /// The peer's exceptions, as it has told when it was asked.
+    pub fn set_exceptions(&mut self, exceptions: Exceptions) {
+        let exceptions = exceptions.checked();
+        if *self.exceptions.listed() != exceptions {
+            self.digest = exceptions.digest();
+            self.exceptions = Arc::new(exceptions.into());
+        }
     }
 
     /// A worker has waited for `accepted` to a request sent at `sent_at` for this peer's patience.
@@ -96,7 +130,7 @@ impl Peer {
 
     /// When [`Peer::handle_timeout`] is to be called, if nothing happens before.
     pub fn poll_timeout(&self) -> Option<Moment> {
-        if self.suspect { None } else { self.waiting.deadline(self.patience()) }
+        if self.suspect { None } else { self.deadline() }
     }
 
     /// Whether it can be given requests.
@@ -110,12 +144,17 @@ impl Peer {
         }
     }
 
-    /// How long it may leave something unanswered.
+    /// How long it may leave a request unanswered.
     pub fn patience(&self) -> Duration {
-        patience(self.rtt().unwrap_or(self.rtt_guess))
+        patience(self.distance())
     }
 
-    /// Since when it has left something unanswered, if it has.
+    /// How often to probe it.
+    pub fn probe_interval(&self) -> Duration {
+        probe_interval(self.distance())
+    }
+
+    /// Since when it has left something unanswered or was not heard.
     pub fn unanswered_since(&self) -> Option<Moment> {
         self.waiting.oldest()
     }
@@ -141,33 +180,21 @@ impl Peer {
     }
 
     fn judge(&mut self, now: Moment) {
-        self.suspect = self.waiting.deadline(self.patience()).is_some_and(|deadline| deadline <= now);
+        self.suspect = self.deaf || self.deadline().is_some_and(|deadline| deadline <= now);
+    }
+
+    /// When it becomes suspect unless something is heard.
+    fn deadline(&self) -> Option<Moment> {
+        let rtt = self.distance();
+        let limits = Limits { silence: silence(rtt), answer: answer_patience(rtt), request: patience(rtt) };
+        self.waiting.deadline(limits)
+    }
+
+    fn distance(&self) -> Duration {
+        self.rtt().unwrap_or(self.rtt_guess)
     }
 }
 
-/// How long a peer with this lowest round-trip time may leave something unanswered: three round trips, at least 150 ms,
-/// but not so long that a dead peer is still given requests max(250 ms, 3 x RTT) after its death.
-///
-/// The last probe that a dying peer answers reached it before its death, so it was sent at least RTT / 2 before. The next
-/// one, the first that stays unanswered, was sent [`PROBE_INTERVAL`] later at most, and patience begins there:
-///
-/// ```text
-/// - RTT / 2 + interval + patience + slack <= max(250 ms, 3 x RTT)
-/// ```
-///
-/// The slack is for timers and for publishing what follows. So a peer less than 20 ms away is given a little less than
-/// 150 ms, and one between 56 and 220 ms away a little less than three round trips, but never less than two.
-pub fn patience(rtt: Duration) -> Duration {
-    let wanted = rtt.saturating_mul(3).max(PATIENCE_MIN);
-    let promised = rtt.saturating_mul(3).max(SILENCE_MAX).saturating_add(rtt / 2);
-    wanted.min(promised.saturating_sub(PROBE_INTERVAL + SLACK))
-}
-
-/// How often a peer is probed.
-pub const PROBE_INTERVAL: Duration = Duration::from_millis(100);
-const PATIENCE_MIN: Duration = Duration::from_millis(150);
-const SILENCE_MAX: Duration = Duration::from_millis(250);
-const SLACK: Duration = Duration::from_millis(10);
 /// Timers are never quite on time; less than this is no sign of trouble.
 const LAG_NOTICED: Duration = Duration::from_millis(5);
 /// What reading the answers takes that have come meanwhile.

@@ -7,8 +7,9 @@ use std::time::Duration;
 use graticule_gossip_core::{NodeName, RegionName};
 
 use super::preference::UPDATE_INTERVAL;
-use super::{MeshState, Peer, PeerId, PreferenceMachine, Report, Standing};
+use super::{Exceptions, MeshState, Peer, PeerId, PreferenceMachine, Standing};
 use crate::Moment;
+use crate::framing::Probe;
 use crate::policy::{Fleet, TenantId};
 
 mod event;
@@ -109,9 +110,14 @@ impl Tracker {
         self.with(id, now, |peer| peer.probe_sent(seq, now));
     }
 
-    /// See [`Peer::probe_answered`].
-    pub fn probe_answered(&mut self, id: PeerId, seq: u64, report: Report, now: Moment) {
-        self.with(id, now, |peer| peer.probe_answered(seq, report, now));
+    /// See [`Peer::heard`].
+    pub fn heard(&mut self, id: PeerId, probe: &Probe, now: Moment) {
+        self.with(id, now, |peer| peer.heard(probe, now));
+    }
+
+    /// See [`Peer::set_exceptions`].
+    pub fn set_exceptions(&mut self, id: PeerId, exceptions: Exceptions, now: Moment) {
+        self.with(id, now, |peer| peer.set_exceptions(exceptions));
     }
 
     /// See [`Peer::unanswered`].
@@ -142,6 +148,11 @@ impl Tracker {
     pub fn poll_timeout(&self) -> Option<Moment> {
         let members = self.members.values().filter_map(Member::poll_timeout);
         members.chain([self.next_update]).min()
+    }
+
+    /// Whether there is a new state or an event to take.
+    pub fn has_news(&self) -> bool {
+        self.changed || !self.events.is_empty()
     }
 
     /// The state that decisions are to use from now on, if it is not the one that was taken last.

@@ -10,8 +10,12 @@ fn peer(node: &str, region: &str) -> PeerIdentity {
     identity(&authority("atlas"), region, node).own()
 }
 
-fn enter<'a>(links: &'a Links, pair: &Pair, peer: &PeerIdentity, dialled: bool) -> LinkGuard<'a> {
-    links.enter(pair.edge.connection.clone(), peer.clone(), dialled).unwrap()
+fn links() -> Links {
+    Links::new("edge-1".parse().unwrap(), Rc::default())
+}
+
+fn enter<'a>(links: &'a Links, pair: &Pair, peer: &PeerIdentity, role: Role) -> LinkGuard<'a> {
+    links.enter(pair.edge.connection.clone(), peer.clone(), role).unwrap()
 }
 
 fn address(port: u16) -> SocketAddr {
@@ -21,10 +25,10 @@ fn address(port: u16) -> SocketAddr {
 #[test]
 fn a_link_is_there_until_its_guard_is_dropped() {
     run(async {
-        let (links, pair, peer) = (Links::default(), pair().await, peer("node-1", "eu"));
+        let (links, pair, peer) = (links(), pair().await, peer("node-1", "eu"));
         assert!(links.to(&peer.node).is_none());
-        let first = enter(&links, &pair, &peer, false);
-        let second = enter(&links, &pair, &peer, false);
+        let first = enter(&links, &pair, &peer, Role::Accepted);
+        let second = enter(&links, &pair, &peer, Role::Accepted);
         assert_eq!(links.all().len(), 2);
         drop(first);
         assert!(Rc::ptr_eq(&links.to(&peer.node).unwrap(), second.link()));
@@ -36,10 +40,10 @@ fn a_link_is_there_until_its_guard_is_dropped() {
 #[test]
 fn the_newest_link_that_was_dialled_here_is_preferred() {
     run(async {
-        let (links, pair, peer) = (Links::default(), pair().await, peer("node-1", "eu"));
-        let old = enter(&links, &pair, &peer, true);
-        let newer = enter(&links, &pair, &peer, true);
-        let accepted = enter(&links, &pair, &peer, false);
+        let (links, pair, peer) = (links(), pair().await, peer("node-1", "eu"));
+        let old = enter(&links, &pair, &peer, Role::Seed);
+        let newer = enter(&links, &pair, &peer, Role::Seed);
+        let accepted = enter(&links, &pair, &peer, Role::Accepted);
         assert!(Rc::ptr_eq(&links.to(&peer.node).unwrap(), newer.link()));
         drop((old, newer));
         assert!(Rc::ptr_eq(&links.to(&peer.node).unwrap(), accepted.link()));
@@ -49,33 +53,34 @@ fn the_newest_link_that_was_dialled_here_is_preferred() {
 #[test]
 fn a_name_belongs_to_one_region_while_it_is_connected() {
     run(async {
-        let (links, pair) = (Links::default(), pair().await);
-        let first = enter(&links, &pair, &peer("node-1", "eu"), false);
-        let other = links.enter(pair.edge.connection.clone(), peer("node-1", "us"), false);
+        let (links, pair) = (links(), pair().await);
+        let first = enter(&links, &pair, &peer("node-1", "eu"), Role::Accepted);
+        let other = links.enter(pair.edge.connection.clone(), peer("node-1", "us"), Role::Accepted);
         assert_eq!(other.unwrap_err(), refusal::OTHER_REGION);
         drop(first);
-        let _moved = enter(&links, &pair, &peer("node-1", "us"), false);
+        let _moved = enter(&links, &pair, &peer("node-1", "us"), Role::Accepted);
     });
 }
 
 #[test]
 fn one_node_has_a_bounded_number_of_links_and_no_say_in_those_of_others() {
     run(async {
-        let (links, pair, peer) = (Links::default(), pair().await, peer("node-1", "eu"));
-        let mut held: Vec<_> = (0..LINKS_PER_NODE_MAX).map(|_| enter(&links, &pair, &peer, false)).collect();
-        let further = links.enter(pair.edge.connection.clone(), peer.clone(), false);
+        let (links, pair, peer) = (links(), pair().await, peer("node-1", "eu"));
+        let mut held: Vec<_> =
+            (0..LINKS_PER_NODE_MAX).map(|_| enter(&links, &pair, &peer, Role::Accepted)).collect();
+        let further = links.enter(pair.edge.connection.clone(), peer.clone(), Role::Accepted);
         assert_eq!(further.unwrap_err(), refusal::TOO_MANY);
-        let _other = enter(&links, &pair, &super::tests::peer("node-2", "eu"), false);
+        let _other = enter(&links, &pair, &super::tests::peer("node-2", "eu"), Role::Accepted);
         held.pop();
-        held.push(enter(&links, &pair, &peer, false));
+        held.push(enter(&links, &pair, &peer, Role::Accepted));
     });
 }
 
 #[test]
 fn addresses_lead_to_whoever_was_learned_last_and_are_bounded() {
     run(async {
-        let (links, pair, peer) = (Links::default(), pair().await, peer("node-1", "eu"));
-        let link = enter(&links, &pair, &peer, true);
+        let (links, pair, peer) = (links(), pair().await, peer("node-1", "eu"));
+        let link = enter(&links, &pair, &peer, Role::Seed);
         assert!(links.to_address(address(1)).is_none());
         links.learn_address(address(1), &peer.node);
         assert!(Rc::ptr_eq(&links.to_address(address(1)).unwrap(), link.link()));
@@ -93,8 +98,8 @@ fn addresses_lead_to_whoever_was_learned_last_and_are_bounded() {
 #[test]
 fn a_view_teaches_addresses_and_forgets_those_of_strangers() {
     run(async {
-        let (links, pair, peer) = (Links::default(), pair().await, peer("node-1", "eu"));
-        let _link = enter(&links, &pair, &peer, true);
+        let (links, pair, peer) = (links(), pair().await, peer("node-1", "eu"));
+        let _link = enter(&links, &pair, &peer, Role::Seed);
         links.learn_address(address(1), &peer.node);
         links.learn_address(address(2), &"gone".parse().unwrap());
         let announcement = Announcement {

@@ -2,11 +2,11 @@ use std::collections::BTreeSet;
 
 use graticule_gossip_core::{Generation, Member, MeshAddress};
 use graticule_node_core::framing::AdminAnswer;
-use graticule_node_core::mesh::{Exceptions, Report};
+use graticule_node_core::mesh::{Exceptions, ExceptionsDigest, PeerId, Report};
 
 use super::*;
 use crate::identity::testing::{authority, identity};
-use crate::mesh::{AdminHandler, MeshParts, MeshSettings, Tracking};
+use crate::mesh::{AdminHandler, MeshParts, MeshSettings, Role, Tracking};
 use crate::testing::{LOOPBACK, Pair, endpoint, pair, policy, run, snapshot};
 use crate::world::World;
 
@@ -22,9 +22,9 @@ fn mesh() -> Rc<Mesh> {
         draining: false,
         fleet_version: 1,
         policy_digest: [0; 32],
-        exceptions: Exceptions { tenants: Vec::new(), many: false },
+        exceptions: ExceptionsDigest::NONE,
     };
-    let tracking = Tracking::new(world.clone(), &us, &snapshot.policy.fleet, report);
+    let tracking = Tracking::new(world.clone(), &us, &snapshot.policy.fleet, (report, Exceptions::default()));
     let parts = MeshParts {
         world,
         shared: Arc::new(Shared::new(snapshot, 1).0),
@@ -122,7 +122,7 @@ fn who_is_connected_is_alive_whatever_gossip_says() {
         let Pair { edge, .. } = pair().await;
         let mut peer = edge.identity.own();
         (peer.node, peer.region) = (chosen[0].node.clone(), "eu".parse().unwrap());
-        let _link = mesh.links.enter(edge.connection.clone(), peer, true).unwrap();
+        let _link = mesh.links.enter(edge.connection.clone(), peer, Role::Kept(PeerId(0))).unwrap();
         let rumour: Vec<_> =
             members.iter().map(|(node, ..)| (*node, "eu", *node != chosen[0].node.as_str())).collect();
         assert_eq!(wanted(&mesh, &view(&rumour)), chosen, "nothing changes by hearsay");

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use graticule_node_core::mesh::{Condition, Exceptions};
+use graticule_node_core::framing::Probe;
+use graticule_node_core::mesh::{Condition, ExceptionsDigest};
 
 use super::*;
 use crate::task::{self, Task};
@@ -14,15 +15,25 @@ fn report(load: f32) -> Report {
         draining: false,
         fleet_version: 3,
         policy_digest: [0; 32],
-        exceptions: Exceptions { tenants: Vec::new(), many: false },
+        exceptions: ExceptionsDigest::NONE,
     }
+}
+
+/// What a peer says at once when it hears probe `heard`.
+fn answer(heard: u64, load: f32) -> Probe {
+    Probe { seq: heard, heard, at_once: true, wanted: false, deaf: false, report: report(load) }
 }
 
 /// Tracking of `edge-1` in `us`, driven.
 fn start() -> (Rc<Tracking>, Arc<Shared>, Task) {
     let snapshot = snapshot(policy(&[]), ("edge-1", "us"), &[]);
     let world = World::system();
-    let tracking = Tracking::new(world, &"us".parse().unwrap(), &snapshot.policy.fleet, report(0.0));
+    let tracking = Tracking::new(
+        world,
+        &"us".parse().unwrap(),
+        &snapshot.policy.fleet,
+        (report(0.0), Exceptions::default()),
+    );
     let tracking = Rc::new(tracking);
     let (shared, refusals) = Shared::new(snapshot, 1);
     let shared = Arc::new(shared);
@@ -50,11 +61,11 @@ fn a_peer_that_answers_is_usable_and_one_that_does_not_is_suspect() {
         let node = node(&tracking);
         tracking.connected(node.id);
         tracking.probe_sent(node.id, 1);
-        tracking.probe_answered(node.id, 1, report(0.25));
+        tracking.heard(node.id, &answer(1, 0.25));
         eventually("it is usable", || condition(&shared) == Some(Condition::Usable)).await;
         tracking.probe_sent(node.id, 2);
         eventually("it is suspect", || condition(&shared) == Some(Condition::Suspect)).await;
-        tracking.probe_answered(node.id, 2, report(0.25));
+        tracking.heard(node.id, &answer(2, 0.25));
         eventually("it is trusted again", || condition(&shared) == Some(Condition::Usable)).await;
         assert!((tracking.tunnels().borrow()[0].load - 0.25).abs() < 0.01);
     });
@@ -67,7 +78,7 @@ fn what_workers_report_counts_like_a_probe() {
         let node = node(&tracking);
         tracking.connected(node.id);
         tracking.probe_sent(node.id, 1);
-        tracking.probe_answered(node.id, 1, report(0.0));
+        tracking.heard(node.id, &answer(1, 0.0));
         eventually("it is usable", || condition(&shared) == Some(Condition::Usable)).await;
         let sent = World::system().clock.now();
         tokio::time::sleep(Duration::from_millis(200)).await;
@@ -98,7 +109,7 @@ fn a_report_carries_the_load_that_was_measured() {
     on_runtime(async {
         let (tracking, ..) = start();
         tracking.set_load(0.5);
-        tracking.set_report(Report { draining: true, ..report(0.0) });
+        tracking.set_report(Report { draining: true, ..report(0.0) }, Exceptions::default());
         let said = tracking.report();
         assert!(said.draining && (said.load - 0.5).abs() < f32::EPSILON);
     });

@@ -553,7 +553,7 @@ fn upload_of_error() -> Upload {
 fn a_stream_of_another_kind_is_not_served() {
     run(async {
         let edge = Edge::of(Some(script(|_, _| async { panic!("nothing is forwarded") }))).await;
-        for opening in [&StreamKind::Probe.preface()[..], b"GET / HTTP/1.1\r\n\r\n", b""] {
+        for opening in [&StreamKind::Exceptions.preface()[..], b"GET / HTTP/1.1\r\n\r\n", b""] {
             let (mut sender, mut receiver) = edge.pair.edge.connection.open_bi().await.unwrap();
             sender.write_all(opening).await.unwrap();
             sender.finish().unwrap();

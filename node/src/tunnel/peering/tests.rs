@@ -153,8 +153,12 @@ fn a_peer_that_is_not_there_is_silent() {
     run(async {
         let edge = identity(&authority("atlas"), "us", "edge-1");
         let nobody = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-        let dial_nobody =
-            Dial { address: nobody.local_addr().unwrap(), expect: Expect::ANY, expected_rtt: Duration::ZERO };
+        let dial_nobody = Dial {
+            address: nobody.local_addr().unwrap(),
+            expected_rtt: Duration::ZERO,
+            carries: Carries::Control,
+            expect: Expect::ANY,
+        };
         let error = dial(&endpoint(&edge), &edge, dial_nobody, |_| Ok(())).await.unwrap_err();
         assert_eq!(error, PeeringError::Silent { waited: CONNECT_DEADLINE });
         assert!(error.to_string().contains("UDP is blocked"), "{error}");

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use proptest::prelude::*;
 
 use super::*;
-use crate::mesh::{Exceptions, Report};
+use crate::mesh::{Exceptions, ExceptionsDigest, Report};
 use crate::policy::TenantId;
 
 /// Pieces of data next to each other as one.
@@ -115,13 +115,32 @@ prop_compose! {
         draining in any::<bool>(),
         fleet_version in any::<u64>(),
         policy_digest in any::<[u8; 32]>(),
+        exceptions in any::<u64>().prop_map(ExceptionsDigest),
+    ) -> Report {
+        Report { load, draining, fleet_version, policy_digest, exceptions }
+    }
+}
+
+prop_compose! {
+    fn any_exceptions()(
         tenants in prop::collection::btree_set("[a-z0-9._-]{1,63}", 0..20),
         many in any::<bool>(),
-    ) -> Report {
+    ) -> Exceptions {
         // Ids sort as their texts do.
         let tenants = tenants.iter().map(|id| id.parse::<TenantId>().unwrap()).collect();
-        Report { load, draining, fleet_version, policy_digest, exceptions: Exceptions { tenants, many } }
+        Exceptions { tenants, many }
     }
+}
+
+fn probe() -> Probe {
+    let report = Report {
+        load: 0.5,
+        draining: false,
+        fleet_version: 3,
+        policy_digest: [7; 32],
+        exceptions: ExceptionsDigest(9),
+    };
+    Probe { seq: 2, heard: 1, at_once: true, wanted: false, deaf: false, report }
 }
 
 fn any_cuts() -> impl Strategy<Value = Vec<usize>> {
@@ -221,19 +240,29 @@ proptest! {
     }
 
     #[test]
-    fn probes_and_replies_cross_however_they_are_cut(
-        replies in prop::collection::vec((any::<u64>(), any_report()), 0..5), cuts in any_cuts(),
+    fn probes_cross(
+        (seq, heard, at_once, wanted, deaf) in any::<(u64, u64, bool, bool, bool)>(), report in any_report(),
     ) {
-        let (mut asked, mut answered) = (BytesMut::new(), BytesMut::new());
-        for (seq, report) in &replies {
-            Probe { seq: *seq }.encode(&mut asked);
-            encode_probe_reply(*seq, report, &mut answered).unwrap();
+        let probe = Probe { seq, heard, at_once, wanted, deaf, report };
+        prop_assert_eq!(Probe::decode(probe.encode().unwrap()), Ok(probe));
+    }
+
+    #[test]
+    fn a_datagram_is_a_probe_in_one_form_only(bytes in any_damaged(probe().encode().unwrap())) {
+        if let Ok(probe) = Probe::decode(bytes.clone()) {
+            prop_assert_eq!(probe.encode(), Ok(bytes));
         }
-        let probes: Vec<Probe> = replies.iter().map(|(seq, _)| Probe { seq: *seq }).collect();
-        let replies: Vec<ProbeReply> =
-            replies.into_iter().map(|(seq, report)| ProbeReply { seq, report }).collect();
-        prop_assert_eq!(decode(ProbeDecoder::new(), asked.freeze(), &cuts), Ok(probes));
-        prop_assert_eq!(decode(ProbeReplyDecoder::new(), answered.freeze(), &cuts), Ok(replies));
+    }
+
+    #[test]
+    fn exceptions_cross_however_they_are_cut(
+        lists in prop::collection::vec(any_exceptions(), 0..5), cuts in any_cuts(),
+    ) {
+        let mut out = BytesMut::new();
+        for list in &lists {
+            encode_exceptions(list, &mut out).unwrap();
+        }
+        prop_assert_eq!(decode(ExceptionsDecoder::new(), out.freeze(), &cuts), Ok(lists));
     }
 
     #[test]
@@ -256,8 +285,7 @@ proptest! {
         let bytes: Bytes = [&begun.bytes()[..], &bytes[..]].concat().into();
         survives(RequestDecoder::new(), &bytes, &cuts);
         survives(ResponseDecoder::new(accepted), &bytes, &cuts);
-        survives(ProbeDecoder::new(), &bytes, &cuts);
-        survives(ProbeReplyDecoder::new(), &bytes, &cuts);
+        survives(ExceptionsDecoder::new(), &bytes, &cuts);
         survives(AdminCallDecoder::new(), &bytes, &cuts);
         survives(AdminAnswerDecoder::new(), &bytes, &cuts);
     }

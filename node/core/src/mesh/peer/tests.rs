@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::super::patience::SLACK;
 use super::*;
 use crate::decide::testing::tenant_id;
 
@@ -11,7 +12,7 @@ fn report() -> Report {
         draining: false,
         fleet_version: 1,
         policy_digest: [0; 32],
-        exceptions: Exceptions::default(),
+        exceptions: ExceptionsDigest::NONE,
     }
 }
 
@@ -21,6 +22,16 @@ fn at(micros: u64) -> Moment {
 
 fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
+}
+
+/// What a peer says at once when it hears probe `heard`.
+fn answer(heard: u64) -> Probe {
+    Probe { seq: heard, heard, at_once: true, wanted: false, deaf: false, report: report() }
+}
+
+/// What a peer says of itself.
+fn says(heard: u64, report: Report) -> Probe {
+    Probe { report, ..answer(heard) }
 }
 
 /// A probed peer on a link: what it receives until `dies_at` it answers.
@@ -73,27 +84,17 @@ impl Link {
         self.answers = later;
         let arrived: Vec<(Moment, u64)> = arrived;
         for (_, seq) in arrived {
-            self.peer.probe_answered(seq, report(), now);
+            self.peer.heard(&answer(seq), now);
         }
     }
 
     fn probe(&mut self, rtt: Option<Duration>) {
         self.seq += 1;
         self.peer.probe_sent(self.seq, self.now);
-        self.next_probe = self.now + PROBE_INTERVAL;
+        self.next_probe = self.now + self.peer.probe_interval();
         if let Some(rtt) = rtt.filter(|rtt| self.dies_at.is_none_or(|death| self.now + *rtt / 2 < death)) {
             self.answers.push((self.now + rtt, self.seq));
         }
-    }
-}
-
-#[test]
-fn patience_is_three_round_trips_within_the_promise() {
-    // max(150, 3 x RTT), and at most max(250, 3 x RTT) + RTT / 2 - 110, in milliseconds.
-    for (rtt, expected) in
-        [(0, 140), (20, 150), (50, 150), (60, 170), (80, 180), (100, 240), (200, 590), (300, 900)]
-    {
-        assert_eq!(patience(ms(rtt)), ms(expected), "for {rtt} ms");
     }
 }
 
@@ -113,26 +114,20 @@ proptest! {
     }
 
     #[test]
-    fn a_living_peer_is_not_suspected_whatever_its_jitter_up_to_two_round_trips(
+    fn a_living_peer_is_not_suspected_whatever_its_jitter_within_what_silence_leaves(
         rtt in 1_000u64..400_000, extra in proptest::collection::vec(0u64..1_000, 40)
     ) {
         let base = Duration::from_micros(rtt);
         let mut link = Link::new(at(0), base);
         link.run(at(0) + base, |_| Some(base));
-        let jitter = |seq: u64| base + base.mul_f64(extra[seq as usize % 40] as f64 / 1_001.0);
+        let left = silence(base).saturating_sub(probe_interval(base));
+        let jitter = |seq: u64| base + left.mul_f64(extra[seq as usize % 40] as f64 / 1_001.0);
         prop_assert_eq!(link.run(at(20_000_000), |seq| Some(jitter(seq))), None);
     }
 
     #[test]
-    fn patience_rises_with_distance_and_is_never_less_than_two_round_trips(rtt in 0u64..2_000_000, more in 0u64..100_000) {
-        let (near, far) = (Duration::from_micros(rtt), Duration::from_micros(rtt + more));
-        prop_assert!(patience(near) <= patience(far));
-        prop_assert!(patience(near) >= near * 2);
-    }
-
-    #[test]
     fn nothing_a_peer_does_or_leaves_breaks_the_machine(
-        inputs in proptest::collection::vec((0u8..6, 0u64..50, 0u64..300), 0..300)
+        inputs in proptest::collection::vec((0u8..7, 0u64..50, 0u64..300), 0..300)
     ) {
         let (mut peer, mut now) = (Peer::new(ms(10)), at(0));
         for (input, number, wait) in inputs {
@@ -141,8 +136,9 @@ proptest! {
                 0 => peer.connected(now),
                 1 => peer.disconnected(),
                 2 => peer.probe_sent(number, now),
-                3 => peer.probe_answered(number, report(), now),
+                3 => peer.heard(&answer(number), now),
                 4 => peer.unanswered(now - ms(number), now),
+                5 => peer.set_exceptions(Exceptions::new([tenant_id(&format!("t{number}"))])),
                 _ => peer.handle_timeout(now, ms(number)),
             }
             prop_assert!(peer.condition() != Condition::Suspect || peer.poll_timeout().is_none());
@@ -154,47 +150,80 @@ proptest! {
 
 #[test]
 fn one_lost_probe_accuses_nobody_when_the_next_is_answered() {
-    let mut link = Link::new(at(0), ms(20));
-    assert_eq!(link.run(at(10_000_000), |seq| (seq % 10 != 5).then_some(ms(20))), None);
+    for rtt in [1, 20, 83, 150, 300] {
+        let mut link = Link::new(at(0), ms(rtt));
+        assert_eq!(link.run(at(10_000_000), |seq| (seq % 10 != 5).then_some(ms(rtt))), None, "{rtt} ms");
+    }
 }
 
 #[test]
-fn a_suspect_is_trusted_when_something_sent_later_is_answered() {
+fn a_suspect_is_trusted_as_soon_as_it_is_heard_and_answers() {
     let mut peer = Peer::new(ms(10));
     peer.connected(at(0));
     peer.probe_sent(1, at(1_000));
     peer.probe_sent(2, at(101_000));
-    peer.handle_timeout(at(151_000), Duration::ZERO);
+    peer.handle_timeout(at(0) + silence(ms(10)), Duration::ZERO);
     assert_eq!(peer.condition(), Condition::Suspect);
-    assert_eq!(peer.unanswered_since(), Some(at(1_000)));
-    peer.probe_answered(2, report(), at(160_000));
+    assert_eq!(peer.unanswered_since(), Some(at(0)));
+    peer.heard(&answer(2), at(260_000));
     assert_eq!(peer.condition(), Condition::Usable);
 }
 
 #[test]
-fn a_late_answer_alone_does_not_clear_what_was_sent_after_it() {
+fn a_peer_that_is_heard_and_hears_nothing_is_suspect() {
     let mut peer = Peer::new(ms(10));
     peer.connected(at(0));
-    peer.probe_sent(1, at(0));
-    peer.probe_sent(2, at(1_000));
-    peer.handle_timeout(at(200_000), Duration::ZERO);
-    peer.probe_answered(1, report(), at(200_000));
-    // That answer showed a round trip of 200 ms, so the second probe has more time; when it is over, suspicion is back.
-    let deadline = peer.poll_timeout().unwrap();
-    assert_eq!(deadline, at(1_000) + patience(ms(200)));
-    peer.handle_timeout(deadline, Duration::ZERO);
-    assert_eq!(peer.condition(), Condition::Suspect);
+    peer.probe_sent(1, at(1_000));
+    let mut now = at(0);
+    while peer.condition() == Condition::Usable {
+        now = now + ms(50);
+        assert!(now < at(1_000_000), "it answers nothing");
+        peer.heard(&answer(0), now);
+        peer.handle_timeout(now, Duration::ZERO);
+    }
+    // max(250 ms, 3 x RTT), and an interval for one that answers with its own next probe.
+    assert_eq!(now, at(400_000));
+    peer.heard(&answer(1), now);
+    assert_eq!(peer.condition(), Condition::Usable);
 }
 
 #[test]
-fn a_request_left_unanswered_accuses_before_the_next_probe_does() {
+fn a_peer_that_says_that_it_hears_nothing_is_suspect_until_it_says_otherwise() {
+    let mut peer = Peer::new(ms(10));
+    peer.connected(at(0));
+    peer.heard(&Probe { deaf: true, ..answer(0) }, at(1_000));
+    assert_eq!(peer.condition(), Condition::Suspect);
+    peer.handle_timeout(at(2_000), Duration::ZERO);
+    assert!(!peer.is_silent(at(2_000)) && peer.condition() == Condition::Suspect);
+    peer.heard(&answer(0), at(3_000));
+    assert_eq!(peer.condition(), Condition::Usable);
+    assert!(!peer.is_silent(at(3_000) + ms(234)) && peer.is_silent(at(3_000) + ms(235)), "250 - 5 - 10 ms");
+}
+
+#[test]
+fn only_an_answer_at_once_measures_a_round_trip() {
+    let mut peer = Peer::new(ms(10));
+    peer.connected(at(0));
+    peer.probe_sent(1, at(0));
+    peer.heard(&Probe { at_once: false, ..answer(1) }, at(90_000));
+    assert_eq!(peer.rtt(), None);
+    peer.probe_sent(2, at(100_000));
+    peer.heard(&answer(2), at(107_000));
+    peer.heard(&answer(2), at(108_000));
+    assert_eq!(peer.rtt(), Some(ms(7)), "and that only once");
+}
+
+#[test]
+fn a_request_left_unanswered_accuses_although_the_peer_is_heard() {
     let mut peer = Peer::new(ms(10));
     peer.connected(at(0));
     peer.probe_sent(1, at(10_000));
-    peer.probe_answered(1, report(), at(20_000));
+    peer.heard(&answer(1), at(20_000));
     peer.probe_sent(2, at(110_000));
     peer.unanswered(at(30_000), at(180_000));
     assert_eq!(peer.condition(), Condition::Suspect);
+    peer.heard(&answer(2), at(190_000));
+    assert_eq!(peer.condition(), Condition::Usable, "what was sent later is answered");
 }
 
 #[test]
@@ -202,8 +231,8 @@ fn a_request_sent_before_an_answered_probe_accuses_nobody() {
     let mut peer = Peer::new(ms(10));
     peer.connected(at(0));
     peer.probe_sent(1, at(10_000));
-    peer.probe_answered(1, report(), at(20_000));
-    peer.unanswered(at(9_000), at(300_000));
+    peer.heard(&answer(1), at(20_000));
+    peer.unanswered(at(9_000), at(200_000));
     assert_eq!(peer.condition(), Condition::Usable);
 }
 
@@ -211,7 +240,6 @@ fn a_request_sent_before_an_answered_probe_accuses_nobody() {
 fn a_node_that_lags_doubts_itself_first_but_not_forever() {
     let mut peer = Peer::new(Duration::ZERO);
     peer.connected(at(0));
-    peer.probe_sent(1, at(1));
     let deadline = peer.poll_timeout().unwrap();
     let late = deadline + ms(300);
     peer.handle_timeout(late, ms(300));
@@ -221,18 +249,16 @@ fn a_node_that_lags_doubts_itself_first_but_not_forever() {
 
     let mut peer = Peer::new(Duration::ZERO);
     peer.connected(at(0));
-    peer.probe_sent(1, at(1));
     peer.handle_timeout(at(2), Duration::from_hours(24));
-    assert!(peer.poll_timeout().unwrap() <= at(1) + ms(1_200));
+    assert!(peer.poll_timeout().unwrap() <= at(0) + ms(1_300));
 }
 
 #[test]
 fn lag_does_not_acquit_a_suspect() {
     let mut peer = Peer::new(Duration::ZERO);
     peer.connected(at(0));
-    peer.probe_sent(1, at(1));
-    peer.handle_timeout(at(200_000), Duration::ZERO);
-    peer.handle_timeout(at(201_000), ms(500));
+    peer.handle_timeout(at(300_000), Duration::ZERO);
+    peer.handle_timeout(at(301_000), ms(500));
     assert_eq!(peer.condition(), Condition::Suspect);
 }
 
@@ -244,7 +270,7 @@ fn conditions_follow_connection_and_reports() {
     peer.connected(at(0));
     assert_eq!(peer.condition(), Condition::Usable);
     peer.probe_sent(1, at(0));
-    peer.probe_answered(1, Report { draining: true, load: f32::NAN, ..report() }, at(7_000));
+    peer.heard(&says(1, Report { draining: true, load: f32::NAN, ..report() }), at(7_000));
     assert_eq!(peer.condition(), Condition::Draining);
     assert_eq!((peer.load(), peer.rtt()), (Some(1.0), Some(ms(7))));
     peer.disconnected();
@@ -259,26 +285,28 @@ fn conditions_follow_connection_and_reports() {
 }
 
 #[test]
-fn exceptions_are_kept_until_a_report_differs() {
+fn exceptions_are_asked_for_when_others_are_told_of_and_kept_until_then() {
     let mut peer = Peer::new(ms(10));
     peer.connected(at(0));
-    let excepting = || Report { exceptions: Exceptions::new([tenant_id("b"), tenant_id("a")]), ..report() };
-    peer.probe_sent(1, at(0));
-    peer.probe_answered(1, excepting(), at(1));
-    let before = Arc::clone(peer.exceptions());
-    assert!(before.listed().contains(&tenant_id("a")));
-    peer.probe_sent(2, at(2));
-    peer.probe_answered(2, excepting(), at(3));
-    assert!(Arc::ptr_eq(&before, peer.exceptions()));
-    peer.probe_sent(3, at(4));
-    peer.probe_answered(3, report(), at(5));
-    assert!(peer.exceptions().listed().tenants.is_empty());
+    let exceptions = Exceptions::new([tenant_id("b"), tenant_id("a")]);
+    let excepting = Report { exceptions: exceptions.digest(), ..report() };
+    peer.heard(&says(0, report()), at(1));
+    assert!(!peer.wants_exceptions());
+    peer.heard(&says(0, excepting), at(2));
+    assert!(peer.wants_exceptions());
+    peer.set_exceptions(exceptions);
+    let known = Arc::clone(peer.exceptions());
+    assert!(known.listed().contains(&tenant_id("a")) && !peer.wants_exceptions());
+    peer.heard(&says(0, excepting), at(3));
+    assert!(Arc::ptr_eq(&known, peer.exceptions()));
+    peer.heard(&says(0, report()), at(4));
+    assert!(peer.exceptions().listed().tenants.is_empty() && !peer.wants_exceptions(), "none need no asking");
 }
 
 #[test]
-fn an_answer_that_nobody_waits_for_changes_nothing() {
+fn a_peer_without_a_tunnel_is_not_heard() {
     let mut peer = Peer::new(ms(10));
-    peer.connected(at(0));
-    peer.probe_answered(7, Report { draining: true, ..report() }, at(1));
-    assert_eq!((peer.condition(), peer.rtt()), (Condition::Usable, None));
+    peer.heard(&says(7, Report { draining: true, ..report() }), at(1));
+    assert_eq!((peer.condition(), peer.rtt()), (Condition::Unreachable, None));
+    assert_eq!(peer.poll_timeout(), None);
 }

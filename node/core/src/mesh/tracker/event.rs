@@ -96,6 +96,10 @@ impl Events {
         self.waiting.push_back(event);
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.lost == 0
+    }
+
     pub(super) fn pop(&mut self) -> Option<MeshEvent> {
         match std::mem::take(&mut self.lost) {
             0 => self.waiting.pop_front(),

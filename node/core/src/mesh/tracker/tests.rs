@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::decide::testing::{fleet, region, tenant_id};
-use crate::mesh::{Condition, Cost, Exceptions, Sought};
+use crate::mesh::{Condition, Cost, ExceptionsDigest, Report, Sought};
 
 fn at(millis: u64) -> Moment {
     Moment::from_millis(millis)
@@ -24,8 +24,13 @@ fn report(load: f32) -> Report {
         draining: false,
         fleet_version: 1,
         policy_digest: [0; 32],
-        exceptions: Exceptions::default(),
+        exceptions: ExceptionsDigest::NONE,
     }
+}
+
+/// What a peer says at once when it hears probe `heard`.
+fn answer(heard: u64, report: Report) -> Probe {
+    Probe { seq: heard, heard, at_once: true, wanted: false, deaf: false, report }
 }
 
 /// A tracker in region 0 of three.
@@ -38,7 +43,7 @@ fn add(tracker: &mut Tracker, node: &str, region: usize, rtt: u64, load: f32) ->
     let id = tracker.add(&name(node), &region_name(region)).unwrap();
     tracker.connected(id, at(0));
     tracker.probe_sent(id, 1, at(1));
-    tracker.probe_answered(id, 1, report(load), at(1 + rtt));
+    tracker.heard(id, &answer(1, report(load)), at(1 + rtt));
     id
 }
 
@@ -67,7 +72,7 @@ fn a_region_is_as_near_as_its_nearest_node_and_as_busy_as_the_mean() {
     add(&mut tracker, "a", 1, 20, 1.0);
     let leaving = add(&mut tracker, "c", 1, 40, 0.0);
     tracker.probe_sent(leaving, 2, at(50));
-    tracker.probe_answered(leaving, 2, Report { draining: true, ..report(0.0) }, at(90));
+    tracker.heard(leaving, &answer(2, Report { draining: true, ..report(0.0) }), at(90));
     tracker.handle_timeout(at(100), Duration::ZERO);
     let state = tracker.poll_state().unwrap();
     let region = &state.regions[1];
@@ -109,14 +114,15 @@ fn suspicion_is_published_at_its_deadline_and_said() {
         assert!(now <= at(500), "a dead peer is noticed");
         tracker.handle_timeout(now, Duration::ZERO);
     }
+    // It was heard at 21 ms, and may be silent for max(250 ms, 3 x 20 ms) - 10 ms - 10 ms.
     assert_eq!(now, at(251));
     let state = tracker.poll_state().unwrap();
     assert_eq!(state.regions[1].peers[0].condition, Condition::Suspect);
-    let after = Duration::from_millis(150);
+    let after = Duration::from_millis(230);
     let (connected, suspected) =
         (MeshEvent::PeerConnected { node: name("a") }, MeshEvent::PeerSuspected { node: name("a"), after });
     assert_eq!(events(&mut tracker), [connected, suspected]);
-    tracker.probe_answered(id, 2, report(0.0), at(300));
+    tracker.heard(id, &answer(2, report(0.0)), at(300));
     assert_eq!(events(&mut tracker), [MeshEvent::PeerTrusted { node: name("a") }]);
     assert_eq!(tracker.poll_state().unwrap().regions[1].peers[0].condition, Condition::Usable);
 }
@@ -132,6 +138,7 @@ fn a_refusal_keeps_a_tenant_away_for_a_second() {
     tracker.refused(id, &shop, at(50));
     assert!(tracker.poll_state().is_some());
     assert!(!can_serve(&tracker));
+    tracker.heard(id, &answer(1, report(0.0)), at(1_040));
     tracker.handle_timeout(at(1_049), Duration::ZERO);
     tracker.poll_state();
     assert!(!can_serve(&tracker));
@@ -225,7 +232,7 @@ fn strangers_are_ignored() {
     tracker.poll_state();
     let stranger = PeerId(77);
     tracker.connected(stranger, at(1));
-    tracker.probe_answered(stranger, 1, report(1.0), at(2));
+    tracker.heard(stranger, &answer(1, report(1.0)), at(2));
     tracker.refused(stranger, &tenant_id("a"), at(3));
     tracker.remove(stranger);
     assert!(tracker.poll_state().is_none() && events(&mut tracker).is_empty());
@@ -245,7 +252,7 @@ proptest! {
                 2 => tracker.connected(id, moment),
                 3 => tracker.disconnected(id, moment),
                 4 => tracker.probe_sent(id, wait, moment),
-                5 => tracker.probe_answered(id, wait, report(wait as f32 / 200.0), moment),
+                5 => tracker.heard(id, &answer(wait, report(wait as f32 / 200.0)), moment),
                 6 => tracker.refused(id, &tenant_id("shop"), moment),
                 7 => tracker.unanswered(id, at(now.saturating_sub(wait)), moment),
                 _ => tracker.set_fleet(&fleet(1 + peer as usize), moment),
