@@ -1,12 +1,24 @@
 """The backend, and the proxies that everybody knows: nginx, HAProxy, and two HAProxies with mutual TLS between."""
 
 import os
+import re
 import socket
 
 from load import Chain
 from machine import Unable, find, tcp_port
 
 BODY_BYTES = 128
+# As much as Graticule's own line says, as far as they know it.
+LINE_OF_NGINX = (
+    '{"time":"$time_iso8601","node":"$hostname","protocol":"$server_protocol","status":$status,"bytes_up":$content_length,'
+    '"bytes_down":$body_bytes_sent,"complete":"$request_completion","duration":$request_time,'
+    '"first_byte":"$upstream_header_time","backend":"$upstream_addr","client":"$remote_addr","method":"$request_method",'
+    '"host":"$host","path":"$uri","request_id":"$request_id"}'
+)
+LINE_OF_HAPROXY = (
+    '{"time":"%T","node":"%H","protocol":"%HV","status":%ST,"bytes_up":%U,"bytes_down":%B,"complete":"%ts","duration":%Ta,'
+    '"first_byte":%Tr,"backend":"%s","client":"%ci","method":"%HM","host":"%[capture.req.hdr(0)]","path":"%HPO"}'
+)
 IDLE_CONNECTIONS = 256
 
 
@@ -21,7 +33,7 @@ def backend(processes, core):
     return port
 
 
-def nginx(processes, core, backend_port):
+def nginx(processes, core, backend_port, logs=False):
     """One nginx with one worker."""
     port = tcp_port()
     process = serve(processes, "nginx", core, f"""
@@ -37,12 +49,12 @@ def nginx(processes, core, backend_port):
                 proxy_http_version 1.1;
                 proxy_set_header Connection "";
             }}
-        }}""")
+        }}""", logs)
     return Chain("nginx", port, [process])
 
 
-def serve(processes, name, core, servers):
-    """Starts an nginx with the given part of its `http` block."""
+def serve(processes, name, core, servers, logs=False):
+    """Starts an nginx with the given part of its `http` block; `logs` says whether it writes a line for each request."""
     home = processes.directory / name
     home.mkdir()
     user = "user root;" if os.geteuid() == 0 else ""
@@ -57,7 +69,8 @@ def serve(processes, name, core, servers):
     error_log {home}/error.log warn;
     events {{ worker_connections 4096; }}
     http {{
-        access_log off;
+        log_format line escape=json '{LINE_OF_NGINX}';
+        access_log {f"{home}/access.log line buffer=128k flush=250ms" if logs else "off"};
         tcp_nodelay on;
         keepalive_timeout 1h;
         keepalive_requests 1000000000;
@@ -68,7 +81,7 @@ def serve(processes, name, core, servers):
     return processes.start(name, [find("nginx"), "-p", home, "-c", home / "nginx.conf", "-e", home / "error.log"], {core})
 
 
-def haproxy(processes, core, backend_port):
+def haproxy(processes, core, backend_port, logs=False):
     """One HAProxy with one thread and a health check."""
     port = tcp_port()
     process = start_haproxy(processes, "haproxy", core, f"""
@@ -76,11 +89,11 @@ def haproxy(processes, core, backend_port):
         bind 127.0.0.1:{port} backlog 1024
         http-reuse always
         server backend 127.0.0.1:{backend_port} check inter 2s
-    """)
+    """, logs)
     return Chain("HAProxy", port, [process])
 
 
-def haproxy_behind_tls(processes, core, backend_port, certificates):
+def haproxy_behind_tls(processes, core, backend_port, certificates, logs=False):
     """One HAProxy with TLS 1.3 and HTTP/2 before it."""
     port = tcp_port()
     process = start_haproxy(processes, "haproxy-tls", core, f"""
@@ -88,11 +101,11 @@ def haproxy_behind_tls(processes, core, backend_port, certificates):
         bind 127.0.0.1:{port} backlog 1024 ssl crt {certificates.both("front")} alpn h2
         http-reuse always
         server backend 127.0.0.1:{backend_port} check inter 2s
-    """)
+    """, logs)
     return Chain("HAProxy", port, [process], "near.test")
 
 
-def two_haproxies(processes, core, backend_port):
+def two_haproxies(processes, core, backend_port, logs=False):
     """HAProxy to HAProxy: mutual TLS 1.3 and HTTP/2 between the two."""
     port, inner = tcp_port(), tcp_port()
     edge = start_haproxy(processes, "haproxy-edge", core, f"""
@@ -100,19 +113,22 @@ def two_haproxies(processes, core, backend_port):
         bind 127.0.0.1:{port} backlog 1024
         http-reuse always
         server serving 127.0.0.1:{inner} check inter 2s ssl verify required ca-file ca.pem crt edge.pem verifyhost serving.bench.test alpn h2
-    """)
+    """, logs)
     serving = start_haproxy(processes, "haproxy-serving", core, f"""
     listen serving
         bind 127.0.0.1:{inner} backlog 1024 ssl crt serving.pem ca-file ca.pem verify required alpn h2
         http-reuse always
         server backend 127.0.0.1:{backend_port} check inter 2s
-    """)
+    """, logs)
     return Chain("HAProxy, HAProxy", port, [edge, serving])
 
 
-def start_haproxy(processes, name, core, proxies):
-    """Starts a HAProxy with one thread and the given proxies."""
+def start_haproxy(processes, name, core, proxies, logs=False):
+    """Starts a HAProxy with one thread and the given proxies; `logs` says whether it writes a line for each request."""
     path = processes.directory / f"{name}.cfg"
+    log = f"log stdout format raw local0\n        log-format '{LINE_OF_HAPROXY}'" if logs else ""
+    if logs:
+        proxies = re.sub(r"(?m)^( *bind .*)$", r"\1\n        http-request capture req.hdr(host) len 64", proxies)
     path.write_text(f"""
     global
         nbthread 1
@@ -128,6 +144,7 @@ def start_haproxy(processes, name, core, proxies):
         timeout client 1h
         timeout server 1h
         timeout http-keep-alive 1h
+        {log}
     {proxies}
 """)
     return processes.start(name, [find("haproxy"), "-db", "-C", processes.directory, "-f", path], {core})
