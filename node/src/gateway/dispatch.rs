@@ -372,7 +372,8 @@ impl Pending {
                 if failure == Failure::Refused(Reason::NoCompliantRegion) && owner.content.is_empty() {
                     gateway.shared.refused(target, &owner.id);
                 }
-                self.failed(failure, (target, region), budget)
+                let elsewhere = self.could_go_elsewhere(owner, region, target);
+                self.failed(failure, (target, region, elsewhere), budget)
             }
         }
     }
@@ -399,11 +400,11 @@ impl Pending {
         beside || !matches!(decide(&snapshot, &self.request(tried)).decision, Decision::Refuse(_))
     }
 
-    /// Whether a request that failed at a peer may go elsewhere.
+    /// Whether a request that failed at a peer may go elsewhere, if it can.
     fn failed(
         &mut self,
         failure: Failure,
-        (peer, region): (PeerId, RegionIndex),
+        (peer, region, elsewhere): (PeerId, RegionIndex, bool),
         budget: Option<&RetryBudget>,
     ) -> Attempt {
         // Whatever the peer makes of a body that breaks off, it is the client that broke it off.
@@ -419,7 +420,7 @@ impl Pending {
         // backend's failure, and what reached no backend costs none.
         let costs = matches!(failure, Failure::Sent(Reason::BackendFailed | Reason::BackendTimeout));
         let Some(body) = self.upload.take_back().filter(|_| repeatable) else { return Attempt::Over(reason) };
-        if costs && !budget.is_some_and(|budget| self.pay(budget)) {
+        if costs && !(elsewhere && budget.is_some_and(|budget| self.pay(budget))) {
             return Attempt::Over(reason);
         }
         self.upload = Upload::new(body, self.facts.method.is_idempotent());
