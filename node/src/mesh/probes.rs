@@ -108,12 +108,21 @@ impl Mesh {
             Err(error) => return tracing::debug!(node = %link.peer.node, %error, "a datagram is no probe"),
         };
         let now = self.world.clock.now();
-        let answers = link.pair.probing.borrow_mut().heard(&mut link.probed.borrow_mut(), &probe, now);
+        let answers = {
+            let (mut probing, mut tunnel) = (link.pair.probing.borrow_mut(), link.probed.borrow_mut());
+            if !probing.admits(&mut tunnel, &probe, now) {
+                return;
+            }
+            probing.heard(&mut tunnel, &probe, now)
+        };
+        // First, so that the answer does not complain of a silence that is over.
+        if let Some(peer) = link.pair.peer.get() {
+            self.tracking.heard(peer, &probe);
+        }
         if answers {
             self.send_probe(link, true);
         }
         let Some(peer) = link.pair.peer.get() else { return };
-        self.tracking.heard(peer, &probe);
         if self.tracking.wants_exceptions(peer) && !link.pair.asking.replace(true) {
             task::spawn_detached("exceptions", Rc::clone(self).ask_for_exceptions(peer, Rc::clone(link)));
         }
@@ -122,10 +131,13 @@ impl Mesh {
     async fn ask_for_exceptions(self: Rc<Self>, peer: PeerId, link: Rc<Link>) {
         match exceptions(&link.connection).await {
             Ok(exceptions) => self.tracking.set_exceptions(peer, exceptions),
-            // The next probe makes this node ask again.
             Err(error) => {
                 tracing::debug!(node = %link.peer.node, %error, "cannot learn a peer's exceptions");
             }
+        }
+        if self.tracking.wants_exceptions(peer) {
+            // A later probe makes this node ask again, but not without pause.
+            sleep(ASK_INTERVAL).await;
         }
         link.pair.asking.set(false);
     }
@@ -144,5 +156,7 @@ async fn until(due: Option<Moment>, now: Moment) {
     }
 }
 
+/// Between two questions of which the first has not helped.
+const ASK_INTERVAL: Duration = Duration::from_millis(250);
 /// As many exceptions as there can be.
 const EXCEPTIONS_BYTES_MAX: usize = 64 * 1024;

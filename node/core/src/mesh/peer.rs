@@ -78,12 +78,12 @@ impl Peer {
             return;
         }
         self.waiting.heard(now);
-        self.deaf = probe.deaf;
         if let Some(sent_at) = self.waiting.probe_answered(probe.heard)
             && probe.at_once
         {
             self.rtt.record(now.since(sent_at), now);
         }
+        self.deaf = probe.deaf && self.is_unheard(now);
         if probe.report.exceptions == ExceptionsDigest::NONE && self.digest != ExceptionsDigest::NONE {
             self.set_exceptions(Exceptions::default());
         }
@@ -93,7 +93,7 @@ impl Peer {
 
     /// Whether nothing was heard of it for too long; it is to be told, in case that it hears.
     pub fn is_silent(&self, now: Moment) -> bool {
-        self.waiting.is_silent(silence(self.distance()), now)
+        self.suspect && self.waiting.is_silent(silence(self.distance()), now)
     }
 
     /// Whether the peer has other exceptions than are known: they are to be asked for.
@@ -181,6 +181,12 @@ impl Peer {
 
     fn judge(&mut self, now: Moment) {
         self.suspect = self.deaf || self.deadline().is_some_and(|deadline| deadline <= now);
+    }
+
+    /// Whether something that was sent is not heard there: else it was this node that sent nothing for a while.
+    fn is_unheard(&self, now: Moment) -> bool {
+        let due = self.distance() + self.probe_interval() / 2;
+        self.waiting.unheard().is_some_and(|sent_at| sent_at + due < now)
     }
 
     /// When it becomes suspect unless something is heard.

@@ -40,6 +40,10 @@ pub struct ProbedTunnel {
     kept: bool,
     sent_at: Option<Moment>,
     heard_at: Option<Moment>,
+    /// The highest number heard on it.
+    newest: u64,
+    /// Probes that are listened to at once, and since when.
+    allowed: (f32, Moment),
 }
 
 impl Probing {
@@ -61,7 +65,8 @@ impl Probing {
         if kept {
             self.measured_at = None;
         }
-        ProbedTunnel { kept, sent_at: None, heard_at: None }
+        let allowed = (PROBES_BURST, Moment::default());
+        ProbedTunnel { kept, sent_at: None, heard_at: None, newest: 0, allowed }
     }
 
     /// A tunnel has ended: if it was the one that the peer led, this node does not wait for it.
@@ -94,7 +99,19 @@ impl Probing {
         speaks && !is_within(tunnel.sent_at, ANSWER_INTERVAL_MIN, now)
     }
 
-    /// A probe has come over a tunnel; whether it is to be answered at once.
+    /// Whether a probe that has come over a tunnel counts: not one that a later one has overtaken, nor one of too many.
+    pub fn admits(&self, tunnel: &mut ProbedTunnel, probe: &Probe, now: Moment) -> bool {
+        let (left, since) = tunnel.allowed;
+        let left = (left + now.since(since).as_secs_f32() * PROBES_PER_SECOND_MAX).min(PROBES_BURST);
+        let admits = left >= 1.0 && probe.seq > tunnel.newest;
+        tunnel.allowed = (if admits { left - 1.0 } else { left }, now);
+        if admits {
+            tunnel.newest = probe.seq;
+        }
+        admits
+    }
+
+    /// A probe has come over a tunnel, and counts; whether it is to be answered at once.
     pub fn heard(&mut self, tunnel: &mut ProbedTunnel, probe: &Probe, now: Moment) -> bool {
         self.heard = probe.seq;
         tunnel.heard_at = Some(now);
@@ -143,6 +160,9 @@ const WANTED_INTERVAL: Duration = Duration::from_secs(1);
 const OBEYED_INTERVAL_MIN: Duration = Duration::from_millis(500);
 /// A peer that probes more often is not answered each time.
 const ANSWER_INTERVAL_MIN: Duration = Duration::from_millis(20);
+/// Probes that count, of one tunnel: five times as many as are sent.
+const PROBES_PER_SECOND_MAX: f32 = 60.0;
+const PROBES_BURST: f32 = 32.0;
 /// For how long a tunnel is answered on after it was last heard.
 const ANSWERED_FOR: Duration = Duration::from_secs(2);
 

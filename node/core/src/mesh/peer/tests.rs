@@ -191,13 +191,40 @@ fn a_peer_that_is_heard_and_hears_nothing_is_suspect() {
 fn a_peer_that_says_that_it_hears_nothing_is_suspect_until_it_says_otherwise() {
     let mut peer = Peer::new(ms(10));
     peer.connected(at(0));
-    peer.heard(&Probe { deaf: true, ..answer(0) }, at(1_000));
+    peer.probe_sent(1, at(1_000));
+    peer.heard(&Probe { deaf: true, ..answer(0) }, at(100_000));
     assert_eq!(peer.condition(), Condition::Suspect);
-    peer.handle_timeout(at(2_000), Duration::ZERO);
-    assert!(!peer.is_silent(at(2_000)) && peer.condition() == Condition::Suspect);
-    peer.heard(&answer(0), at(3_000));
+    peer.handle_timeout(at(200_000), Duration::ZERO);
+    assert_eq!(peer.condition(), Condition::Suspect);
+    peer.heard(&answer(1), at(200_000));
     assert_eq!(peer.condition(), Condition::Usable);
-    assert!(!peer.is_silent(at(3_000) + ms(234)) && peer.is_silent(at(3_000) + ms(235)), "250 - 5 - 10 ms");
+}
+
+#[test]
+fn a_node_that_paused_is_missed_and_accuses_nobody_for_saying_so() {
+    let mut peer = Peer::new(ms(10));
+    peer.connected(at(0));
+    peer.probe_sent(1, at(1_000));
+    peer.heard(&answer(1), at(11_000));
+    // It stood still until 500 ms; what the peer said meanwhile waited for it.
+    peer.probe_sent(2, at(500_000));
+    peer.heard(&Probe { deaf: true, ..answer(1) }, at(500_000));
+    assert_eq!(peer.condition(), Condition::Usable);
+}
+
+#[test]
+fn a_peer_is_told_that_it_is_silent_as_soon_as_it_is_suspect_for_that() {
+    let mut peer = Peer::new(ms(10));
+    peer.connected(at(0));
+    // max(250 ms, 3 x RTT) - RTT / 2 - 10 ms, and as much longer as this node's own timer was late.
+    let due = at(235_000);
+    assert!(!peer.is_silent(due), "nobody has looked yet");
+    peer.handle_timeout(due, ms(20));
+    assert!(!peer.is_silent(due));
+    peer.handle_timeout(due + ms(20) + CATCHING_UP, Duration::ZERO);
+    assert!(peer.is_silent(due + ms(30)));
+    peer.heard(&answer(0), at(300_000));
+    assert!(!peer.is_silent(at(300_000)));
 }
 
 #[test]

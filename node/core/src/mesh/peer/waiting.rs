@@ -107,6 +107,11 @@ impl Waiting {
         waiting.into_iter().flatten().map(|pending| pending.since).min()
     }
 
+    /// When the first probe was sent that nothing later excuses.
+    pub(super) fn unheard(&self) -> Option<Moment> {
+        self.accusing().next().map(|pending| pending.since)
+    }
+
     /// Probes that nothing later excuses, in the order sent.
     fn accusing(&self) -> impl Iterator<Item = &Pending> {
         self.probes.iter().map(|(_, pending)| pending).filter(|pending| pending.since > self.answered)

@@ -231,6 +231,18 @@ fn a_peer_that_probes_without_pause_is_not_answered_without_pause() {
 }
 
 #[test]
+fn of_probes_that_come_late_or_without_pause_only_some_count() {
+    let mut side = Two::new(ms(0), [true, false]).sides[B].clone();
+    let mut accepted = side.tunnel(false);
+    let probe = |seq| Probe { seq, heard: 0, at_once: false, wanted: false, deaf: false, report: report() };
+    assert!(side.admits(&mut accepted, &probe(2), at(1_000)));
+    assert!(!side.admits(&mut accepted, &probe(1), at(1_001)), "a later one has overtaken it");
+    assert!(!side.admits(&mut accepted, &probe(2), at(1_002)), "it came twice");
+    let admitted = (3..1_003).filter(|seq| side.admits(&mut accepted, &probe(*seq), at(1_000 + seq))).count();
+    assert!((85..=95).contains(&admitted), "32 at once and 60 in a second: {admitted}");
+}
+
+#[test]
 fn news_are_told_where_probes_cross_and_not_too_often() {
     let mut two = Two::new(ms(30), [true, true]);
     two.run(ms(1_085), |_| false);
