@@ -45,8 +45,10 @@ impl Mesh {
     fn retarget(self: &Rc<Self>, kept: &mut Kept, wanted: &[PeerTarget]) {
         kept.retain(|id, (target, _)| {
             let stays = wanted.contains(target);
-            if !stays {
+            if wanted.iter().all(|target| target.id != *id) {
                 self.tracking.remove(*id);
+            } else if !stays {
+                self.tracking.disconnected(*id, "it has moved".to_owned());
             }
             stays
         });

@@ -159,3 +159,22 @@ fn only_another_policy_wakes_the_keeper() {
         another_policy(&mesh.shared, &snapshot.policy, &mut published).await;
     });
 }
+
+#[test]
+fn a_peer_whose_address_changes_is_followed_on() {
+    run(async {
+        let mesh = mesh();
+        let before = wanted(&mesh, &view(&[("node-1", "eu", true)]));
+        let after: Vec<_> = before
+            .iter()
+            .map(|target| PeerTarget { workers: target.workers + 1, ..target.clone() })
+            .collect();
+        let mut kept = Kept::new();
+        mesh.retarget(&mut kept, &before);
+        mesh.retarget(&mut kept, &after);
+        assert_eq!(kept[&before[0].id].0, after[0]);
+        assert!(mesh.tracking.probe_interval(before[0].id).is_some(), "the tracker knows it");
+        mesh.retarget(&mut kept, &[]);
+        assert!(kept.is_empty() && mesh.tracking.probe_interval(before[0].id).is_none());
+    });
+}
