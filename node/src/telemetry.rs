@@ -59,6 +59,8 @@ fn filter(level: LogLevel) -> Result<EnvFilter, ParseError> {
         LogLevel::Debug => "debug",
         LogLevel::Trace => "trace",
     };
-    // The gossip library warns of each message that it cannot read; those are counted.
-    EnvFilter::try_new(format!("{level},chitchat=error"))
+    // Libraries do not know whose data may be recorded where: what they say below warnings can name paths and hosts. The
+    // gossip library warns of each message that it cannot read; those are counted.
+    let libraries = if level == "error" { level } else { "warn" };
+    EnvFilter::try_new(format!("{libraries},chitchat=error,graticule={level}"))
 }
