@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
@@ -57,7 +58,8 @@ impl Disk for SystemDisk {
         if path == Path::new("-") {
             return Ok(Box::new(io::stdout()));
         }
-        Ok(Box::new(File::options().create(true).append(true).open(path)?))
+        // It may hold addresses and paths of clients.
+        Ok(Box::new(File::options().create(true).append(true).mode(0o640).open(path)?))
     }
 }
 
