@@ -81,7 +81,7 @@ pub(super) async fn guard(State(state): State<AdminState>, request: Request, nex
     let role = if request.method() == Method::POST { AdminRole::Operator } else { AdminRole::Viewer };
     let access = &state.access;
     let admitted =
-        access.admit(state.clock.now()).and_then(|()| access.check(bearer(request.headers()), role));
+        access.check(bearer(request.headers()), role).and_then(|()| access.admit(state.clock.now()));
     match admitted {
         Ok(()) => next.run(request).await,
         Err(problem) => {

@@ -1,5 +1,7 @@
 //! The admin API's paths.
 
+use std::sync::OnceLock;
+
 use axum::Json;
 use axum::extract::{Query, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
@@ -43,8 +45,9 @@ pub(super) async fn events(State(state): State<AdminState>) -> Response {
     events::subscribe(&state).unwrap_or_else(problem)
 }
 
-pub(super) async fn openapi() -> Json<serde_json::Value> {
-    Json(api::openapi(env!("CARGO_PKG_VERSION")))
+pub(super) async fn openapi() -> Json<&'static serde_json::Value> {
+    static DOCUMENT: OnceLock<serde_json::Value> = OnceLock::new();
+    Json(DOCUMENT.get_or_init(|| api::openapi(env!("CARGO_PKG_VERSION"))))
 }
 
 pub(super) async fn metrics(State(state): State<AdminState>) -> Response {

@@ -48,7 +48,7 @@ pub async fn export(world: World, mut export: Export) {
     let mut sender = Sender { world, endpoint: export.endpoint.to_string(), failing: false };
     for tick in 0_u64.. {
         ticks.tick().await;
-        loop {
+        for _ in 0..BATCHES_PER_TICK_MAX {
             let spans: Vec<_> =
                 std::iter::from_fn(|| export.spans.try_recv().ok()).take(BATCH_SPANS_MAX).collect();
             if spans.is_empty() {
@@ -57,6 +57,10 @@ pub async fn export(world: World, mut export: Export) {
             let sent = sender.send("/v1/traces", &encode::traces(&export.resource, &spans)).await;
             let counter = if sent { &export.counts.exported } else { &export.counts.failed };
             counter.fetch_add(spans.len() as u64, Ordering::Relaxed);
+            if !sent {
+                // Others may be taken later; metrics are not to wait for them.
+                break;
+            }
         }
         if tick.is_multiple_of(TICKS_UNTIL_METRICS) {
             let metrics = export.metrics.now();
@@ -116,6 +120,8 @@ const EXPORT_INTERVAL: Duration = Duration::from_secs(1);
 const TICKS_UNTIL_METRICS: u64 = 15;
 /// Spans that are sent at once.
 const BATCH_SPANS_MAX: usize = 512;
+/// Batches sent before metrics have their turn.
+const BATCHES_PER_TICK_MAX: usize = 8;
 const SEND_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
