@@ -75,6 +75,19 @@ mod tests {
     use super::*;
     use crate::Simulation;
 
+    /// A process that counts every 10 ms, and its count.
+    fn ticker() -> (Process, Rc<Cell<u32>>) {
+        let ticks = Rc::new(Cell::new(0));
+        let counted = Rc::clone(&ticks);
+        let process = Process::spawn("ticker", async move {
+            loop {
+                sleep(Duration::from_millis(10)).await;
+                counted.set(counted.get() + 1);
+            }
+        });
+        (process, ticks)
+    }
+
     #[test]
     fn tasks_that_a_process_forgot_end_with_it() {
         Simulation::run(1, |_| async {
@@ -101,14 +114,7 @@ mod tests {
     #[test]
     fn a_stalled_process_does_nothing_and_then_goes_on() {
         Simulation::run(1, |_| async {
-            let ticks = Rc::new(Cell::new(0));
-            let counted = Rc::clone(&ticks);
-            let process = Process::spawn("ticker", async move {
-                loop {
-                    sleep(Duration::from_millis(10)).await;
-                    counted.set(counted.get() + 1);
-                }
-            });
+            let (process, ticks) = ticker();
             sleep(Duration::from_millis(105)).await;
             process.stall(true);
             sleep(Duration::from_secs(1)).await;
@@ -123,14 +129,7 @@ mod tests {
     #[test]
     fn a_process_that_is_stalled_twice_goes_on_when_both_are_over() {
         Simulation::run(1, |_| async {
-            let ticks = Rc::new(Cell::new(0));
-            let counted = Rc::clone(&ticks);
-            let process = Process::spawn("ticker", async move {
-                loop {
-                    sleep(Duration::from_millis(10)).await;
-                    counted.set(counted.get() + 1);
-                }
-            });
+            let (process, ticks) = ticker();
             for stalled in [true, true, false] {
                 process.stall(stalled);
                 sleep(Duration::from_millis(105)).await;

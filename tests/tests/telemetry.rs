@@ -32,6 +32,19 @@ fn rules(id: &str, allow: &str) -> String {
     format!("[[match]]\nhost = \"{id}.example\"\n\n[residency]\nallow = [\"{allow}\"]\n")
 }
 
+/// Starts the fleet; where each node's access log is.
+async fn start_with_logs(fleet: &mut Fleet) -> Vec<PathBuf> {
+    let logs: Vec<PathBuf> =
+        fleet.nodes.iter().map(|node| fleet.scratch(&format!("{}.log", node.name))).collect();
+    for (node, log) in fleet.nodes.iter_mut().zip(&logs) {
+        node.set(&format!("access_log.path={}", log.display()));
+        node.start();
+    }
+    fleet.until_connected().await;
+    fleet.until_settled().await;
+    logs
+}
+
 fn lines(log: &Path) -> Vec<Value> {
     let text = fs::read_to_string(log).unwrap_or_default();
     text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
@@ -53,14 +66,7 @@ async fn metrics(node: &graticule_tests::Node) -> String {
 fn a_strict_tenant_leaves_lines_only_at_home_and_counters_everywhere() {
     story(Duration::from_mins(1), async {
         let mut fleet = prepared().await;
-        let logs: Vec<PathBuf> =
-            fleet.nodes.iter().map(|node| fleet.scratch(&format!("{}.log", node.name))).collect();
-        for (node, log) in fleet.nodes.iter_mut().zip(&logs) {
-            node.set(&format!("access_log.path={}", log.display()));
-            node.start();
-        }
-        fleet.until_connected().await;
-        fleet.until_settled().await;
+        let logs = start_with_logs(&mut fleet).await;
         let edge = fleet.edge("us-east");
         for tenant in ["strict", "free"] {
             let request = Ask::get(&format!("{tenant}.example"), "/private?key=secret");
@@ -131,14 +137,7 @@ fn what_is_under_way_when_a_node_leaves_is_logged_too() {
 fn whatever_becomes_of_a_strict_tenants_requests_nothing_personal_is_kept_abroad() {
     story(Duration::from_mins(2), async {
         let (mut fleet, collectors) = strict().await;
-        let logs: Vec<PathBuf> =
-            fleet.nodes.iter().map(|node| fleet.scratch(&format!("{}.log", node.name))).collect();
-        for (node, log) in fleet.nodes.iter_mut().zip(&logs) {
-            node.set(&format!("access_log.path={}", log.display()));
-            node.start();
-        }
-        fleet.until_connected().await;
-        fleet.until_settled().await;
+        let logs = start_with_logs(&mut fleet).await;
         let edge = fleet.edge("us-east");
 
         refused(&fleet).await;
