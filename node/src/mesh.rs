@@ -104,7 +104,7 @@ impl Mesh {
     /// The control side of one node.
     pub fn new(parts: MeshParts, settings: MeshSettings) -> Rc<Self> {
         let MeshParts { world, shared, identity, endpoint, tracking, view, gossip_in, admin } = parts;
-        let links = Links::new(shared.snapshot().here.node.clone(), tracking.news());
+        let links = Links::new(shared.snapshot().here.node.clone());
         Rc::new(Self { world, shared, identity, endpoint, settings, links, tracking, view, gossip_in, admin })
     }
 

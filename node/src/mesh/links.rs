@@ -49,8 +49,6 @@ pub struct Link {
 #[derive(Debug)]
 pub struct Links {
     own: NodeName,
-    /// Woken when one ends.
-    news: Rc<Notify>,
     by_node: RefCell<BTreeMap<NodeName, Vec<Rc<Link>>>>,
     addresses: RefCell<BTreeMap<SocketAddr, NodeName>>,
     numbered: Cell<u64>,
@@ -65,11 +63,10 @@ pub struct LinkGuard<'a> {
 }
 
 impl Links {
-    /// No links yet of the node `own`; `news` is woken when one ends.
-    pub fn new(own: NodeName, news: Rc<Notify>) -> Self {
+    /// No links yet of the node `own`.
+    pub fn new(own: NodeName) -> Self {
         Self {
             own,
-            news,
             by_node: RefCell::default(),
             addresses: RefCell::default(),
             numbered: Cell::default(),
@@ -170,7 +167,6 @@ impl LinkGuard<'_> {
 impl Drop for LinkGuard<'_> {
     fn drop(&mut self) {
         self.link.pair.ended(&self.link);
-        self.links.news.notify_waiters();
         let mut by_node = self.links.by_node.borrow_mut();
         if let Some(links) = by_node.get_mut(&self.link.peer.node) {
             links.retain(|link| !Rc::ptr_eq(link, &self.link));

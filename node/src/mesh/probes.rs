@@ -10,6 +10,7 @@ use graticule_node_core::Moment;
 use graticule_node_core::framing::{ExceptionsDecoder, Probe, StreamKind};
 use graticule_node_core::mesh::{Exceptions, PROBE_INTERVAL_MAX, PeerId, ProbedTunnel, Probing};
 use quinn::Connection;
+use tokio::sync::Notify;
 use tokio::time::sleep;
 
 use super::streams::{exchange, only};
@@ -25,13 +26,15 @@ pub(super) struct Pair {
     pub(super) peer: Cell<Option<PeerId>>,
     /// Whether its exceptions are being asked for.
     asking: Cell<bool>,
+    /// Woken when a tunnel has ended, because another may be the one to use now.
+    turned: Notify,
 }
 
 impl Pair {
     /// Nothing was said yet between `own` and `peer`.
     pub(super) fn new(own: &NodeName, peer: &NodeName) -> Self {
         let probing = RefCell::new(Probing::new(own, peer));
-        Self { probing, peer: Cell::new(None), asking: Cell::new(false) }
+        Self { probing, peer: Cell::new(None), asking: Cell::new(false), turned: Notify::new() }
     }
 
     /// A new tunnel; if it is kept, the peer is followed.
@@ -47,15 +50,16 @@ impl Pair {
         if link.role == self.peer.get().map_or(Role::Seed, Role::Kept) {
             self.peer.set(None);
         }
+        self.turned.notify_waiters();
     }
 }
 
 impl Mesh {
     /// Sends, hears and answers probes on a tunnel until it ends.
     pub(super) async fn serve_probes(self: &Rc<Self>, link: &Rc<Link>) {
-        let told = self.tracking.news();
+        let mut news = self.tracking.news();
         loop {
-            let news = told.notified();
+            let turned = link.pair.turned.notified();
             let (due, now) = (self.due(link), self.world.clock.now());
             tokio::select! {
                 biased;
@@ -69,12 +73,11 @@ impl Mesh {
                     Ok(datagram) => self.hear(link, datagram),
                     Err(_) => return,
                 },
-                () = news => {
+                Ok(()) = news.changed() => {
                     let (interval, now) = (self.interval(link), self.world.clock.now());
-                    if link.pair.probing.borrow().tells(&link.probed.borrow(), interval, now) {
-                        self.send_probe(link, false);
-                    }
+                    link.pair.probing.borrow().news(&mut link.probed.borrow_mut(), interval, now);
                 }
+                () = turned => {}
             }
         }
     }

@@ -24,8 +24,8 @@ pub struct Tracking {
     touched: Notify,
     report: Cell<Report>,
     exceptions: RefCell<Exceptions>,
-    /// Woken when peers should hear of something at once.
-    news: Rc<Notify>,
+    /// Changed when peers should hear of something at once.
+    news: watch::Sender<()>,
     load: Cell<f32>,
     kept: RefCell<BTreeMap<PeerId, (PeerTarget, Option<String>)>>,
     tunnels: watch::Sender<Arc<Vec<TunnelStatus>>>,
@@ -48,7 +48,7 @@ impl Tracking {
             touched: Notify::new(),
             report: Cell::new(report),
             exceptions: RefCell::new(exceptions),
-            news: Rc::default(),
+            news: watch::Sender::default(),
             load: Cell::new(0.0),
             kept: RefCell::default(),
             tunnels: watch::Sender::new(Arc::default()),
@@ -71,16 +71,16 @@ impl Tracking {
         self.exceptions.borrow().clone()
     }
 
-    /// Woken when peers should hear of something at once.
-    pub fn news(&self) -> Rc<Notify> {
-        Rc::clone(&self.news)
+    /// Changes when peers should hear of something at once.
+    pub fn news(&self) -> watch::Receiver<()> {
+        self.news.subscribe()
     }
 
     /// Changes what this node says of itself, and says it.
     pub fn set_report(&self, report: Report, exceptions: Exceptions) {
         self.exceptions.replace(exceptions);
         if self.report.replace(report) != report {
-            self.news.notify_waiters();
+            self.news.send_replace(());
         }
     }
 
@@ -198,7 +198,7 @@ impl Tracking {
             log(&event);
             if let MeshEvent::PeerSuspected { .. } = event {
                 // It may hear this node.
-                self.news.notify_waiters();
+                self.news.send_replace(());
             }
         }
         let state = tracker.poll_state();

@@ -40,6 +40,8 @@ pub struct ProbedTunnel {
     kept: bool,
     sent_at: Option<Moment>,
     heard_at: Option<Moment>,
+    /// Whether something is new that the peer has not been told on it.
+    untold: bool,
     /// The highest number heard on it.
     newest: u64,
     /// Probes that are listened to at once, and since when.
@@ -66,7 +68,7 @@ impl Probing {
             self.measured_at = None;
         }
         let allowed = (PROBES_BURST, Moment::default());
-        ProbedTunnel { kept, sent_at: None, heard_at: None, newest: 0, allowed }
+        ProbedTunnel { kept, sent_at: None, heard_at: None, untold: false, newest: 0, allowed }
     }
 
     /// A tunnel has ended: if it was the one that the peer led, this node does not wait for it.
@@ -78,25 +80,29 @@ impl Probing {
 
     /// When a probe is to be sent on a tunnel if nothing is heard before.
     pub fn due(&self, tunnel: &ProbedTunnel, interval: Duration) -> Option<Moment> {
-        let after = |at: Option<Moment>, wait: Duration| at.map_or(Moment::default(), |at| at + wait);
+        if tunnel.untold {
+            return Some(after(tunnel.sent_at, ANSWER_INTERVAL_MIN));
+        }
         if tunnel.kept {
-            let next = after(tunnel.sent_at, interval);
-            let led = if self.leads { Moment::default() } else { after(self.led_at, interval * 3 / 2) };
-            return Some(next.max(led));
+            return Some(after(tunnel.sent_at, interval).max(self.led_until(interval)));
         }
         let heard_at = tunnel.heard_at?;
         let due = after(self.sent_at, interval * 5 / 4).max(heard_at);
         (due < heard_at + ANSWERED_FOR).then_some(due)
     }
 
-    /// Whether what is new is to be told on this tunnel now, although nothing is due.
-    pub fn tells(&self, tunnel: &ProbedTunnel, interval: Duration, now: Moment) -> bool {
-        let speaks = if tunnel.kept {
-            self.leads || !is_within(self.led_at, interval * 3 / 2, now)
+    /// Something is new that the peer is to be told at once, if probes cross this tunnel.
+    pub fn news(&self, tunnel: &mut ProbedTunnel, interval: Duration, now: Moment) {
+        tunnel.untold |= if tunnel.kept {
+            self.led_until(interval) <= now
         } else {
             is_within(tunnel.heard_at, interval * 2, now)
         };
-        speaks && !is_within(tunnel.sent_at, ANSWER_INTERVAL_MIN, now)
+    }
+
+    /// Until when the peer's tunnel is the one to use.
+    fn led_until(&self, interval: Duration) -> Moment {
+        if self.leads { Moment::default() } else { after(self.led_at, interval * 3 / 2) }
     }
 
     /// Whether a probe that has come over a tunnel counts: not one that a later one has overtaken, nor one of too many.
@@ -138,6 +144,7 @@ impl Probing {
     ) -> Probe {
         self.seq += 1;
         self.sent_at = Some(now);
+        tunnel.untold = false;
         // What the peer wants at once comes on top of what is due.
         if !(tunnel.kept && at_once) {
             tunnel.sent_at = Some(now);
@@ -148,6 +155,11 @@ impl Probing {
         }
         Probe { seq: self.seq, heard: self.heard, at_once, wanted, deaf: false, report }
     }
+}
+
+/// So long after something that may never have been.
+fn after(at: Option<Moment>, wait: Duration) -> Moment {
+    at.map_or(Moment::default(), |at| at + wait)
 }
 
 fn is_within(at: Option<Moment>, time: Duration, now: Moment) -> bool {

@@ -11,7 +11,7 @@ fn peer(node: &str, region: &str) -> PeerIdentity {
 }
 
 fn links() -> Links {
-    Links::new("edge-1".parse().unwrap(), Rc::default())
+    Links::new("edge-1".parse().unwrap())
 }
 
 fn enter<'a>(links: &'a Links, pair: &Pair, peer: &PeerIdentity, role: Role) -> LinkGuard<'a> {

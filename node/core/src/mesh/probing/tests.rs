@@ -246,14 +246,30 @@ fn of_probes_that_come_late_or_without_pause_only_some_count() {
 fn news_are_told_where_probes_cross_and_not_too_often() {
     let mut two = Two::new(ms(30), [true, true]);
     two.run(ms(1_085), |_| false);
-    let tells = |side: usize, dialler: usize, now: Moment| {
-        two.sides[side].tells(two.tunnels[side][dialler].as_ref().unwrap(), INTERVAL, now)
-    };
     let now = two.now;
-    assert!(tells(A, A, now) && tells(B, A, now) && !tells(B, B, now));
-    let due = two.crossed.iter().filter(|crossed| crossed.from == A && !crossed.probe.at_once);
-    let last = due.map(|crossed| crossed.left).max().unwrap();
-    assert!(!tells(A, A, last + ms(19)) && tells(A, A, last + ms(20)));
+    let sent = |side: usize| two.crossed.iter().filter(move |crossed| crossed.from == side);
+    let due = |side: usize, dialler: usize| {
+        let mut tunnel = two.tunnels[side][dialler].clone().unwrap();
+        two.sides[side].news(&mut tunnel, INTERVAL, now);
+        two.sides[side].due(&tunnel, INTERVAL).unwrap()
+    };
+    let last = |side| {
+        sent(side).filter(move |crossed| side == B || !crossed.probe.at_once).map(|crossed| crossed.left)
+    };
+    assert_eq!(due(A, A), last(A).max().unwrap() + ms(20));
+    assert_eq!(due(B, A), last(B).max().unwrap() + ms(20));
+    assert!(due(A, A) <= now && due(B, A) <= now && due(B, B) > now);
+}
+
+#[test]
+fn news_that_are_told_are_news_no_more() {
+    let mut two = Two::new(ms(30), [true, true]);
+    two.run(ms(1_085), |_| false);
+    let now = two.now;
+    let tunnel = two.tunnels[A][A].as_mut().unwrap();
+    two.sides[A].news(tunnel, INTERVAL, now);
+    two.sides[A].next(tunnel, (false, true), report(), now);
+    assert_eq!(two.sides[A].due(tunnel, INTERVAL), Some(now + INTERVAL));
 }
 
 #[test]
