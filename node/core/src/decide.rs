@@ -8,7 +8,7 @@ use graticule_gossip_core::NodeName;
 use http::{HeaderMap, Method};
 
 use crate::mesh::{MeshState, Sought};
-use crate::policy::{Content, Policy, PoolIndex, Tenant, TenantId, TenantIndex};
+use crate::policy::{AddressMask, Content, Policy, PoolIndex, Tenant, TenantId, TenantIndex};
 use crate::pool::{Ability, PoolStates};
 use crate::shared::Tallies;
 use crate::{Reason, RegionIndex, RegionSet};
@@ -124,15 +124,35 @@ pub fn explain(
 /// [`Reason::NoCompliantRegion`]: the edge remembers it for a second and goes elsewhere. The edge alone judges tiers,
 /// because it alone sees which regions are able. Which of the tenant's pools is for the request is asked here.
 pub fn serve(snapshot: &Snapshot, relayed: &Relayed<'_>) -> Result<(TenantIndex, PoolIndex), Reason> {
-    let tenant = snapshot.policy.tenant_by_id(relayed.tenant).ok_or(Reason::PolicySkew)?;
-    let document = snapshot.policy.tenant(tenant).ok_or(Reason::PolicySkew)?;
-    let rules = document.residency_for(relayed.content.path);
-    if !residency::permits_relayed(rules, relayed.client, snapshot.here.region) {
-        return Err(Reason::PolicySkew);
-    }
+    let permitted = permitted_here(snapshot, relayed.tenant, relayed.content.path, relayed.client);
+    let (tenant, document) = permitted.ok_or(Reason::PolicySkew)?;
     let split = document.split_for(&relayed.content);
     let pool = snapshot.pools.draw(tenant, split, relayed.chance);
     Ok((tenant, pool.ok_or(Reason::NoCompliantRegion)?))
+}
+
+/// How much of a client's address this node may record of a request that earlier documents have decided, by those that are
+/// active now; `None` if it may keep nothing personal any more.
+pub fn recorded(
+    snapshot: &Snapshot,
+    tenant: &TenantId,
+    path: &str,
+    client: ClientCountry,
+) -> Option<AddressMask> {
+    permitted_here(snapshot, tenant, path, client).map(|(_, document)| document.addresses)
+}
+
+/// A tenant that is known here, if its rules permit this node's region for such a request.
+fn permitted_here<'s>(
+    snapshot: &'s Snapshot,
+    tenant: &TenantId,
+    path: &str,
+    client: ClientCountry,
+) -> Option<(TenantIndex, &'s Tenant)> {
+    let index = snapshot.policy.tenant_by_id(tenant)?;
+    let document = snapshot.policy.tenant(index)?;
+    let permits = residency::permits_relayed(document.residency_for(path), client, snapshot.here.region);
+    permits.then_some((index, document))
 }
 
 /// Everything a decision needs: immutable, replaced whole, loaded once for a request.

@@ -3,15 +3,16 @@
 use std::fmt::Debug;
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 use graticule_node_core::access_log::{Entry, Personal};
-use graticule_node_core::decide::Decided;
+use graticule_node_core::decide::{self, ClientCountry, Decided};
 use graticule_node_core::headers::{TraceContext, TraceId};
 use graticule_node_core::outcome::{Outcome, Protocol, Role};
-use graticule_node_core::policy::{Tenant, TenantIndex};
+use graticule_node_core::policy::{AddressMask, Tenant, TenantIndex};
 use graticule_node_core::shared::InFlightGuard;
-use graticule_node_core::{Moment, Reason, RegionIndex, Snapshot};
+use graticule_node_core::{Moment, Reason, RegionIndex, Snapshot, path};
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderValue, Method, Response};
 
@@ -47,6 +48,8 @@ pub(super) struct Verdict {
     pub(super) region: Option<RegionIndex>,
     /// Whether this node may keep what is personal.
     pub(super) record: bool,
+    /// Where the client is, for rules that ask.
+    pub(super) client: ClientCountry,
 }
 
 /// What of a request logs and traces tell.
@@ -74,7 +77,7 @@ impl Verdict {
         };
         let rationale = &decided.rationale;
         let (tenant, record) = (rationale.tenant, rationale.record_here);
-        Self { label: decided.decision.label(), tenant, region, record }
+        Self { label: decided.decision.label(), tenant, region, record, client: rationale.client }
     }
 
     /// The same for a request that is refused after all, before anybody was asked.
@@ -140,11 +143,26 @@ impl Account {
     }
 
     /// What a span of it would tell, if there is to be one: it is traced, and the tenant's rules allow that here.
-    fn traced(&self) -> Option<(&Head, TraceContext, &Tenant)> {
+    fn traced(&self) -> Option<(&Head, TraceContext, &Tenant, AddressMask)> {
         self.gateway.recorders.traces.as_ref()?;
-        let (head, (snapshot, verdict)) = (self.head.as_ref()?, self.decided.as_ref()?);
-        let context = head.trace.filter(|context| context.sampled && verdict.record)?;
-        Some((head, context, snapshot.policy.tenant(verdict.tenant?)?))
+        let head = self.head.as_ref()?;
+        let context = head.trace.filter(|context| context.sampled)?;
+        let (owner, addresses) = self.recorded()?;
+        Some((head, context, owner, addresses))
+    }
+
+    /// Whose request it is, if what is personal may be kept of it here, and how much of its client's address: by what it
+    /// was decided by, and by what is active now.
+    fn recorded(&self) -> Option<(&Tenant, AddressMask)> {
+        let (snapshot, verdict) = self.decided.as_ref().filter(|(_, verdict)| verdict.record)?;
+        let owner = snapshot.policy.tenant(verdict.tenant?)?;
+        let now = self.gateway.snapshot();
+        if Arc::ptr_eq(&now.policy, &snapshot.policy) {
+            return Some((owner, owner.addresses));
+        }
+        let path = path::form(self.head.as_ref()?.target.path()).ok()?;
+        let addresses = decide::recorded(&now, &owner.id, &path, verdict.client)?;
+        Some((owner, addresses.max(owner.addresses)))
     }
 
     /// It is not forwarded, or got no answer.
@@ -164,7 +182,8 @@ impl Account {
     }
 
     fn trace(&self, outcome: Outcome) {
-        let (Some(lane), Some((head, context, owner))) = (&self.gateway.recorders.traces, self.traced())
+        let (Some(lane), Some((head, context, owner, addresses))) =
+            (&self.gateway.recorders.traces, self.traced())
         else {
             return;
         };
@@ -181,7 +200,7 @@ impl Account {
             protocol: self.protocol,
             tenant: owner.id.clone(),
             region,
-            client: head.client.map(|client| (client, owner.addresses)),
+            client: head.client.map(|client| (client, addresses)),
             method: head.method.to_string(),
             host: head.authority.host().to_owned(),
             path: head.target.path().to_owned(),
@@ -193,9 +212,9 @@ impl Account {
         let Some((snapshot, verdict)) = &self.decided else {
             return lane.write(&nobodys(&self.gateway, &self.gateway.snapshot(), self.protocol, ended));
         };
-        let owner = verdict.tenant.and_then(|index| snapshot.policy.tenant(index));
+        let recorded = self.recorded();
         // Elsewhere only counters.
-        if owner.is_some() && !verdict.record {
+        if recorded.is_none() && verdict.tenant.is_some() {
             return;
         }
         let name = |region| snapshot.policy.fleet.region(region).map(|region| region.name.as_str());
@@ -205,13 +224,15 @@ impl Account {
         let nobodys = nobodys(&self.gateway, snapshot, self.protocol, ended);
         let [edge, _] = nobodys.regions;
         lane.write(&Entry {
-            tenant: owner.map(|owner| owner.id.as_str()),
+            tenant: recorded.map(|(owner, _)| owner.id.as_str()),
             regions: [edge, verdict.region.and_then(name)],
             decision: verdict.label,
             accepted: since(self.accepted),
             first_byte: since(self.first_byte),
             // Whose rules would allow it, if it is nobody's?
-            personal: owner.and_then(|owner| self.head.as_ref().map(|head| head.personal(owner, &trace_id))),
+            personal: recorded
+                .zip(self.head.as_ref())
+                .map(|((_, mask), head)| head.personal(mask, &trace_id)),
             ..nobodys
         });
     }
@@ -256,10 +277,10 @@ fn nobodys<'a>(
 }
 
 impl Head {
-    fn personal<'a>(&'a self, owner: &Tenant, trace: &'a TraceId) -> Personal<'a> {
+    fn personal<'a>(&'a self, addresses: AddressMask, trace: &'a TraceId) -> Personal<'a> {
         Personal {
             client: self.client,
-            addresses: owner.addresses,
+            addresses,
             method: self.method.as_str(),
             host: self.authority.host(),
             path: self.target.path(),

@@ -105,7 +105,8 @@ impl Gateway {
         let mut account = Account::begin(self, Protocol::Tunnel, guard);
         // Who may serve may record.
         let (label, region) = ("serve", Some(snapshot.here.region));
-        account.tries(&snapshot, Verdict { label, tenant: Some(tenant), region, record: true });
+        let verdict = Verdict { label, tenant: Some(tenant), region, record: true, client: head.client };
+        account.tries(&snapshot, verdict);
         Ok(Admission { snapshot, tenant, pool, account })
     }
 

@@ -3,8 +3,9 @@
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// How much of clients' addresses a tenant lets logs and traces have, where they may have anything of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// How much of clients' addresses a tenant lets logs and traces have, where they may have anything of a request. In order,
+/// from the most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum AddressMask {
     /// All of it.
     Full,

@@ -96,6 +96,44 @@ fn a_line_tells_what_became_of_a_request_at_both_ends_of_a_tunnel() {
     });
 }
 
+/// What is written of a request during which other documents become active.
+async fn overtaken_by(next: impl FnOnce(SocketAddr) -> Policy) -> Vec<Value> {
+    let backend = Backend::on_loopback(echo).await;
+    let policy = acme(&["US"], &[("us", backend.address)]);
+    let edge = Logged::new(snapshot(policy, ("edge-1", "us"), &[]));
+    let mut client = tokio::net::TcpStream::connect(edge.site.address).await.unwrap();
+    let begun = "POST /a HTTP/1.1\r\nhost: acme.example\r\nconnection: close\r\ncontent-length: 3\r\n\r\na";
+    client.write_all(begun.as_bytes()).await.unwrap();
+    let shared = Arc::clone(&edge.site.gateway.shared);
+    eventually("it is under way", || shared.in_flight.total() == 1).await;
+    let next = Arc::new(next(backend.address));
+    shared.update(|snapshot| {
+        snapshot.tallies = Arc::new(snapshot.tallies.follow(&snapshot.policy, &next));
+        snapshot.policy = next;
+    });
+    client.write_all(b"bc").await.unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).await.unwrap();
+    assert_eq!(status(&answer), 200, "{answer}");
+    eventually("it is over", || shared.in_flight.total() == 0).await;
+    edge.lines()
+}
+
+#[test]
+fn a_request_that_outlives_its_tenants_rules_is_recorded_by_the_old_and_the_new() {
+    run(async {
+        let lines = overtaken_by(|backend| acme(&["US", "DE"], &[("us", backend)])).await;
+        assert_eq!((lines.len(), &lines[0]["path"]), (1, &"/a".into()), "both allow it");
+        let lines = overtaken_by(|backend| acme(&["DE"], &[("eu", backend)])).await;
+        assert_eq!(lines, Vec::<Value>::new(), "it may not be recorded here any more");
+        assert_eq!(
+            overtaken_by(|_| policy(&[])).await,
+            Vec::<Value>::new(),
+            "nobody knows the tenant any more"
+        );
+    });
+}
+
 #[test]
 fn an_edge_where_a_tenant_may_not_be_recorded_only_counts() {
     run(async {
