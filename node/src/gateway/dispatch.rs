@@ -372,7 +372,7 @@ impl Pending {
                 if failure == Failure::Refused(Reason::NoCompliantRegion) && owner.content.is_empty() {
                     gateway.shared.refused(target, &owner.id);
                 }
-                let elsewhere = self.could_go_elsewhere(owner, region, target);
+                let elsewhere = !failure.is_of_backends() || self.could_go_elsewhere(owner, region, target);
                 self.failed(failure, (target, region, elsewhere), budget)
             }
         }
@@ -416,9 +416,7 @@ impl Pending {
             Failure::Never(reason) => (reason, false),
             Failure::Sent(reason) => (reason, self.facts.method.is_idempotent()),
         };
-        // Where backends fail, more requests make it worse: such retries are limited. A lost node or tunnel is no
-        // backend's failure, and what reached no backend costs none.
-        let costs = matches!(failure, Failure::Sent(Reason::BackendFailed | Reason::BackendTimeout));
+        let costs = failure.is_of_backends();
         let Some(body) = self.upload.take_back().filter(|_| repeatable) else { return Attempt::Over(reason) };
         if costs && !(elsewhere && budget.is_some_and(|budget| self.pay(budget))) {
             return Attempt::Over(reason);

@@ -33,6 +33,14 @@ pub enum Failure {
     Never(Reason),
 }
 
+impl Failure {
+    /// Whether backends failed: where they do, more requests make it worse, so such retries are limited. A lost node or
+    /// tunnel is no backend's failure, and what reached no backend costs none.
+    pub fn is_of_backends(self) -> bool {
+        matches!(self, Self::Sent(Reason::BackendFailed | Reason::BackendTimeout))
+    }
+}
+
 /// A request for one tunnel.
 #[derive(Debug)]
 pub struct Relayed<'a, M> {
