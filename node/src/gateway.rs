@@ -10,9 +10,9 @@ use std::time::Duration;
 use graticule_gossip_core::NodeName;
 use graticule_node_core::headers::{self, ClientAddressRule};
 use graticule_node_core::outcome::{Outcome, Protocol};
-use graticule_node_core::policy::{Balance, HashKey, PoolIndex, TenantIndex};
-use graticule_node_core::shared::InFlight;
-use graticule_node_core::{Reason, Snapshot};
+use graticule_node_core::policy::{Balance, HashKey, Policy, PoolIndex, TenantIndex};
+use graticule_node_core::shared::{InFlight, Tallies};
+use graticule_node_core::{Reason, RegionIndex, Snapshot};
 use http::{HeaderMap, HeaderValue, Request, Response, Version};
 use http_body::Body;
 use hyper::body::Incoming;
@@ -82,6 +82,28 @@ pub struct Gateway {
     recorders: Recorders,
     chance: RefCell<Chance>,
     current: RefCell<Current>,
+    active: RefCell<Rc<Active>>,
+}
+
+/// What of a snapshot is needed until a request is over. It changes with the documents; a snapshot changes all the time,
+/// and is too large to be kept by every request that takes its time.
+#[derive(Debug)]
+struct Active {
+    policy: Arc<Policy>,
+    tallies: Arc<Tallies>,
+    /// This node's region in the policy.
+    region: RegionIndex,
+}
+
+impl Active {
+    fn of(snapshot: &Snapshot) -> Self {
+        let Snapshot { policy, tallies, here, .. } = snapshot;
+        Self { policy: Arc::clone(policy), tallies: Arc::clone(tallies), region: here.region }
+    }
+
+    fn is_of(&self, snapshot: &Snapshot) -> bool {
+        Arc::ptr_eq(&self.policy, &snapshot.policy) && Arc::ptr_eq(&self.tallies, &snapshot.tallies)
+    }
 }
 
 /// The snapshot as one worker holds it: counted by the worker alone, so that workers do not contend for one counter.
@@ -105,8 +127,10 @@ impl Gateway {
         (in_flight, recorders): (InFlight, Recorders),
     ) -> Self {
         let chance = RefCell::new(Chance(world.chance.generator()));
-        let current = RefCell::new(Rc::new(shared.snapshot()));
-        Self { shared, world, backends, tunnels, settings, in_flight, recorders, chance, current }
+        let snapshot = shared.snapshot();
+        let active = RefCell::new(Rc::new(Active::of(&snapshot)));
+        let current = RefCell::new(Rc::new(snapshot));
+        Self { shared, world, backends, tunnels, settings, in_flight, recorders, chance, current, active }
     }
 
     /// Whether requests are written to an access log.
@@ -121,8 +145,8 @@ impl Gateway {
         }
     }
 
-    fn count(&self, snapshot: &Snapshot, tenant: Option<TenantIndex>, outcome: &Outcome) {
-        snapshot.tallies.count(tenant, self.settings.worker, outcome);
+    fn count(&self, active: &Active, tenant: Option<TenantIndex>, outcome: &Outcome) {
+        active.tallies.count(tenant, self.settings.worker, outcome);
     }
 
     /// The newest snapshot; costs no shared write while nothing has changed.
@@ -132,6 +156,15 @@ impl Gateway {
             *current = Rc::new(newer);
         }
         Rc::clone(&current)
+    }
+
+    /// What of a snapshot is needed until a request is over.
+    fn active(&self, snapshot: &Snapshot) -> Rc<Active> {
+        let mut active = self.active.borrow_mut();
+        if !active.is_of(snapshot) {
+            *active = Rc::new(Active::of(snapshot));
+        }
+        Rc::clone(&active)
     }
 
     /// A pool of this region, for a request with these headers as they go to backends.

@@ -16,7 +16,7 @@ use graticule_node_core::{Moment, Reason, RegionIndex, Snapshot, path};
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderValue, Method, Response};
 
-use super::{Current, Gateway, Recorders};
+use super::{Active, Gateway, Recorders};
 use crate::body::{ByteCount, ResponseBody, Witness};
 use crate::shared::{Span, place};
 
@@ -32,7 +32,7 @@ pub(super) struct Account {
     /// Known where it is told.
     first_byte: Option<Moment>,
     /// What it was decided by, with what was decided.
-    decided: Option<(Current, Verdict)>,
+    decided: Option<(Rc<Active>, Verdict)>,
     read: Option<ByteCount>,
     outcome: Outcome,
     /// Known only where somebody wants to know.
@@ -130,8 +130,8 @@ impl Account {
     }
 
     /// It was decided, and what was decided is tried now.
-    pub(super) fn tries(&mut self, snapshot: &Current, verdict: Verdict) {
-        self.decided = Some((Rc::clone(snapshot), verdict));
+    pub(super) fn tries(&mut self, snapshot: &Snapshot, verdict: Verdict) {
+        self.decided = Some((self.gateway.active(snapshot), verdict));
         if verdict.region.is_some() {
             self.outcome.attempts = self.outcome.attempts.saturating_add(1);
         }
@@ -154,10 +154,10 @@ impl Account {
     /// Whose request it is, if what is personal may be kept of it here, and how much of its client's address: by what it
     /// was decided by, and by what is active now.
     fn recorded(&self) -> Option<(&Tenant, AddressMask)> {
-        let (snapshot, verdict) = self.decided.as_ref().filter(|(_, verdict)| verdict.record)?;
-        let owner = snapshot.policy.tenant(verdict.tenant?)?;
+        let (active, verdict) = self.decided.as_ref().filter(|(_, verdict)| verdict.record)?;
+        let owner = active.policy.tenant(verdict.tenant?)?;
         let now = self.gateway.snapshot();
-        if Arc::ptr_eq(&now.policy, &snapshot.policy) {
+        if Arc::ptr_eq(&now.policy, &active.policy) {
             return Some((owner, owner.addresses));
         }
         let path = path::form(self.head.as_ref()?.target.path()).ok()?;
@@ -187,8 +187,8 @@ impl Account {
         else {
             return;
         };
-        let region = self.decided.as_ref().and_then(|(snapshot, verdict)| {
-            snapshot.policy.fleet.region(verdict.region?).map(|region| region.name.clone())
+        let region = self.decided.as_ref().and_then(|(active, verdict)| {
+            active.policy.fleet.region(verdict.region?).map(|region| region.name.clone())
         });
         lane.push(Span {
             trace: context.trace,
@@ -209,19 +209,20 @@ impl Account {
 
     fn log(&self, ended: &Outcome) {
         let Some(lane) = &self.gateway.recorders.access_log else { return };
-        let Some((snapshot, verdict)) = &self.decided else {
-            return lane.write(&nobodys(&self.gateway, &self.gateway.snapshot(), self.protocol, ended));
+        let Some((active, verdict)) = &self.decided else {
+            let active = self.gateway.active(&self.gateway.snapshot());
+            return lane.write(&nobodys(&self.gateway, &active, self.protocol, ended));
         };
         let recorded = self.recorded();
         // Elsewhere only counters.
         if recorded.is_none() && verdict.tenant.is_some() {
             return;
         }
-        let name = |region| snapshot.policy.fleet.region(region).map(|region| region.name.as_str());
+        let name = |region| active.policy.fleet.region(region).map(|region| region.name.as_str());
         let since = |moment: Option<Moment>| moment.map(|moment| moment.since(self.begun));
         let trace = self.head.as_ref().and_then(|head| head.trace);
         let trace_id = TraceId::of(trace);
-        let nobodys = nobodys(&self.gateway, snapshot, self.protocol, ended);
+        let nobodys = nobodys(&self.gateway, active, self.protocol, ended);
         let [edge, _] = nobodys.regions;
         lane.write(&Entry {
             tenant: recorded.map(|(owner, _)| owner.id.as_str()),
@@ -246,21 +247,22 @@ pub(super) fn refused_at_once(
     reason: Reason,
 ) {
     let (snapshot, outcome) = (gateway.snapshot(), Outcome::refused(protocol.role(), reason));
-    gateway.count(&snapshot, tenant(&snapshot), &outcome);
+    let active = gateway.active(&snapshot);
+    gateway.count(&active, tenant(&snapshot), &outcome);
     if let Some(lane) = &gateway.recorders.access_log {
-        lane.write(&nobodys(gateway, &snapshot, protocol, &outcome));
+        lane.write(&nobodys(gateway, &active, protocol, &outcome));
     }
 }
 
 /// What is said of a refused request of which nothing more is known, or may be said.
 fn nobodys<'a>(
     gateway: &'a Gateway,
-    snapshot: &'a Snapshot,
+    active: &'a Active,
     protocol: Protocol,
     outcome: &'a Outcome,
 ) -> Entry<'a> {
     let wall = gateway.world.clock.wall().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let here = snapshot.policy.fleet.region(snapshot.here.region);
+    let here = active.policy.fleet.region(active.region);
     let edge = here.filter(|_| outcome.role == Role::Edge).map(|region| region.name.as_str());
     Entry {
         ended_us: wall.as_micros() as u64,
@@ -305,10 +307,10 @@ impl Drop for Account {
         let bytes_up = self.read.as_ref().map_or(0, |read| read.get());
         let total = self.gateway.world.clock.now().since(self.begun);
         let outcome = Outcome { bytes_up, total, ..self.outcome };
-        // By the snapshot that it was decided by: the tenant's number means nothing in another.
+        // By the documents that it was decided by: the tenant's number means nothing in another.
         match &self.decided {
-            Some((snapshot, verdict)) => self.gateway.count(snapshot, verdict.tenant, &outcome),
-            None => self.gateway.count(&self.gateway.snapshot(), None, &outcome),
+            Some((active, verdict)) => self.gateway.count(active, verdict.tenant, &outcome),
+            None => self.gateway.count(&self.gateway.active(&self.gateway.snapshot()), None, &outcome),
         }
         self.log(&outcome);
         self.trace(outcome);
