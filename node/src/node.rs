@@ -18,6 +18,7 @@ use tokio::time::timeout;
 use crate::identity::IdentityError;
 use crate::shared::{Departure, Phase, Shared};
 use crate::task::Task;
+pub use crate::task::Threads;
 use crate::telemetry::AccessLog;
 use crate::tunnel::{EndpointError, Farewell, Parting};
 use crate::world::World;
@@ -29,15 +30,6 @@ mod leaving;
 mod reload;
 mod start;
 mod worker;
-
-/// Where a node's workers run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Threads {
-    /// One thread each.
-    Own,
-    /// All on the thread that starts the node: for simulations.
-    This,
-}
 
 /// How gossip crosses the mesh.
 pub enum GossipCodec {

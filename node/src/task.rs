@@ -8,6 +8,15 @@ use std::task::{Context, Poll};
 use pin_project_lite::pin_project;
 use tokio::task::JoinHandle;
 
+/// Where a node's workers run, and who writes for them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Threads {
+    /// One thread each.
+    Own,
+    /// All on the thread that starts the node: for simulations.
+    This,
+}
+
 /// A spawned task; it ends when this is dropped.
 #[derive(Debug)]
 pub struct Task(JoinHandle<()>);

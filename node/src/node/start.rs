@@ -50,7 +50,7 @@ pub(super) async fn start(
     let (phase, phases) = watch::channel(Phase::Serving);
     let (failing, has_failed) = mpsc::channel(FAILING_MAX);
     let links = Links { failing, trust: Trust::default() };
-    let access_log = open_access_log(&world, &config)?;
+    let access_log = open_access_log(&world, &config, threads)?;
     let (traces, spans) = config.otlp.as_ref().map(|otlp| TraceLane::new(otlp.traces_share)).unzip();
     let node = (&world, &*config, &identity);
     let parts =
@@ -128,9 +128,13 @@ fn addresses((http, https): ClientAddresses, config: &NodeConfig, admin: SocketA
     Addresses { http, https, mesh: config.mesh.listen, admin }
 }
 
-fn open_access_log(world: &World, config: &NodeConfig) -> Result<Option<AccessLog>, StartError> {
+fn open_access_log(
+    world: &World,
+    config: &NodeConfig,
+    threads: Threads,
+) -> Result<Option<AccessLog>, StartError> {
     let Some(path) = config.access_log.clone() else { return Ok(None) };
-    let log = AccessLog::start(world, path.clone());
+    let log = AccessLog::start(world, path.clone(), threads);
     log.map(Some).map_err(|error| StartError::AccessLog(path, error))
 }
 

@@ -3,15 +3,16 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{SyncSender, TrySendError};
 
 use graticule_node_core::access_log::{Entry, Timestamps};
+use tokio::sync::mpsc::Sender;
+use tokio::sync::mpsc::error::TrySendError;
 
 /// One worker's lines on their way to whoever writes them. Nothing here waits: what finds no room is dropped and counted.
 #[derive(Debug)]
 pub struct AccessLane {
     batch: RefCell<Batch>,
-    batches: SyncSender<LogMessage>,
+    batches: Sender<LogMessage>,
     drops: Arc<AtomicU64>,
 }
 
@@ -38,7 +39,7 @@ struct Batch {
 
 impl AccessLane {
     /// A lane to the writer behind `batches`; what it drops is added to `drops`.
-    pub fn new(batches: SyncSender<LogMessage>, drops: Arc<AtomicU64>) -> Self {
+    pub fn new(batches: Sender<LogMessage>, drops: Arc<AtomicU64>) -> Self {
         Self { batch: RefCell::default(), batches, drops }
     }
 

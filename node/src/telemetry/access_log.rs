@@ -4,21 +4,24 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
+use tokio::sync::mpsc::{self, Sender};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::shared::{AccessLane, LogMessage};
+use crate::task::{self, Task, Threads};
 use crate::world::{Disk, World};
 
 /// The access log of a node.
 #[derive(Debug)]
 pub struct AccessLog {
-    batches: SyncSender<LogMessage>,
+    batches: Sender<LogMessage>,
     counts: Arc<LogCounts>,
     ended: oneshot::Receiver<()>,
+    /// The writer, if it has no thread.
+    _task: Option<Task>,
 }
 
 /// How the access log does, for metrics.
@@ -41,19 +44,32 @@ impl LogCounts {
 }
 
 impl AccessLog {
-    /// Opens the file and starts its writer.
-    pub fn start(world: &World, path: PathBuf) -> io::Result<Self> {
+    /// Opens the file and starts its writer: on a thread, or on this one where writing never waits.
+    pub fn start(world: &World, path: PathBuf, threads: Threads) -> io::Result<Self> {
         let file = world.disk.append(&path)?;
-        let (batches, received) = sync_channel(BATCHES_MAX);
+        let (batches, mut received) = mpsc::channel(BATCHES_MAX);
         let (ending, ended) = oneshot::channel();
         let counts = Arc::<LogCounts>::default();
         let disk = Arc::clone(&world.disk);
         let mut writer = Writer { disk, path, file, counts: Arc::clone(&counts), failing: false };
-        std::thread::Builder::new().name("access-log".to_owned()).spawn(move || {
-            writer.run(&received);
-            let _ = ending.send(());
-        })?;
-        Ok(Self { batches, counts, ended })
+        let task = match threads {
+            Threads::Own => {
+                std::thread::Builder::new().name("access-log".to_owned()).spawn(move || {
+                    while let Some(message) = received.blocking_recv() {
+                        writer.take(message);
+                    }
+                    let _ = ending.send(());
+                })?;
+                None
+            }
+            Threads::This => Some(task::spawn("access log", async move {
+                while let Some(message) = received.recv().await {
+                    writer.take(message);
+                }
+                let _ = ending.send(());
+            })),
+        };
+        Ok(Self { batches, counts, ended, _task: task })
     }
 
     /// Where one worker puts its lines.
@@ -75,7 +91,7 @@ impl AccessLog {
 
     /// Waits until what its lanes have handed over is written, if that does not take too long. The lanes are to be gone.
     pub async fn finish(self) {
-        let Self { batches, ended, .. } = self;
+        let Self { batches, ended, _task, .. } = self;
         drop(batches);
         if timeout(LAST_LINES_TIMEOUT, ended).await.is_err() {
             tracing::warn!(
@@ -94,13 +110,10 @@ struct Writer {
 }
 
 impl Writer {
-    /// Writes until every sender is gone.
-    fn run(&mut self, messages: &Receiver<LogMessage>) {
-        while let Ok(message) = messages.recv() {
-            match message {
-                LogMessage::Lines { text, count } => self.write(&text, count),
-                LogMessage::Reopen => self.reopen(),
-            }
+    fn take(&mut self, message: LogMessage) {
+        match message {
+            LogMessage::Lines { text, count } => self.write(&text, count),
+            LogMessage::Reopen => self.reopen(),
         }
     }
 

@@ -1,11 +1,12 @@
 //! What is told of requests when they are over: counters everywhere, lines only where rules allow.
 
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::cell::RefCell;
 
 use graticule_node_core::outcome::Role;
 use graticule_node_core::shared::{Tallies, Totals};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
+use tokio::sync::mpsc::{self, Receiver};
 
 use super::*;
 use crate::shared::{LogMessage, Span};
@@ -13,8 +14,8 @@ use crate::shared::{LogMessage, Span};
 /// A site whose access log a test reads.
 struct Logged {
     site: Site,
-    lines: Receiver<LogMessage>,
-    spans: tokio::sync::mpsc::Receiver<Span>,
+    lines: RefCell<Receiver<LogMessage>>,
+    spans: Receiver<Span>,
 }
 
 impl Logged {
@@ -25,18 +26,18 @@ impl Logged {
     /// At a node that takes so many requests at once.
     fn with(mut snapshot: Snapshot, requests_max: u32) -> Self {
         snapshot.tallies = Arc::new(Tallies::new(&snapshot.policy, 1));
-        let (sender, lines) = sync_channel(100);
+        let (sender, lines) = mpsc::channel(100);
         let (traces, spans) = TraceLane::new(0.0);
         let access_log = Some(AccessLane::new(sender, Arc::default()));
         let recorders = Recorders { access_log, traces: Some(traces) };
-        Self { site: Site::with(snapshot, requests_max, recorders), lines, spans }
+        Self { site: Site::with(snapshot, requests_max, recorders), lines: RefCell::new(lines), spans }
     }
 
     /// Everything that was written since the last call.
     fn lines(&self) -> Vec<Value> {
         self.site.gateway.flush();
         let mut lines = Vec::new();
-        while let Ok(LogMessage::Lines { text, .. }) = self.lines.try_recv() {
+        while let Ok(LogMessage::Lines { text, .. }) = self.lines.borrow_mut().try_recv() {
             lines.extend(text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()));
         }
         lines

@@ -1,9 +1,9 @@
 //! Lines on their way to a writer that may be slow.
 
-use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
 use graticule_node_core::outcome::{Outcome, Protocol, Role};
+use tokio::sync::mpsc::channel;
 
 use super::*;
 
@@ -35,7 +35,7 @@ fn entry(node: &str) -> Entry<'_> {
 
 #[test]
 fn lines_wait_for_a_batch_and_leave_together() {
-    let (sender, receiver) = sync_channel(1);
+    let (sender, mut receiver) = channel(1);
     let lane = AccessLane::new(sender, Arc::default());
     lane.write(&entry("a"));
     lane.write(&entry("b"));
@@ -49,7 +49,7 @@ fn lines_wait_for_a_batch_and_leave_together() {
 
 #[test]
 fn a_full_batch_leaves_by_itself_and_a_full_queue_is_counted() {
-    let (sender, receiver) = sync_channel(1);
+    let (sender, mut receiver) = channel(1);
     let drops = Arc::new(AtomicU64::new(0));
     let lane = AccessLane::new(sender, Arc::clone(&drops));
     let mut written = 0;
@@ -65,7 +65,7 @@ fn a_full_batch_leaves_by_itself_and_a_full_queue_is_counted() {
 
 #[test]
 fn what_a_worker_still_has_at_its_end_is_written() {
-    let (sender, receiver) = sync_channel(1);
+    let (sender, mut receiver) = channel(1);
     let lane = AccessLane::new(sender, Arc::default());
     lane.write(&entry("a"));
     drop(lane);

@@ -28,7 +28,7 @@ fn a_moved_file_is_followed_until_it_is_reopened_and_nothing_is_lost() {
     run(async {
         let directory = tempfile::tempdir().unwrap();
         let (path, moved) = (directory.path().join("access.log"), directory.path().join("access.log.1"));
-        let log = AccessLog::start(&World::system(), path.clone()).unwrap();
+        let log = AccessLog::start(&World::system(), path.clone(), Threads::Own).unwrap();
         let (lane, counts) = (log.lane(), log.counts());
         line(&lane, "first");
         crate::testing::eventually("the first line is written", || {
@@ -53,6 +53,6 @@ fn a_moved_file_is_followed_until_it_is_reopened_and_nothing_is_lost() {
 fn a_file_that_cannot_be_opened_is_told_at_the_start() {
     let directory = tempfile::tempdir().unwrap();
     let missing = directory.path().join("missing/access.log");
-    let error = AccessLog::start(&World::system(), missing).unwrap_err();
+    let error = AccessLog::start(&World::system(), missing, Threads::Own).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::NotFound);
 }
