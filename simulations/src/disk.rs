@@ -1,7 +1,7 @@
 //! Which files does a host have: a small file system in memory.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -48,6 +48,16 @@ impl MemoryDisk {
         files.directories.retain(|path| !path.starts_with(directory));
     }
 
+    /// Takes what stands in a file; it is empty then. Nothing of a file that is missing.
+    pub fn take(&self, path: impl AsRef<Path>) -> Vec<u8> {
+        let mut files = self.files();
+        files
+            .by_path
+            .get_mut(path.as_ref())
+            .map(|file| std::mem::take(&mut file.contents))
+            .unwrap_or_default()
+    }
+
     fn files(&self) -> MutexGuard<'_, Files> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -90,6 +100,37 @@ impl Disk for MemoryDisk {
 
     fn create_directory(&self, path: &Path) -> io::Result<()> {
         self.files().create_directory(path);
+        Ok(())
+    }
+
+    fn append(&self, path: &Path) -> io::Result<Box<dyn Write + Send>> {
+        let mut files = self.files();
+        if !files.by_path.contains_key(path) {
+            if !files.is_directory(parent(path)) {
+                return Err(absent(parent(path)));
+            }
+            files.write(path, Vec::new());
+        }
+        Ok(Box::new(Appender { disk: self.clone(), path: path.to_owned() }))
+    }
+}
+
+/// Writes behind what a file has.
+struct Appender {
+    disk: MemoryDisk,
+    path: PathBuf,
+}
+
+impl Write for Appender {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // A file that was removed while it was open has no name any more: nobody will read it.
+        if let Some(file) = self.disk.files().by_path.get_mut(&self.path) {
+            file.contents.extend_from_slice(bytes);
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }
@@ -179,6 +220,22 @@ mod tests {
         assert_eq!(kind(disk.read(Path::new("/d/e/f"), 9)), io::ErrorKind::NotFound);
         assert_eq!(kind(disk.list(Path::new("/d/e"))), io::ErrorKind::NotFound);
         assert_eq!(kind(disk.stamp(Path::new("/d/a"))), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn what_is_appended_stands_behind_the_rest_and_is_taken_once() {
+        let disk = MemoryDisk::default();
+        disk.put("/log/a", "1");
+        let mut file = disk.append(Path::new("/log/a")).unwrap();
+        file.write_all(b"2").unwrap();
+        disk.append(Path::new("/log/b")).unwrap();
+        assert_eq!((disk.take("/log/a"), disk.take("/log/a")), (b"12".to_vec(), Vec::new()));
+        file.write_all(b"3").unwrap();
+        assert_eq!((disk.take("/log/a"), disk.take("/log/b")), (b"3".to_vec(), Vec::new()));
+        assert_eq!(kind(disk.append(Path::new("/absent/a")).map(drop)), io::ErrorKind::NotFound);
+        disk.remove("/log/a");
+        file.write_all(b"4").unwrap();
+        assert_eq!(disk.take("/log/a"), b"");
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub use backend::Receipt;
 use backend::{Journal, Site};
 pub use client::Answer;
 pub use machine::Machine;
-use plan::{ADMIN_PORT, BACKEND_PORT, GEO, HOME, NodePlan, Role};
+use plan::{ACCESS_LOG, ADMIN_PORT, BACKEND_PORT, GEO, HOME, NodePlan, Role};
 pub use plan::{FleetPlan, RegionPlan, TenantPlan};
 pub(crate) use plan::{HTTP_PORT, MESH, MESH_PORT};
 
@@ -329,6 +329,7 @@ fn hosts(simulation: &Simulation, plan: &FleetPlan) -> io::Result<Vec<(NodePlan,
             (format!("{HOME}/node.toml"), node.configuration(&seeds, plan.requests_in_flight_max).into()),
             (format!("{HOME}/fleet.toml"), plan.document().into()),
             (GEO.to_owned(), database.clone()),
+            (ACCESS_LOG.to_owned(), Vec::new()),
         ];
         for tenant in &plan.tenants {
             let document = plan.tenant_document(tenant, 1, &tenant.residency);

@@ -25,6 +25,7 @@ mod growth;
 mod invariants;
 pub(crate) mod log;
 mod memory;
+mod records;
 mod truth;
 mod watch;
 
@@ -128,6 +129,7 @@ pub(crate) async fn perform(
     let stage = Rc::new(Stage { scenario, seed, driver, zero, chronicle, truth, samples, waiting });
     let watching = task::spawn("watch", watch::watch(Rc::clone(&stage)));
     let faults = task::spawn("faults", faults::play(Rc::clone(&stage)));
+    let records = task::spawn("records", records::watch(Rc::clone(&stage)));
     let agreement = task::spawn("convergence", convergence::check(Rc::clone(&stage)));
     for load in 0..stage.scenario.loads.len() {
         task::spawn_detached("load", clients::play(Rc::clone(&stage), load));
@@ -135,7 +137,8 @@ pub(crate) async fn perform(
     sleep_until(zero + stage.scenario.duration).await;
     stage.until_answered().await;
     growth::check(&stage);
-    drop((watching, faults, agreement));
+    records::read(&stage);
+    drop((watching, faults, records, agreement));
     stage.outcome()
 }
 

@@ -129,6 +129,19 @@ fn retries_forget_the_rules(_: &Simulation, fleet: &Fleet) {
     });
 }
 
+/// A node beyond the ocean acts as if it were where its tenant may be.
+fn a_node_mistakes_its_place(_: &Simulation, fleet: &Fleet) {
+    plant(fleet, |snapshot| {
+        let regions = &snapshot.policy.fleet.regions;
+        let union = regions.iter().position(|region| region.name.as_str() == "eu-central");
+        if snapshot.here.node.as_str() == "us-east-1"
+            && let Some(region) = union.and_then(RegionIndex::new)
+        {
+            snapshot.here.region = region;
+        }
+    });
+}
+
 /// The same policy, with every region allowed to everybody.
 fn lawless(policy: &Policy) -> Policy {
     let mut lawless = policy.clone();
@@ -151,7 +164,17 @@ fn nodes_without_mistakes_violate_nothing() {
 #[test]
 fn a_retry_that_does_not_ask_for_residency_is_caught() {
     let outcome = outcome(DEAD_REGION, Some(retries_forget_the_rules));
-    assert_eq!(violated(&outcome), ["served-in-place"]);
+    assert_eq!(
+        violated(&outcome),
+        ["recorded-in-place", "served-in-place"],
+        "what is served is recorded, too"
+    );
+}
+
+#[test]
+fn a_node_that_records_where_the_rules_forbid_it_is_caught() {
+    let outcome = outcome("", Some(a_node_mistakes_its_place));
+    assert_eq!(violated(&outcome), ["recorded-in-place"]);
 }
 
 #[test]

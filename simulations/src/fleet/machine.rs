@@ -15,7 +15,7 @@ use graticule_node_core::document::Source;
 use graticule_node_core::leaving::LeavingInput;
 use tokio::sync::{oneshot, watch};
 
-use super::plan::HOME;
+use super::plan::{ACCESS_LOG, HOME};
 use crate::{Host, Process};
 
 /// A machine with a node, which may be down.
@@ -67,6 +67,11 @@ impl Machine {
     /// The machine.
     pub fn host(&self) -> &Host {
         &self.host
+    }
+
+    /// What its node has written into its access log since this was asked last.
+    pub fn take_access_log(&self) -> Vec<u8> {
+        self.host.disk().take(ACCESS_LOG)
     }
 
     /// Whether its node runs.

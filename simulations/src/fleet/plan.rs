@@ -248,6 +248,9 @@ authorities = "{HOME}/ca.pem"
 
 [admin]
 listen = "127.0.0.1:{ADMIN_PORT}"
+
+[access_log]
+path = "{ACCESS_LOG}"
 "#,
             name = self.name,
             address = self.address,
@@ -288,6 +291,8 @@ pub(super) const BACKEND_PORT: u16 = 8_080;
 pub(super) const HOME: &str = "/etc/graticule";
 /// Where it keeps what it must remember.
 const DATA: &str = "/var/lib/graticule";
+/// Where it says what became of requests.
+pub(super) const ACCESS_LOG: &str = "/var/log/graticule/access.log";
 /// Its geo database.
 pub(super) const GEO: &str = "/var/lib/geo/countries.mmdb";
 /// Nodes that every node is told of: what somebody writes down by hand.

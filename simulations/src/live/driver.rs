@@ -62,6 +62,12 @@ impl Driver for Live {
         self.fleet.journal.receipts_from(position)
     }
 
+    fn take_access_log(&self, node: &str) -> Vec<u8> {
+        let Ok(live) = self.fleet.node(node) else { return Vec::new() };
+        // What cannot be read now is read later, from where it was.
+        live.access_log.borrow_mut().read(&self.fleet.files.access_log(node)).unwrap_or_default()
+    }
+
     fn opinions(&self, node: &str) -> Option<Rc<Opinions>> {
         self.fleet.node(node).ok()?.opinions.borrow().clone()
     }

@@ -87,6 +87,11 @@ impl Files {
         }
     }
 
+    /// Where a node says what became of requests.
+    pub(super) fn access_log(&self, node: &str) -> PathBuf {
+        self.home(node).join(ACCESS_LOG)
+    }
+
     /// Where a node logs.
     pub(super) fn log(&self, node: &str) -> PathBuf {
         self.directory.path().join(format!("{node}.log"))
@@ -136,6 +141,9 @@ authorities = "ca.pem"
 [admin]
 listen = "{admin}"
 
+[access_log]
+path = "{ACCESS_LOG}"
+
 [log]
 format = "json"
 
@@ -150,6 +158,7 @@ format = "json"
     text
 }
 
+const ACCESS_LOG: &str = "access.log";
 const GEO: &str = "countries.mmdb";
 const TENANTS: &str = "documents/tenants";
 const WORKERS: u16 = 1;

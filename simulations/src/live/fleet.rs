@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep};
 
 use super::Programs;
 use super::files::{Files, MESH_PORTS, Place};
+use super::logs::WholeLines;
 use super::network::LiveNetwork;
 use super::observer::{ask, send};
 use super::process::NodeProcess;
@@ -50,6 +51,8 @@ pub(super) struct LiveNode {
     pub(super) opinions: RefCell<Option<Rc<Opinions>>>,
     /// Whether it said that it wants no requests when it was asked last.
     pub(super) is_unready: Cell<bool>,
+    /// How far its access log has been read.
+    pub(super) access_log: RefCell<WholeLines>,
     /// What it kept in memory when the fleet was whole, in bytes.
     pub(super) resident_at_first: Cell<u64>,
     configuration: PathBuf,
@@ -237,6 +240,7 @@ impl LiveNode {
             leaves: Cell::default(),
             opinions,
             is_unready: Cell::default(),
+            access_log: RefCell::default(),
             resident_at_first: Cell::default(),
             configuration,
         }

@@ -23,10 +23,16 @@ pub(super) struct Logs(Vec<Reader>);
 
 #[derive(Debug, Default)]
 struct Reader {
+    lines: WholeLines,
+    told_of_end: bool,
+}
+
+/// How far a file has been read to which somebody else appends.
+#[derive(Debug, Default)]
+pub(super) struct WholeLines {
     read_bytes: u64,
     /// The beginning of a line whose end is not written yet.
     rest: Vec<u8>,
-    told_of_end: bool,
 }
 
 /// A line of a node's log.
@@ -43,7 +49,9 @@ pub(super) async fn read(logs: Rc<RefCell<Logs>>, fleet: Rc<LiveFleet>, chronicl
         for (reader, node) in logs.borrow_mut().0.iter_mut().zip(&fleet.nodes) {
             let name = &node.place.name;
             // A log that cannot be read now is read later, from where it was.
-            let _ = reader.read(&fleet.files.log(name), |line| heard(&chronicle, name, line));
+            let new = reader.lines.read(&fleet.files.log(name)).unwrap_or_default();
+            let lines = new.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+            lines.for_each(|line| heard(&chronicle, name, line));
             // One that cannot start says so to whoever starts it.
             let ended = node.ended_by_itself().ok().flatten().filter(|_| node.has_started.get());
             if let Some(how) = ended.as_ref().filter(|_| !reader.told_of_end) {
@@ -56,16 +64,15 @@ pub(super) async fn read(logs: Rc<RefCell<Logs>>, fleet: Rc<LiveFleet>, chronicl
     }
 }
 
-impl Reader {
-    /// Hands on every line that is new.
-    fn read(&mut self, path: &Path, mut line: impl FnMut(&[u8])) -> io::Result<()> {
+impl WholeLines {
+    /// All lines that are new.
+    pub(super) fn read(&mut self, path: &Path) -> io::Result<Vec<u8>> {
         let mut file = File::open(path)?;
         file.seek(SeekFrom::Start(self.read_bytes))?;
         self.read_bytes += file.take(READ_BYTES_MAX).read_to_end(&mut self.rest)? as u64;
-        let Some(end) = self.rest.iter().rposition(|byte| *byte == b'\n') else { return Ok(()) };
-        let whole: Vec<_> = self.rest.drain(..=end).collect();
-        whole.split(|byte| *byte == b'\n').filter(|bytes| !bytes.is_empty()).for_each(&mut line);
-        Ok(())
+        let end = self.rest.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
+        let rest = self.rest.split_off(end);
+        Ok(std::mem::replace(&mut self.rest, rest))
     }
 }
 
@@ -100,12 +107,13 @@ mod tests {
     fn lines_are_read_once_and_whole() {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         let path = file.path().to_owned();
-        let mut reader = Reader::default();
-        let mut lines = Vec::new();
+        let mut reader = WholeLines::default();
+        let mut lines = String::new();
         for piece in ["one\ntw", "o\n", "", "three\nfour\nfi"] {
             file.write_all(piece.as_bytes()).unwrap();
-            reader.read(&path, |line| lines.push(String::from_utf8_lossy(line).into_owned())).unwrap();
+            lines += std::str::from_utf8(&reader.read(&path).unwrap()).unwrap();
+            assert!(lines.is_empty() || lines.ends_with('\n'), "{lines}");
         }
-        assert_eq!(lines, ["one", "two", "three", "four"]);
+        assert_eq!(lines, "one\ntwo\nthree\nfour\n");
     }
 }

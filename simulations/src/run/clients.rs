@@ -41,7 +41,7 @@ async fn ask(stage: &Stage, position: usize, number: u64) {
     let who = format!("{}/{number}", load.name);
     stage.chronicle.note("ask", &who, edge.clone());
     let (sent, began) = (stage.now(), Instant::now());
-    let answered = asked(stage, load, number).await;
+    let answered = asked(stage, position, number).await;
     let took = began.elapsed();
     let (edge, at_edge, fate) = match answered {
         Ok((edge, answer)) => (edge, answer.took, fate(&answer)),
@@ -63,7 +63,8 @@ fn shown(sample: &Sample) -> String {
 }
 
 /// The answer, and the edge that gave it.
-async fn asked(stage: &Stage, load: &Load, number: u64) -> io::Result<(String, Answer)> {
+async fn asked(stage: &Stage, position: usize, number: u64) -> io::Result<(String, Answer)> {
+    let load = &stage.scenario.loads[position];
     let first = number as usize % load.edges.len();
     let mut edges: Vec<_> = load.edges.iter().cycle().skip(first).take(load.edges.len()).collect();
     if load.tries_others {
@@ -77,7 +78,7 @@ async fn asked(stage: &Stage, load: &Load, number: u64) -> io::Result<(String, A
         let client = stage.driver.client(edge, load.country)?;
         match connect(&client, load).await {
             Ok(stream) => {
-                let answer = ask_over(stream, request(stage, load, number, &client)?).await?;
+                let answer = ask_over(stream, request(stage, position, number, &client)?).await?;
                 return Ok((edge.clone(), answer));
             }
             Err(error) => last = error,
@@ -91,12 +92,14 @@ async fn connect(client: &Client, load: &Load) -> io::Result<Stream> {
     timeout(patience, client.world.net.connect(client.to)).await?
 }
 
-fn request(stage: &Stage, load: &Load, number: u64, client: &Client) -> io::Result<Request<Full<Bytes>>> {
+fn request(stage: &Stage, position: usize, number: u64, client: &Client) -> io::Result<Request<Full<Bytes>>> {
+    let load = &stage.scenario.loads[position];
     let host = stage.scenario.fleet.tenant(&load.tenant).map(TenantPlan::host).unwrap_or_default();
     let joint = if load.path.contains('?') { '&' } else { '?' };
     let target = format!("{}{joint}{MARK}{}/{number}", load.path, load.name);
     let body = Bytes::from(vec![b'x'; load.body_bytes as usize]);
     let mut request = Request::builder().method(load.method.clone()).uri(target).header(header::HOST, host);
+    request = request.header(TRACEPARENT, trace_of(position, number));
     if let Some(told) = client.told {
         request = request.header(X_FORWARDED_FOR, told.to_string());
     }
@@ -123,8 +126,21 @@ pub(super) fn marked(target: &str) -> Option<(&str, u64)> {
     Some((load, number.parse().ok()?))
 }
 
+/// The trace that a request says it is part of: by it, lines of access logs are known again. Its id is the load's
+/// position and the request's number, both from 1, because an id of nothing but zeros is none.
+fn trace_of(load: usize, number: u64) -> String {
+    format!("00-{:016x}{:016x}-{:016x}-00", load + 1, number + 1, number + 1)
+}
+
+/// The load and number of a request, from the id of its trace.
+pub(super) fn traced(trace_id: &str) -> Option<(usize, u64)> {
+    let part = |digits: Option<&str>| u64::from_str_radix(digits?, 16).ok()?.checked_sub(1);
+    Some((usize::try_from(part(trace_id.get(..16))?).ok()?, part(trace_id.get(16..))?))
+}
+
 /// What every request has in its query, before its load and number: whoever writes down a path writes this down.
 pub(super) const MARK: &str = "rehearsal=";
+const TRACEPARENT: &str = "traceparent";
 /// What the nodes of a live fleet are configured to read clients' addresses from.
 const X_FORWARDED_FOR: &str = "x-forwarded-for";
 /// How long a client that can go elsewhere waits for a connection.

@@ -37,6 +37,9 @@ pub(crate) trait Driver {
     /// What all backends have received so far from the one at this position on, in order.
     fn received_from(&self, position: usize) -> Vec<Receipt>;
 
+    /// What a node has written into its access log since this was asked last: whole lines.
+    fn take_access_log(&self, node: &str) -> Vec<u8>;
+
     /// What a node thinks of others: another [`Rc`] when it may have changed. Nothing of a node that does not run.
     fn opinions(&self, node: &str) -> Option<Rc<Opinions>>;
 

@@ -26,8 +26,15 @@ pub(super) fn received(stage: &Stage, receipt: &Receipt) {
             format!("{} came through no node", receipt.target),
         );
     };
+    let Some(serving) = stage.scenario.fleet.region_of(server) else {
+        let what = format!("{} came through {server}, which nobody knows", receipt.target);
+        return violation(stage, "nothing-invented", None, what);
+    };
+    // The backend's place, and the serving node's.
+    let served_in = [&receipt.region, &serving.name];
     for (node, role) in [(edge, "edge"), (server, "serving node")] {
-        if !known_places(stage, node, load).iter().any(|places| places.contains(&receipt.region)) {
+        let places = known_places(stage, node, load);
+        if !places.iter().any(|places| served_in.iter().all(|region| places.contains(*region))) {
             let what = format!(
                 "{} of {} was served in {} through {}; no document that its {role} had allows that",
                 receipt.target,
@@ -225,19 +232,28 @@ fn delays(fault: &Fault) -> bool {
 
 /// Where a load's requests may be served, by each of the documents that a node may have acted by.
 fn known_places(stage: &Stage, node: &str, load: &Load) -> Vec<BTreeSet<String>> {
+    places_lately(stage, node, load, DOCUMENT_READ_WITHIN)
+}
+
+/// Where a load's requests may be recorded, by each of the documents that a node may have had when one ended that it
+/// has written down since the last look.
+pub(super) fn recording_places(stage: &Stage, node: &str, load: &Load) -> Vec<BTreeSet<String>> {
+    places_lately(stage, node, load, DOCUMENT_READ_WITHIN + WRITTEN_WITHIN)
+}
+
+fn places_lately(stage: &Stage, node: &str, load: &Load, lately: Duration) -> Vec<BTreeSet<String>> {
     let fleet = &stage.scenario.fleet;
     let whereabouts = load.country.map_or(Whereabouts::Nowhere, Whereabouts::In);
-    let since = stage.now().checked_sub(DOCUMENT_READ_WITHIN);
-    let geo_sound = stage.truth.borrow().is_sound(&Part::Geo(node.to_owned()), since);
-    let mut places: Vec<_> =
-        documents(stage, node, load).iter().map(|rules| permitted(rules, fleet, whereabouts)).collect();
-    if !geo_sound {
-        // It may take the client for one from nowhere.
-        places.extend(
-            documents(stage, node, load).iter().map(|rules| permitted(rules, fleet, Whereabouts::Nowhere)),
-        );
-    }
-    places
+    let truth = stage.truth.borrow();
+    let geo_sound = truth.is_sound(&Part::Geo(node.to_owned()), stage.now().checked_sub(lately));
+    // Otherwise it may take the client for one from nowhere.
+    let whereabouts = [Some(whereabouts), (!geo_sound).then_some(Whereabouts::Nowhere)];
+    let documents = truth.rules_since(node, &load.tenant, stage.now().saturating_sub(lately));
+    let places = whereabouts
+        .into_iter()
+        .flatten()
+        .flat_map(|whereabouts| documents.iter().map(move |rules| permitted(rules, fleet, whereabouts)));
+    places.collect()
 }
 
 /// The documents that a node may have acted by lately.
@@ -279,6 +295,8 @@ const REPLAYED_BYTES_MAX: u32 = 64 << 10;
 const SETTLED: Duration = Duration::from_secs(16);
 /// A changed document is looked for every second; a request that was decided before may be on its way for a moment.
 const DOCUMENT_READ_WITHIN: Duration = Duration::from_secs(5);
+/// From the end of a request to its line in the access log.
+const WRITTEN_WITHIN: Duration = Duration::from_secs(2);
 /// A probe says it at once, or the next one.
 const LEAVING_KNOWN: Duration = Duration::from_secs(1);
 /// How long a node that is leaving goes on taking what clients send it: the default of `drain.delay`.

@@ -15,7 +15,7 @@ use graticule_node_api as api;
 use graticule_node_core::mesh::{MeshState, PeerState};
 
 use super::driver::{Client, Driver, Opinions};
-use crate::fleet::{Fleet, HTTP_PORT, Receipt};
+use crate::fleet::{Fleet, HTTP_PORT, Machine, Receipt};
 use crate::outcome;
 use crate::scenario::{BackendFault, GeoFault};
 use crate::{Link, Simulation};
@@ -61,6 +61,10 @@ impl Driver for Memory {
 
     fn received_from(&self, position: usize) -> Vec<Receipt> {
         self.fleet.received_from(position)
+    }
+
+    fn take_access_log(&self, node: &str) -> Vec<u8> {
+        self.fleet.machine(node).map(Machine::take_access_log).unwrap_or_default()
     }
 
     fn opinions(&self, node: &str) -> Option<Rc<Opinions>> {
