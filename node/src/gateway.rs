@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use graticule_gossip_core::NodeName;
+use graticule_node_core::frame_meter::Flood;
 use graticule_node_core::headers::{self, ClientAddressRule};
 use graticule_node_core::outcome::{Outcome, Protocol};
 use graticule_node_core::policy::{Balance, HashKey, Policy, PoolIndex, TenantIndex};
@@ -226,6 +227,10 @@ impl Handler for Gateway {
 
     fn refused(&self, version: Version, reason: Reason) {
         account::refused_at_once(self, Protocol::of(version), |_| None, reason);
+    }
+
+    fn flooded(&self, flood: Flood) {
+        self.shared.floods.count(flood);
     }
 }
 

@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use graticule_node_core::Reason;
+use graticule_node_core::frame_meter::Flood;
 use graticule_node_core::shared::InFlight;
 use http::{Request, Response, Version};
 use hyper::body::Incoming;
@@ -50,6 +51,9 @@ pub trait Handler: 'static {
 
     /// Hears of a request that was answered without it, because its head broke the rules or was over its limits.
     fn refused(&self, version: Version, reason: Reason);
+
+    /// Hears of a client that was cut off because it sent too many frames of a kind.
+    fn flooded(&self, flood: Flood);
 }
 
 /// Whoever is at the other end of a connection.

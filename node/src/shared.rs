@@ -16,12 +16,14 @@ use crate::tunnel::Farewell;
 
 mod access_lane;
 mod departure;
+mod flood_counts;
 mod pool_events;
 mod pulse;
 mod trace_lane;
 
 pub use access_lane::{AccessLane, LogMessage};
 pub use departure::Departure;
+pub use flood_counts::FloodCounts;
 pub use pool_events::PoolEventCounts;
 pub use pulse::Pulse;
 pub use trace_lane::{Span, SpanCounts, TraceLane, place};
@@ -45,6 +47,8 @@ pub struct Shared {
     pub joining: watch::Sender<bool>,
     /// What has happened to backends.
     pub pool_events: Arc<PoolEventCounts>,
+    /// Clients that were cut off for floods of frames.
+    pub floods: FloodCounts,
     /// Whether its workers answer.
     pub pulse: Pulse,
 }
@@ -70,6 +74,7 @@ impl Shared {
             drain: Drain::default(),
             joining: watch::Sender::new(false),
             pool_events: Arc::default(),
+            floods: FloodCounts::default(),
             pulse: Pulse::new(workers),
         };
         (shared, met)

@@ -60,7 +60,8 @@ fn filter(level: LogLevel) -> Result<EnvFilter, ParseError> {
         LogLevel::Trace => "trace",
     };
     // Libraries do not know whose data may be recorded where: what they say below warnings can name paths and hosts. The
-    // gossip library warns of each message that it cannot read; those are counted.
+    // gossip library warns of each message that it cannot read, and the HTTP library of each client that floods it; those
+    // are counted.
     let libraries = if level == "error" { level } else { "warn" };
-    EnvFilter::try_new(format!("{libraries},chitchat=error,graticule={level}"))
+    EnvFilter::try_new(format!("{libraries},chitchat=error,h2=error,graticule={level}"))
 }

@@ -26,15 +26,28 @@ pub enum Flood {
     Resets,
     /// [`FrameLimits::empty_frames_per_second_max`].
     EmptyFrames,
+    /// One that the HTTP library keeps itself, such as `pending_resets_max`.
+    Library,
+}
+
+impl Flood {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::ControlFrames, Self::Resets, Self::EmptyFrames, Self::Library];
+
+    /// What metrics call it: its key in `[ingress.http2]`, if it has one of its own.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::ControlFrames => "control_frames_per_second_max",
+            Self::Resets => "resets_per_second_max",
+            Self::EmptyFrames => "empty_frames_per_second_max",
+            Self::Library => "library",
+        }
+    }
 }
 
 impl fmt::Display for Flood {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::ControlFrames => "more than control_frames_per_second_max",
-            Self::Resets => "more than resets_per_second_max",
-            Self::EmptyFrames => "more than empty_frames_per_second_max",
-        })
+        write!(f, "more than {}", self.label())
     }
 }
 

@@ -1,11 +1,13 @@
 //! One client's connection from its first byte to its last.
 
+use std::error::Error;
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::time::Duration;
 
 use graticule_node_core::Reason;
+use graticule_node_core::frame_meter::Flood;
 use http::{Method, Request};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
@@ -159,7 +161,11 @@ impl<H: Handler> Server<H> {
             }
         };
         if let Err(error) = ended {
-            tracing::debug!(%error, "client connection ended");
+            let flood = watch.flood().or(is_too_much(&error).then_some(Flood::Library));
+            if let Some(flood) = flood {
+                self.handler.flooded(flood);
+            }
+            tracing::debug!(%error, flood = flood.map(tracing::field::display), "client connection ended");
         }
     }
 
@@ -185,6 +191,12 @@ impl<H: Handler> Server<H> {
         let upgrade = upgrade.map(|stream| Upgrade { stream, rest_max: self.limits.client.upgrade_timeout });
         Answering::new(answer, activity, version, upgrade)
     }
+}
+
+/// Whether the library has hung up on a client of HTTP/2 because that made it remember too much.
+fn is_too_much(error: &hyper::Error) -> bool {
+    let error = error.source().and_then(|cause| cause.downcast_ref::<h2::Error>());
+    error.is_some_and(|error| error.is_library() && error.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM))
 }
 
 /// Why the library has refused the head of a request by itself, if that is how a connection of HTTP/1 has ended.

@@ -121,7 +121,8 @@ impl AsyncRead for ClientStream {
         let Self { watch, meter, .. } = &mut *self;
         watch.has_read();
         if let Some(meter) = meter {
-            meter.read(read, watch.second()).map_err(io::Error::other)?;
+            let metered = meter.read(read, watch.second());
+            metered.inspect_err(|flood| watch.cut_off(*flood)).map_err(io::Error::other)?;
         }
         Poll::Ready(Ok(()))
     }

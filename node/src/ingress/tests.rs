@@ -22,6 +22,8 @@ struct Sizes {
     under_way: Cell<usize>,
     /// What it has heard of requests that it was not given.
     refused: RefCell<Vec<(Version, Reason)>>,
+    /// What it has heard of clients that were cut off.
+    floods: RefCell<Vec<Flood>>,
 }
 
 impl Handler for Sizes {
@@ -41,6 +43,10 @@ impl Handler for Sizes {
 
     fn refused(&self, version: Version, reason: Reason) {
         self.refused.borrow_mut().push((version, reason));
+    }
+
+    fn flooded(&self, flood: Flood) {
+        self.floods.borrow_mut().push(flood);
     }
 }
 
@@ -228,6 +234,10 @@ impl Handler for Talker {
 
     fn refused(&self, _: Version, reason: Reason) {
         panic!("{reason:?}");
+    }
+
+    fn flooded(&self, flood: Flood) {
+        panic!("{flood:?}");
     }
 }
 

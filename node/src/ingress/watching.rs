@@ -4,6 +4,8 @@ use std::cell::Cell;
 use std::fmt;
 use std::rc::Rc;
 
+use graticule_node_core::frame_meter::Flood;
+
 use super::closing::Closing;
 use super::early::EarlyWriter;
 use super::limits::Deadlines;
@@ -20,6 +22,8 @@ pub(super) struct Watch {
     phase: Cell<Phase>,
     requests: Cell<u32>,
     early: EarlyWriter,
+    /// What its client has sent too much of.
+    flood: Cell<Option<Flood>>,
     /// What an upgraded connection is joined to, until it is.
     takeover: Cell<Option<Takeover>>,
 }
@@ -52,7 +56,8 @@ impl Watch {
         let alarm = ticker.alarm();
         let (heads, phase) = (Cell::new(false), Cell::new(Phase::Opening));
         let (requests, takeover, early) = (Cell::new(0), Cell::new(None), EarlyWriter::default());
-        Rc::new(Self { alarm, deadlines, closing, heads, phase, requests, early, takeover })
+        let flood = Cell::default();
+        Rc::new(Self { alarm, deadlines, closing, heads, phase, requests, early, flood, takeover })
     }
 
     /// A PROXY header is waited for.
@@ -105,6 +110,16 @@ impl Watch {
         self.phase.set(Phase::Busy);
         self.alarm.clear();
         Activity(Rc::clone(self))
+    }
+
+    /// The client has sent too much of something, and is hung up on.
+    pub(super) fn cut_off(&self, flood: Flood) {
+        self.flood.set(Some(flood));
+    }
+
+    /// What the client has sent too much of.
+    pub(super) fn flood(&self) -> Option<Flood> {
+        self.flood.get()
     }
 
     /// What is to be said to the client before its answer.

@@ -82,6 +82,13 @@ impl Metrics {
             "What happened to backends of this region, by event.",
         );
         events.counts().for_each(|(event, count)| page.sample(&[("event", event)], count as f64));
+        page.family(
+            "graticule_client_floods_total",
+            Kind::Counter,
+            "Connections of clients that were cut off for a flood of HTTP/2 frames, by limit.",
+        );
+        let floods = self.sources.shared.floods.counts();
+        floods.for_each(|(limit, count)| page.sample(&[("limit", limit)], count as f64));
         let (view, tunnels) = (self.sources.view.borrow().clone(), self.sources.tunnels.borrow().clone());
         mesh::write(&snapshot, &view, &tunnels, &mut page);
         certificates::write(self.sources.certificates.as_ref(), &mut page);

@@ -156,20 +156,28 @@ fn floods_are_cut_off_at_their_limits_and_nobody_else_is() {
             limits.connections_max = 100;
             limits.idle_timeout = Duration::from_secs(20);
         });
-        let (address, _handler, _running) = start(limits);
+        let (address, handler, _running) = start(limits);
         let (mut bystander, _driver) = client(address).await;
         let opened = || std::iter::once(headers(1, END_HEADERS));
         let rapid_reset = (0..).flat_map(|at| {
             let stream = 2 * at + 1;
             [headers(stream, END_HEADERS | END_STREAM), frame(RST_STREAM, 0, stream, &[0, 0, 0, 8])]
         });
-        let floods: [(&str, Frames); 7] = [
-            ("pings", Box::new(std::iter::repeat(frame(PING, 0, 0, &[7; 8])))),
-            ("settings", Box::new(std::iter::repeat(frame(SETTINGS, 0, 0, &[])))),
-            ("priorities", Box::new(std::iter::repeat(frame(PRIORITY, 0, 5, &[0, 0, 0, 3, 0])))),
-            ("unknown frames", Box::new(std::iter::repeat(frame(0xaa, 0, 0, &[])))),
-            ("rapid resets", Box::new(rapid_reset)),
-            ("empty data", Box::new(opened().chain(std::iter::repeat(frame(DATA, 0, 1, &[]))))),
+        let floods: [(&str, Frames, &[Flood]); 7] = [
+            ("pings", Box::new(std::iter::repeat(frame(PING, 0, 0, &[7; 8]))), &[Flood::ControlFrames]),
+            ("settings", Box::new(std::iter::repeat(frame(SETTINGS, 0, 0, &[]))), &[Flood::ControlFrames]),
+            (
+                "priorities",
+                Box::new(std::iter::repeat(frame(PRIORITY, 0, 5, &[0, 0, 0, 3, 0]))),
+                &[Flood::ControlFrames],
+            ),
+            ("unknown frames", Box::new(std::iter::repeat(frame(0xaa, 0, 0, &[]))), &[Flood::ControlFrames]),
+            ("rapid resets", Box::new(rapid_reset), &[Flood::Resets, Flood::Library]),
+            (
+                "empty data",
+                Box::new(opened().chain(std::iter::repeat(frame(DATA, 0, 1, &[])))),
+                &[Flood::EmptyFrames, Flood::Library],
+            ),
             (
                 "continuations",
                 Box::new(std::iter::once(headers(1, 0)).chain(std::iter::repeat(frame(
@@ -178,13 +186,17 @@ fn floods_are_cut_off_at_their_limits_and_nobody_else_is() {
                     1,
                     &[0, 1, b'a', 1, b'b'],
                 )))),
+                &[Flood::Library],
             ),
         ];
-        for (name, frames) in floods {
+        for (name, frames, limits) in floods {
             let taken = flood(address, frames.take(100_000)).await;
             assert!(taken < 20_000, "{name}: {taken} frames were taken");
             let answer = bystander.send_request(request(full(""))).await.unwrap();
             assert_eq!(answer.status(), 200, "{name}");
+            eventually("the limit is told", || !handler.floods.borrow().is_empty()).await;
+            let told = handler.floods.take();
+            assert!(matches!(told[..], [flood] if limits.contains(&flood)), "{name}: {told:?}");
         }
     });
 }
