@@ -17,7 +17,7 @@ use crate::network::{HostId, Hosts};
 pub struct Link {
     /// How long every packet takes.
     pub latency: Duration,
-    /// How much longer a packet may take, evenly spread. Datagrams may overtake each other; TCP stays in order.
+    /// How much longer a packet may take, evenly spread. It waits for those before it, as in a router's queue.
     pub jitter: Duration,
     /// The share of packets that get lost, 0 to 1.
     pub loss: f64,
@@ -60,8 +60,10 @@ pub(crate) struct Links {
 pub(crate) struct Path {
     pub(crate) link: Link,
     chance: SmallRng,
-    /// When everything that was sent before has left.
+    /// When everything that was sent before has left the narrowest place.
     free_at: Moment,
+    /// When everything that was sent before has left the last queue.
+    left_at: Moment,
 }
 
 /// How one packet fares.
@@ -107,12 +109,13 @@ impl Links {
 impl Path {
     /// The direction between two hosts of these numbers.
     pub(crate) fn new(link: Link, seed: u64, hosts: [u64; 2]) -> Self {
-        Self { link, chance: generator(seed, Purpose::Link, &hosts), free_at: Moment::default() }
+        let chance = generator(seed, Purpose::Link, &hosts);
+        Self { link, chance, free_at: Moment::default(), left_at: Moment::default() }
     }
 
     /// How a packet of so many bytes fares that leaves now; nothing if it gets lost.
     pub(crate) fn cross(&mut self, bytes: usize, now: Moment) -> Option<Passage> {
-        let Self { link, chance, free_at } = self;
+        let Self { link, chance, free_at, left_at } = self;
         let lost = chance.random::<f64>() < link.loss;
         let jitter = link.jitter.mul_f64(chance.random());
         let twice = chance.random::<f64>() < link.duplicates;
@@ -130,8 +133,11 @@ impl Path {
             }
             *free_at = leaves;
         }
+        // Queues delay packets and keep their order: a way that shuffled them would be out of order all the time, and every
+        // transport would take that for loss.
+        *left_at = (*left_at).max(now + queued + jitter);
         let held = if held { OVERTAKING_TIME } else { Duration::ZERO };
-        Some(Passage { late: link.latency + jitter + queued, held, twice })
+        Some(Passage { late: link.latency + left_at.since(now), held, twice })
     }
 }
 
@@ -165,8 +171,8 @@ mod tests {
         assert!(link.latency > Duration::ZERO && link.latency < Duration::from_millis(1));
     }
 
-    /// How each of many packets of 1,000 bytes fares that leave at once.
-    fn passages(change: impl FnOnce(&mut Link), packets: usize) -> Vec<Option<Passage>> {
+    /// How each of many packets of 1,000 bytes fares, with a pause before each.
+    fn passages(change: impl FnOnce(&mut Link), (packets, pause): (usize, Duration)) -> Vec<Option<Passage>> {
         let mut hosts = Hosts::default();
         let from = hosts.add("a", point(0.0, 0.0), &[]).unwrap();
         let to = hosts.add("b", point(0.0, 0.0), &[]).unwrap();
@@ -174,14 +180,19 @@ mod tests {
         let link = links.link(&hosts, from, to);
         link.latency = 5 * MS;
         change(link);
-        (0..packets).map(|_| links.cross(&hosts, (from, to), (1_000, Moment::default()))).collect()
+        let mut now = Moment::default();
+        let crossed = (0..packets).map(|_| {
+            now = now + pause;
+            links.cross(&hosts, (from, to), (1_000, now))
+        });
+        crossed.collect()
     }
 
     const MS: Duration = Duration::from_millis(1);
 
     #[test]
     fn loss_and_jitter_keep_to_their_numbers() {
-        let passages = passages(|link| (link.jitter, link.loss) = (10 * MS, 0.2), 10_000);
+        let passages = passages(|link| (link.jitter, link.loss) = (10 * MS, 0.2), (10_000, 20 * MS));
         let late: Vec<_> = passages.into_iter().flatten().map(|passage| passage.late).collect();
         assert!((7_800..8_200).contains(&late.len()), "{} of 10,000 arrived", late.len());
         assert!(late.iter().all(|late| (5 * MS..=15 * MS).contains(late)));
@@ -190,8 +201,18 @@ mod tests {
     }
 
     #[test]
+    fn jitter_lets_no_packet_overtake_another() {
+        let passages = passages(|link| link.jitter = 10 * MS, (1_000, MS));
+        let arrivals = (1..).zip(passages.into_iter().flatten()).map(|(sent, passage)| sent * MS + passage.late);
+        let arrivals: Vec<_> = arrivals.collect();
+        assert!(arrivals.is_sorted() && arrivals.len() == 1_000);
+        let pauses = arrivals.windows(2).map(|pair| pair[1].saturating_sub(pair[0]));
+        assert!(pauses.clone().any(|pause| pause > 2 * MS) && pauses.clone().any(|pause| pause.is_zero()));
+    }
+
+    #[test]
     fn duplicates_and_disorder_keep_to_their_numbers() {
-        let passages = passages(|link| (link.duplicates, link.reordered) = (0.1, 0.3), 10_000);
+        let passages = passages(|link| (link.duplicates, link.reordered) = (0.1, 0.3), (10_000, Duration::ZERO));
         let passages: Vec<_> = passages.into_iter().flatten().collect();
         let twice = passages.iter().filter(|passage| passage.twice).count();
         let held = passages.iter().filter(|passage| !passage.held.is_zero()).count();
@@ -201,7 +222,7 @@ mod tests {
     #[test]
     fn a_narrow_link_makes_packets_wait_for_each_other_and_drops_what_is_too_much() {
         // 1,000 bytes at 100,000 bytes/s take 10 ms: after a quarter of a second the store is full.
-        let passages = passages(|link| link.bytes_per_second = Some(100_000), 40);
+        let passages = passages(|link| link.bytes_per_second = Some(100_000), (40, Duration::ZERO));
         let late: Vec<_> = passages.into_iter().flatten().map(|passage| passage.late.as_millis()).collect();
         assert_eq!(late, (1..=25).map(|nth| 5 + 10 * nth).collect::<Vec<_>>());
     }
