@@ -203,7 +203,8 @@ mod tests {
     #[test]
     fn jitter_lets_no_packet_overtake_another() {
         let passages = passages(|link| link.jitter = 10 * MS, (1_000, MS));
-        let arrivals = (1..).zip(passages.into_iter().flatten()).map(|(sent, passage)| sent * MS + passage.late);
+        let arrivals =
+            (1..).zip(passages.into_iter().flatten()).map(|(sent, passage)| sent * MS + passage.late);
         let arrivals: Vec<_> = arrivals.collect();
         assert!(arrivals.is_sorted() && arrivals.len() == 1_000);
         let pauses = arrivals.windows(2).map(|pair| pair[1].saturating_sub(pair[0]));
@@ -212,7 +213,8 @@ mod tests {
 
     #[test]
     fn duplicates_and_disorder_keep_to_their_numbers() {
-        let passages = passages(|link| (link.duplicates, link.reordered) = (0.1, 0.3), (10_000, Duration::ZERO));
+        let passages =
+            passages(|link| (link.duplicates, link.reordered) = (0.1, 0.3), (10_000, Duration::ZERO));
         let passages: Vec<_> = passages.into_iter().flatten().collect();
         let twice = passages.iter().filter(|passage| passage.twice).count();
         let held = passages.iter().filter(|passage| !passage.held.is_zero()).count();

@@ -3,10 +3,11 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use graticule_node_api::{Node, Why};
-use graticule_tests::{EU_CENTRAL, Fleet, Plan, Ran, US_EAST, eventually, run, story};
+use graticule_tests::{EU_CENTRAL, Fleet, Plan, Ran, US_EAST, eventually, graticule, run, story};
 use tempfile::TempDir;
 
 const QUICK: Duration = Duration::from_mins(1);
@@ -50,6 +51,27 @@ fn starters_are_right_and_overwrite_nothing() {
         let ran = run(["init", &directory]).await.ended_with(2);
         assert!(ran.stderr.contains("fleet.toml") && ran.stderr.contains("exists"), "{}", ran.stderr);
         assert_eq!(fs::read_to_string(fleet).unwrap(), "mine");
+    });
+}
+
+#[test]
+fn output_that_got_lost_is_a_failure_and_a_reader_that_went_away_is_none() {
+    story(QUICK, async {
+        let scratch = scratch();
+        let directory = path(&scratch, "documents");
+        run(["init", &directory]).await.succeeded();
+        let check = |stdout: Stdio| {
+            let mut command = Command::new(graticule());
+            command.args(["check", "--json", &directory]).stdout(stdout).stderr(Stdio::piped());
+            command.spawn().unwrap().wait_with_output().unwrap()
+        };
+        let full = check(fs::File::options().write(true).open("/dev/full").unwrap().into());
+        assert_eq!(full.status.code(), Some(2));
+        assert!(String::from_utf8_lossy(&full.stderr).contains("standard output"), "{full:?}");
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let alone = check(writer.into());
+        assert_eq!((alone.status.code(), alone.stderr.as_slice()), (Some(0), &b""[..]));
     });
 }
 

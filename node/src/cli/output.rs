@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 use serde::Serialize;
 
@@ -22,9 +23,10 @@ impl Failure {
     }
 }
 
-/// Prints a failure of `program`; exit status 1 for findings, 2 for failures.
+/// Prints a failure of `program`; exit status 1 for findings, 2 for failures. Output that got lost is one.
 pub fn result(program: &str, result: Result<(), Failure>) -> ExitCode {
-    match result {
+    let lost = LOST.get().map(|error| Failure::doing("cannot write to standard output", error));
+    match lost.map_or(result, Err) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Found) => ExitCode::from(1),
         Err(Failure::Failed(message)) => {
@@ -35,10 +37,18 @@ pub fn result(program: &str, result: Result<(), Failure>) -> ExitCode {
     }
 }
 
-/// Prints lines to standard output. A reader that has gone away is no failure.
+/// Prints lines to standard output. A reader that has gone away is no failure; what is lost otherwise is told by
+/// [`result`].
 pub fn print(text: impl fmt::Display) {
-    let _ = writeln!(io::stdout().lock(), "{text}");
+    if let Err(error) = writeln!(io::stdout().lock(), "{text}")
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        // The first one tells enough.
+        let _ = LOST.set(error);
+    }
 }
+
+static LOST: OnceLock<io::Error> = OnceLock::new();
 
 /// Prints a finding to standard error.
 pub fn print_error(text: impl fmt::Display) {
