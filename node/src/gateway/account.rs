@@ -169,6 +169,8 @@ impl Account {
     pub(super) fn refused(&mut self, reason: Reason) {
         self.outcome.reason = Some(reason);
         self.outcome.status = Some(reason.row().status);
+        // What this node says itself is said whole.
+        self.outcome.complete = true;
     }
 
     /// Its answer begins; the account is given when its body has ended.
@@ -176,8 +178,6 @@ impl Account {
         self.first_byte = self.head.as_ref().map(|_| self.gateway.world.clock.now());
         self.outcome.status = Some(response.status().as_u16());
         self.accepted = response.body().accepted();
-        // What this node says itself is said whole.
-        self.outcome.complete = self.outcome.reason.is_some();
         response.body_mut().watch(self);
     }
 

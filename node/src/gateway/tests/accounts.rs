@@ -258,6 +258,21 @@ fn a_relayed_request_that_is_refused_at_once_is_told_of_without_saying_whose() {
     });
 }
 
+#[test]
+fn a_refusal_after_acceptance_is_no_broken_answer() {
+    run(async {
+        let (edge, node, _pair) = fleet(acme(&["DE", "US"], &[("eu", nowhere())])).await;
+        assert_refused(&edge.site.get("/", "").await, Reason::NoCompliantRegion);
+        edge.until_counted(Some(0), Role::Edge, 1).await;
+        node.until_counted(Some(0), Role::Serving, 1).await;
+        let line = node.lines().remove(0);
+        assert_eq!((&line["decision"], &line["reason"]), (&"serve".into(), &"backend-unreachable".into()));
+        assert_eq!((&line["status"], &line["complete"]), (&502.into(), &true.into()), "{line}");
+        assert_eq!(node.totals(Some(0), Role::Serving).broken, 0);
+        assert_eq!(edge.totals(Some(0), Role::Edge).broken, 0);
+    });
+}
+
 /// A client's executor.
 #[derive(Debug, Clone, Copy)]
 struct Beside;
