@@ -1,5 +1,7 @@
 //! One admin call passed to another node, and its answer.
 
+use std::fmt;
+
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::decoder::{Decoder, Protocol};
@@ -8,12 +10,19 @@ use super::payload::Payload;
 use super::{ADMIN_BODY_BYTES_MAX, ADMIN_PATH_BYTES_MAX, FramingError};
 
 /// What is asked of another node's admin API.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct AdminCall {
     /// Path and query; with the token at most [`ADMIN_PATH_BYTES_MAX`] bytes. Without NUL.
     pub path: String,
     /// The token of whoever asked first; the node that is asked judges it.
     pub token: Option<String>,
+}
+
+impl fmt::Debug for AdminCall {
+    /// Without the token, which would be a secret in a log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AdminCall").field("path", &self.path).finish_non_exhaustive()
+    }
 }
 
 /// What the other node answers.
@@ -187,6 +196,13 @@ mod tests {
         assert_eq!(decoder.next(), Ok(Some(call)));
         assert_eq!(decoder.next(), Err(FramingError::OutOfOrder("admin call")));
         assert_eq!(decoder.next(), Err(FramingError::OutOfOrder("admin call")));
+    }
+
+    #[test]
+    fn a_token_is_not_shown() {
+        let call = AdminCall { path: "/v1/drain".into(), token: Some("secret".into()) };
+        let shown = format!("{call:?}");
+        assert!(shown.contains("/v1/drain") && !shown.contains("secret"), "{shown}");
     }
 
     #[test]
