@@ -49,16 +49,18 @@ fn scope() -> Value {
 fn span(span: &Span) -> Value {
     let outcome = &span.outcome;
     let status = outcome.status;
+    let known = known_method(&span.method);
     let mut attributes = vec![
         ("graticule.tenant", text(span.tenant.as_str())),
         ("graticule.role", text(outcome.role.label())),
         ("graticule.attempts", integer(outcome.attempts.into())),
-        ("http.request.method", text(&span.method)),
+        ("http.request.method", text(known.unwrap_or("_OTHER"))),
         ("server.address", text(&span.host)),
         ("url.path", text(&span.path)),
         ("http.request.body.size", integer(outcome.bytes_up)),
         ("http.response.body.size", integer(outcome.bytes_down)),
     ];
+    attributes.extend(known.is_none().then(|| ("http.request.method_original", text(&span.method))));
     let version = span.protocol.version();
     attributes.extend(version.map(|version| ("network.protocol.version", text(version))));
     attributes.extend(status.map(|status| ("http.response.status_code", integer(status.into()))));
@@ -75,7 +77,7 @@ fn span(span: &Span) -> Value {
     let mut encoded = json!({
         "traceId": format!("{:032x}", span.trace),
         "spanId": format!("{:016x}", span.id),
-        "name": format!("{} {}", span.method, match outcome.role { Role::Edge => "edge", Role::Serving => "serve" }),
+        "name": format!("{} {}", known.unwrap_or("HTTP"), match outcome.role { Role::Edge => "edge", Role::Serving => "serve" }),
         "kind": SERVER,
         "startTimeUnixNano": nanos(span.ended - outcome.total),
         "endTimeUnixNano": nanos(span.ended),
@@ -86,6 +88,12 @@ fn span(span: &Span) -> Value {
         encoded["parentSpanId"] = format!("{parent:016x}").into();
     }
     encoded
+}
+
+/// The method if it is one of those that the semantic conventions know: clients can send any word, and names of spans
+/// must not be as many.
+fn known_method(method: &str) -> Option<&str> {
+    KNOWN_METHODS.contains(&method).then_some(method)
 }
 
 fn metric(family: &Family, times: &(String, String)) -> Value {
@@ -139,6 +147,9 @@ fn integer(value: u64) -> Value {
     json!({ "intValue": value.to_string() })
 }
 
+/// Those of RFC 9110 and 5789, and QUERY.
+const KNOWN_METHODS: [&str; 10] =
+    ["CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"];
 /// Numbers of OTLP's enumerations.
 const SERVER: u8 = 2;
 const UNSET: u8 = 0;

@@ -85,6 +85,26 @@ fn a_span_says_what_the_request_was_and_where_it_stands() {
 }
 
 #[test]
+fn a_method_that_conventions_do_not_know_makes_no_name_of_its_own() {
+    for (method, name, told, original) in [
+        ("POST", "POST edge", "POST", None),
+        ("BREW", "HTTP edge", "_OTHER", Some("BREW")),
+        ("get", "HTTP edge", "_OTHER", Some("get")),
+    ] {
+        let encoded = encode::traces(&resource(), &[Span { method: method.to_owned(), ..span(None) }]);
+        let span = &encoded["resourceSpans"][0]["scopeSpans"][0]["spans"][0];
+        assert_eq!(span["name"], name);
+        let attributes = span["attributes"].as_array().unwrap();
+        let value = |key: &str| {
+            let found = attributes.iter().find(|attribute| attribute["key"] == key);
+            found.and_then(|attribute| attribute["value"]["stringValue"].as_str())
+        };
+        assert_eq!(value("http.request.method"), Some(told));
+        assert_eq!(value("http.request.method_original"), original);
+    }
+}
+
+#[test]
 fn spans_and_metrics_reach_a_collector_and_a_lost_one_is_counted() {
     run(async {
         let got = Rc::new(RefCell::new(Vec::<(String, Value)>::new()));
