@@ -372,7 +372,10 @@ impl Pending {
                 if failure == Failure::Refused(Reason::NoCompliantRegion) && owner.content.is_empty() {
                     gateway.shared.refused(target, &owner.id);
                 }
-                let elsewhere = !failure.is_of_backends() || self.could_go_elsewhere(owner, region, target);
+                let elsewhere = match failure {
+                    Failure::Sent(Reason::BackendTimeout) => self.could_leave(region),
+                    failure => !failure.is_of_backends() || self.could_go_elsewhere(owner, region, target),
+                };
                 self.failed(failure, (target, region, elsewhere), budget)
             }
         }
@@ -395,9 +398,15 @@ impl Pending {
             let mut peers = state.peers.iter().filter(|other| other.id != peer && other.can_serve(&sought));
             peers.any(|other| !self.tried_peers.contains(&other.id))
         });
+        beside || self.could_leave(region)
+    }
+
+    /// Whether the request could be sent to another region than `region`, as things are now.
+    fn could_leave(&self, region: RegionIndex) -> bool {
         let mut tried = self.tried;
         tried.insert(region);
-        beside || !matches!(decide(&snapshot, &self.request(tried)).decision, Decision::Refuse(_))
+        let decided = decide(&self.gateway.snapshot(), &self.request(tried));
+        !matches!(decided.decision, Decision::Refuse(_))
     }
 
     /// Whether a request that failed at a peer may go elsewhere, if it can.

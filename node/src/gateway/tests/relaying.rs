@@ -125,6 +125,29 @@ fn attempts_are_bounded() {
 }
 
 #[test]
+fn a_pool_that_lets_its_time_pass_is_not_asked_again_through_a_peer_of_its_region() {
+    run(async {
+        let backend = Backend::on_loopback(|_| std::future::pending()).await;
+        let document = tenant("acme", &["DE"], &[("eu", backend.address)]);
+        let impatient = document.replace("[pools.eu]", "[pools.eu]\nresponse_timeout = \"50ms\"");
+        assert_ne!(impatient, document);
+        let policy = || policy(std::slice::from_ref(&impatient));
+        let pair = pair().await;
+        let base = pair.node.endpoint.local_addr().unwrap();
+        let peers = ["node-1", "node-2"].map(|name| target(u32::from(name == "node-2"), name, "eu", base));
+        let edge = Site::new(snapshot(policy(), ("edge-1", "us"), &peers));
+        let node = Site::new(snapshot(policy(), ("node-1", "eu"), &[]));
+        keep(&edge, &peers, &pair);
+        let serving = serve_connection(pair.node.connection.clone(), Rc::clone(&node.gateway));
+        let _serving = task::spawn("serving", serving);
+        assert_refused(&edge.get("/", "").await, Reason::BackendTimeout);
+        assert_eq!(backend.seen.requests.get(), 1, "it was not sent again");
+        let snapshot = edge.gateway.snapshot();
+        assert_eq!(snapshot.pools.of(TenantIndex(0)).unwrap().budget.taken(), 0, "and nothing was paid");
+    });
+}
+
+#[test]
 fn rules_for_a_path_hold_however_it_is_spelt() {
     run(async {
         let backend = Backend::on_loopback(echo).await;
