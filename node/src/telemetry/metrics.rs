@@ -49,14 +49,21 @@ pub struct MetricsSources {
 pub struct Metrics {
     sources: MetricsSources,
     /// Only who asks for the page takes this; no request does.
-    tenants: Mutex<TenantSeries>,
+    series: Mutex<Series>,
+}
+
+/// What is told by tenant.
+#[derive(Debug)]
+struct Series {
+    tenants: TenantSeries,
+    pools: pools::Counters,
 }
 
 impl Metrics {
     /// Of a node with these sources.
     pub fn new(sources: MetricsSources) -> Self {
-        let tenants = Mutex::new(TenantSeries::new(sources.tenants_max));
-        Self { sources, tenants }
+        let tenants = TenantSeries::new(sources.tenants_max);
+        Self { sources, series: Mutex::new(Series { tenants, pools: pools::Counters::default() }) }
     }
 
     /// All of them as they are now.
@@ -66,14 +73,15 @@ impl Metrics {
         self.node(&snapshot, &mut page);
         {
             // Counters only rise, so one who panicked here has left nothing half done that matters.
-            let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
+            let Series { tenants, pools } = &mut *series;
             let by_role = |at| Role::ALL.map(|role| snapshot.tallies.totals(Some(TenantIndex(at)), role));
             let totals = snapshot.policy.tenants.iter().zip(0..);
             let totals = totals.map(|(tenant, at)| (tenant.id.clone(), by_role(at)));
             tenants.collect(totals, self.sources.clock.now());
             let nobody = Role::ALL.map(|role| snapshot.tallies.totals(None, role));
-            requests::write(&tenants, &nobody, &mut page);
-            pools::write(&snapshot, &tenants, &mut page);
+            requests::write(tenants, &nobody, &mut page);
+            pools::write(&snapshot, tenants, pools, &mut page);
         }
         let events = &self.sources.shared.pool_events;
         page.family(

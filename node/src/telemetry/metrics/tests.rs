@@ -1,17 +1,22 @@
 //! The page as Prometheus reads it.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
 
-use graticule_node_core::Reason;
 use graticule_node_core::outcome::Outcome;
-use graticule_node_core::shared::Tallies;
+use graticule_node_core::shared::{Breaker, Tallies};
+use graticule_node_core::{Moment, Reason};
 
 use super::*;
 use crate::testing::{pair, policy, run, snapshot, tenant};
-use crate::world::World;
+use crate::world::{Clock, World};
 
 async fn metrics(tenants_max: usize) -> Metrics {
+    metrics_at(tenants_max, World::system().clock).await
+}
+
+async fn metrics_at(tenants_max: usize, clock: Arc<dyn Clock>) -> Metrics {
     let address = "127.0.0.1:9".parse().unwrap();
     let policy = policy(&["acme", "beta"].map(|id| tenant(id, &["DE"], &[("eu", address)])));
     let mut snapshot = snapshot(policy, ("node-1", "eu"), &[]);
@@ -25,7 +30,7 @@ async fn metrics(tenants_max: usize) -> Metrics {
         certificates: None,
         access_log: Some(Arc::default()),
         spans: Some(Arc::default()),
-        clock: World::system().clock,
+        clock,
         tenants_max,
     })
 }
@@ -90,5 +95,60 @@ fn tenants_over_the_limit_share_labels_in_every_family() {
         ] {
             assert_eq!(page.get(name), Some(&value), "{name}");
         }
+    });
+}
+
+/// A clock that a test sets.
+#[derive(Debug, Default)]
+struct Hands(AtomicU64);
+
+impl Clock for Hands {
+    fn now(&self) -> Moment {
+        Moment::from_millis(self.0.load(Ordering::Relaxed))
+    }
+
+    fn wall(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH
+    }
+
+    fn cpu_time(&self) -> Duration {
+        Duration::ZERO
+    }
+}
+
+#[test]
+fn no_counter_falls_when_a_tenant_loses_its_label() {
+    run(async {
+        let hands = Arc::new(Hands::default());
+        let metrics = metrics_at(1, Arc::clone(&hands) as Arc<dyn Clock>).await;
+        let outcome = Outcome::refused(Role::Edge, Reason::Overloaded);
+        let snapshot = metrics.sources.shared.snapshot();
+        let retry = |tenant: u32, retries: usize| {
+            let budget = &snapshot.pools.of(TenantIndex(tenant)).unwrap().budget;
+            (0..retries).for_each(|_| assert!(budget.take() || budget.saved() == 0));
+        };
+        let refuse = |tenant: u32, refusals: usize| {
+            let pool = snapshot.pools.of(TenantIndex(tenant)).unwrap().pools[0].as_ref().unwrap();
+            (0..refusals).for_each(|_| assert!(Breaker::enter(&pool.counts().requests, 0).is_none()));
+        };
+        let names = [
+            r#"graticule_retries_total{tenant="(other)"}"#,
+            r#"graticule_retries_denied_total{tenant="(other)"}"#,
+            r#"graticule_pool_limit_refusals_total{tenant="(other)",pool="(other)"}"#,
+        ];
+        let rest = || {
+            let page = samples(&metrics.now().text());
+            names.map(|name| page.get(name).unwrap_or_else(|| panic!("{name} in {page:#?}")).to_string())
+        };
+        // Of each tenant's 13 retries ten are saved for. `acme` is the busiest at first, and `beta` an hour later.
+        count(&metrics, Some(0), &outcome);
+        retry(1, 13);
+        refuse(1, 2);
+        assert_eq!(rest(), ["10", "3", "2"]);
+        hands.0.store(3_600_000, Ordering::Relaxed);
+        (0..5).for_each(|_| count(&metrics, Some(1), &outcome));
+        retry(0, 13);
+        refuse(0, 1);
+        assert_eq!(rest(), ["20", "6", "3"], "what each had under it stays");
     });
 }
