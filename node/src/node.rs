@@ -127,7 +127,7 @@ impl fmt::Display for StartError {
             }
             Self::AccessLog(path, error) => write!(
                 f,
-                "cannot write the access log at {}: {error}; make its directory, or name another path in `access_log.path`",
+                "cannot write the access log at {}: {error}; name a file in a directory that is there, or `-` for standard output, in `access_log.path`",
                 path.display()
             ),
             Self::Gossip(error) => write!(f, "cannot start gossip: {error}"),

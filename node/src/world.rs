@@ -108,8 +108,8 @@ pub trait Disk: Debug + Send + Sync {
     /// Makes a directory and those above it.
     fn create_directory(&self, path: &Path) -> io::Result<()>;
 
-    /// Something that writes behind what a file has, and makes it if it is missing; `-` is standard output. Whoever has
-    /// this must be able to wait. A world without such files refuses.
+    /// Something that writes behind what a file has, and makes it if it is missing; `-` is standard output. A pipe or socket
+    /// is refused. Whoever has this must be able to wait. A world without such files refuses.
     fn append(&self, path: &Path) -> io::Result<Box<dyn io::Write + Send>> {
         Err(io::Error::new(
             io::ErrorKind::Unsupported,

@@ -2,9 +2,12 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
+
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::io::Errno;
 
 use super::Disk;
 
@@ -55,12 +58,30 @@ impl Disk for SystemDisk {
     }
 
     fn append(&self, path: &Path) -> io::Result<Box<dyn Write + Send>> {
-        if path == Path::new("-") {
+        // The second may lead to a pipe, and is standard output for all that.
+        if path == Path::new("-") || path == Path::new("/dev/stdout") {
             return Ok(Box::new(io::stdout()));
         }
-        // It may hold addresses and paths of clients.
-        Ok(Box::new(File::options().create(true).append(true).mode(0o640).open(path)?))
+        Ok(Box::new(open_to_append(path)?))
     }
+}
+
+/// Never waits: to open a pipe for writing would, until somebody reads it.
+fn open_to_append(path: &Path) -> io::Result<File> {
+    let odd = || io::Error::new(io::ErrorKind::InvalidInput, "a pipe or socket is no file");
+    let mut options = File::options();
+    // It may hold addresses and paths of clients.
+    options.create(true).append(true).mode(0o640).custom_flags(OFlags::NONBLOCK.bits().cast_signed());
+    let file = options.open(path).map_err(|error| {
+        if error.raw_os_error() == Some(Errno::NXIO.raw_os_error()) { odd() } else { error }
+    })?;
+    let kind = file.metadata()?.file_type();
+    if !(kind.is_file() || kind.is_char_device()) {
+        return Err(odd());
+    }
+    // Only opening was not to wait.
+    fcntl_setfl(&file, fcntl_getfl(&file)? - OFlags::NONBLOCK)?;
+    Ok(file)
 }
 
 #[cfg(test)]

@@ -37,3 +37,31 @@ fn a_list_has_the_files_alone_in_order() {
     let names = SystemDisk.list(directory.path()).unwrap();
     assert_eq!(names, ["a.toml", "b.toml"].map(|name| directory.path().join(name)));
 }
+
+#[test]
+fn a_pipe_is_never_appended_to_whether_somebody_reads_it_or_not() {
+    let directory = tempfile::tempdir().unwrap();
+    let pipe = directory.path().join("pipe");
+    mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    let refused = || SystemDisk.append(&pipe).err().map(|error| error.kind());
+    assert_eq!(refused(), Some(io::ErrorKind::InvalidInput), "without waiting for a reader");
+    let reader = File::options().read(true).write(true).open(&pipe).unwrap();
+    assert_eq!(refused(), Some(io::ErrorKind::InvalidInput));
+    drop(reader);
+    let socket = directory.path().join("socket");
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    assert_eq!(SystemDisk.append(&socket).err().unwrap().kind(), io::ErrorKind::InvalidInput);
+}
+
+#[test]
+fn files_and_devices_are_appended_to() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("file");
+    for line in ["one\n", "two\n"] {
+        SystemDisk.append(&path).unwrap().write_all(line.as_bytes()).unwrap();
+    }
+    assert_eq!(fs::read_to_string(&path).unwrap(), "one\ntwo\n");
+    for device in ["/dev/null", "/dev/stdout", "-"] {
+        assert!(SystemDisk.append(Path::new(device)).is_ok(), "{device}");
+    }
+}
