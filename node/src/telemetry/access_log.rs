@@ -51,7 +51,8 @@ impl AccessLog {
         let (ending, ended) = oneshot::channel();
         let counts = Arc::<LogCounts>::default();
         let disk = Arc::clone(&world.disk);
-        let mut writer = Writer { disk, path, file, counts: Arc::clone(&counts), failing: false };
+        let counted = Arc::clone(&counts);
+        let mut writer = Writer { disk, path, file, counts: counted, failing: false, torn: false };
         let task = match threads {
             Threads::Own => {
                 std::thread::Builder::new().name("access-log".to_owned()).spawn(move || {
@@ -107,6 +108,8 @@ struct Writer {
     file: Box<dyn Write + Send>,
     counts: Arc<LogCounts>,
     failing: bool,
+    /// Whether the file ends within a line.
+    torn: bool,
 }
 
 impl Writer {
@@ -118,9 +121,12 @@ impl Writer {
     }
 
     fn write(&mut self, text: &str, count: u32) {
-        let written = self.file.write_all(text.as_bytes()).and_then(|()| self.file.flush());
-        let counter = if written.is_ok() { &self.counts.written } else { &self.counts.failed };
-        counter.fetch_add(count.into(), Ordering::Relaxed);
+        let mut rest = text.as_bytes();
+        let written = self.put(&mut rest);
+        // Those whose end has not arrived.
+        let failed = rest.split(|byte| *byte == b'\n').skip(1).count() as u64;
+        self.counts.written.fetch_add(u64::from(count).saturating_sub(failed), Ordering::Relaxed);
+        self.counts.failed.fetch_add(failed, Ordering::Relaxed);
         match written {
             Err(error) if !self.failing => {
                 tracing::error!(path = %self.path.display(), %error, "cannot write the access log; lines are lost");
@@ -134,7 +140,36 @@ impl Writer {
         }
     }
 
+    /// Writes `rest`, and leaves of it what could not be written.
+    fn put(&mut self, rest: &mut &[u8]) -> io::Result<()> {
+        self.end_torn_line()?;
+        while !rest.is_empty() {
+            match self.file.write(rest) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(bytes) => {
+                    let (done, left) = rest.split_at(bytes);
+                    self.torn = !done.ends_with(b"\n");
+                    *rest = left;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.file.flush()
+    }
+
+    /// Whoever reads loses that line alone.
+    fn end_torn_line(&mut self) -> io::Result<()> {
+        if self.torn {
+            self.file.write_all(b"\n")?;
+            self.torn = false;
+        }
+        Ok(())
+    }
+
     fn reopen(&mut self) {
+        // If that fails, it is ended before the next line.
+        let _ = self.end_torn_line();
         match self.disk.append(&self.path) {
             Ok(file) => {
                 self.file = file;

@@ -1,10 +1,13 @@
 //! The access log as a file.
 
+use std::path::Path;
+use std::sync::Mutex;
+
 use graticule_node_core::access_log::Entry;
 use graticule_node_core::outcome::{Outcome, Protocol, Role};
 
 use super::*;
-use crate::testing::run;
+use crate::testing::{eventually, run};
 
 fn line(lane: &AccessLane, node: &str) {
     let outcome = Outcome::refused(Role::Edge, graticule_node_core::Reason::Draining);
@@ -31,10 +34,7 @@ fn a_moved_file_is_followed_until_it_is_reopened_and_nothing_is_lost() {
         let log = AccessLog::start(&World::system(), path.clone(), Threads::Own).unwrap();
         let (lane, counts) = (log.lane(), log.counts());
         line(&lane, "first");
-        crate::testing::eventually("the first line is written", || {
-            counts.written.load(Ordering::Relaxed) == 1
-        })
-        .await;
+        eventually("the first line is written", || counts.written.load(Ordering::Relaxed) == 1).await;
         std::fs::rename(&path, &moved).unwrap();
         line(&lane, "second");
         log.reopen();
@@ -55,4 +55,79 @@ fn a_file_that_cannot_be_opened_is_told_at_the_start() {
     let missing = directory.path().join("missing/access.log");
     let error = AccessLog::start(&World::system(), missing, Threads::Own).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::NotFound);
+}
+
+/// A disk with one file, and room for so many bytes in it.
+#[derive(Debug, Clone, Default)]
+struct Small(Arc<Mutex<(Vec<u8>, usize)>>);
+
+impl Write for Small {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let (contents, room) = &mut *self.0.lock().unwrap();
+        let taken = bytes.len().min(*room - contents.len());
+        contents.extend(&bytes[..taken]);
+        if taken == 0 { Err(io::ErrorKind::StorageFull.into()) } else { Ok(taken) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Disk for Small {
+    fn read(&self, _: &Path, _: usize) -> io::Result<Vec<u8>> {
+        unimplemented!("only appended to")
+    }
+
+    fn replace(&self, _: &Path, _: &[u8]) -> io::Result<()> {
+        unimplemented!("only appended to")
+    }
+
+    fn list(&self, _: &Path) -> io::Result<Vec<PathBuf>> {
+        unimplemented!("only appended to")
+    }
+
+    fn stamp(&self, _: &Path) -> io::Result<u64> {
+        unimplemented!("only appended to")
+    }
+
+    fn create_directory(&self, _: &Path) -> io::Result<()> {
+        unimplemented!("only appended to")
+    }
+
+    fn append(&self, _: &Path) -> io::Result<Box<dyn Write + Send>> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
+#[test]
+fn a_line_that_a_full_disk_has_torn_is_the_only_one_lost() {
+    run(async {
+        let disk = Small::default();
+        let room = |bytes| disk.0.lock().unwrap().1 = bytes;
+        let world = World { disk: Arc::new(disk.clone()), ..World::system() };
+        let log = AccessLog::start(&world, "log".into(), Threads::Own).unwrap();
+        let (lane, counts) = (log.lane(), log.counts());
+        let results = || counts.results().map(|(_, count)| count);
+        room(1_000);
+        line(&lane, "first");
+        eventually("it is written", || results() == [1, 0, 0]).await;
+        let whole = disk.0.lock().unwrap().0.len();
+        room(whole + 10);
+        line(&lane, "torn");
+        eventually("it fails", || results() == [1, 0, 1]).await;
+        line(&lane, "lost");
+        eventually("this one too", || results() == [1, 0, 2]).await;
+        room(10_000);
+        line(&lane, "last");
+        drop(lane);
+        log.finish().await;
+        assert_eq!(results(), [2, 0, 2]);
+        let text = String::from_utf8(disk.0.lock().unwrap().0.clone()).unwrap();
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines.len(), 3, "{text}");
+        for (line, node) in [(lines[0], "first"), (lines[2], "last")] {
+            assert_eq!(serde_json::from_str::<serde_json::Value>(line).unwrap()["node"], node);
+        }
+    });
 }
