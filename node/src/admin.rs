@@ -24,10 +24,13 @@ mod answers;
 mod drain;
 mod events;
 mod handlers;
+mod metrics_page;
 mod remote;
 mod why;
 
 pub use access::Access;
+pub use events::Subscribers;
+pub use metrics_page::MetricsPage;
 
 /// What the admin server shows; cheap to clone.
 #[derive(Debug, Clone)]
@@ -56,30 +59,8 @@ pub struct AdminState {
     pub metrics: MetricsPage,
     /// Whom it answers.
     pub access: Arc<Access>,
-    /// Room for those who listen to events.
-    pub subscribers: Arc<Semaphore>,
-}
-
-/// Room for those who may listen to events at once.
-pub fn subscribers() -> Arc<Semaphore> {
-    Arc::new(Semaphore::new(events::SUBSCRIBERS_MAX))
-}
-
-/// Writes the page for Prometheus.
-#[derive(Clone)]
-pub struct MetricsPage(Arc<dyn Fn() -> String + Send + Sync>);
-
-impl MetricsPage {
-    /// The page that `write` writes.
-    pub fn new(write: impl Fn() -> String + Send + Sync + 'static) -> Self {
-        Self(Arc::new(write))
-    }
-}
-
-impl std::fmt::Debug for MetricsPage {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("MetricsPage")
-    }
+    /// Those who listen to events.
+    pub subscribers: Arc<Subscribers>,
 }
 
 /// An admin call on its way to another node.

@@ -1,11 +1,12 @@
 //! Server-sent events: what changes at this node, told as it changes.
 //!
-//! Nothing waits in a queue: each subscriber compares what is with what it was told last, as fast as it reads.
+//! One task looks for all subscribers, and what it finds is encoded once. Nothing waits in a queue: who reads too slowly to
+//! be told of each look is told what is other than when they were told last.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -15,53 +16,129 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use graticule_node_api::{Change, Problem};
 use http_body::Frame;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
-use tokio::time::sleep;
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::time::{sleep, timeout};
 
 use super::{AdminState, answers, problem};
-use crate::task;
+use crate::task::{self, Task};
+
+/// Those who listen to a node's events.
+#[derive(Debug)]
+pub struct Subscribers {
+    room: Arc<Semaphore>,
+    /// While anybody listens. Only who subscribes takes this.
+    watching: Mutex<Weak<Watching>>,
+}
+
+impl Default for Subscribers {
+    /// Nobody.
+    fn default() -> Self {
+        Self { room: Arc::new(Semaphore::new(SUBSCRIBERS_MAX)), watching: Mutex::default() }
+    }
+}
+
+impl Subscribers {
+    /// What all of them watch.
+    fn watching(&self, state: &AdminState) -> Arc<Watching> {
+        // It holds one pointer, which is right whatever happened to who changed it last.
+        let mut watching = self.watching.lock().unwrap_or_else(PoisonError::into_inner);
+        watching.upgrade().unwrap_or_else(|| {
+            let begun = Arc::new(Watching::begin(state.clone()));
+            *watching = Arc::downgrade(&begun);
+            begun
+        })
+    }
+}
+
+/// What is looked at, until this is dropped.
+#[derive(Debug)]
+struct Watching {
+    looks: watch::Receiver<Arc<Look>>,
+    _task: Task,
+}
+
+impl Watching {
+    fn begin(state: AdminState) -> Self {
+        let first = Look { state: look(&state), number: 0, news: Bytes::new() };
+        let (sender, looks) = watch::channel(Arc::new(first));
+        Self { looks, _task: task::spawn("admin events", keep_looking(state, sender)) }
+    }
+}
 
 /// What is watched: by topic and subject, in a word or two.
 type State = BTreeMap<(&'static str, String), String>;
 
+/// What one look has found that is other than what the one before it has.
+#[derive(Debug)]
+struct Look {
+    state: State,
+    number: u64,
+    /// What has changed since the one before, as events.
+    news: Bytes,
+}
+
+impl Look {
+    /// What somebody is to be told who was told `before`.
+    fn since(&self, before: &Self) -> Bytes {
+        if self.number == before.number + 1 { self.news.clone() } else { events(&before.state, &self.state) }
+    }
+}
+
 /// Subscribes somebody to what changes from now on.
 pub(super) fn subscribe(state: &AdminState) -> Result<Response, Problem> {
-    let slot = Arc::clone(&state.subscribers).try_acquire_owned().map_err(|_| {
+    let slot = Arc::clone(&state.subscribers.room).try_acquire_owned().map_err(|_| {
         let detail =
             format!("{SUBSCRIBERS_MAX} have subscribed to this node's events already; end one of them");
         problem(429, "too-many-subscribers", "Too many subscribers", detail)
     })?;
     let (events, stream) = mpsc::channel(1);
-    let state = state.clone();
-    task::spawn_detached("admin events", follow(state, events, slot));
+    let watching = state.subscribers.watching(state);
+    task::spawn_detached("admin subscriber", async move {
+        follow(watching.looks.clone(), events).await;
+        drop((watching, slot));
+    });
     let kind = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-store")];
     Ok((kind, Body::new(Events(stream))).into_response())
 }
 
-/// Tells what changes until nobody listens any more.
-async fn follow(state: AdminState, events: mpsc::Sender<Bytes>, _slot: OwnedSemaphorePermit) {
-    let mut told = look(&state);
-    // The head of the answer leaves with the first bytes.
-    let mut text = ": from now on\n\n".to_owned();
+/// Looks for as long as somebody listens.
+async fn keep_looking(state: AdminState, looks: watch::Sender<Arc<Look>>) {
     loop {
-        if !text.is_empty() && events.send(Bytes::from(std::mem::take(&mut text))).await.is_err() {
+        sleep(LOOK_INTERVAL).await;
+        let before = Arc::clone(&looks.borrow());
+        let now = look(&state);
+        let news = events(&before.state, &now);
+        if !news.is_empty() {
+            looks.send_replace(Arc::new(Look { state: now, number: before.number + 1, news }));
+        }
+    }
+}
+
+/// Tells what changes until nobody listens any more.
+async fn follow(mut looks: watch::Receiver<Arc<Look>>, events: mpsc::Sender<Bytes>) {
+    let mut told = Arc::clone(&looks.borrow_and_update());
+    // The head of the answer leaves with the first bytes.
+    let mut text = Bytes::from_static(b": from now on\n\n");
+    loop {
+        // What changed and changed back is nothing.
+        if !text.is_empty() && events.send(text).await.is_err() {
             return;
         }
-        for _ in 0..LOOKS_UNTIL_KEEP_ALIVE {
-            sleep(LOOK_INTERVAL).await;
-            let now = look(&state);
-            for change in changes(&told, &now) {
-                text.push_str(&event(&change));
+        let changed = tokio::select! {
+            () = events.closed() => return,
+            changed = timeout(KEEP_ALIVE_INTERVAL, looks.changed()) => changed,
+        };
+        text = match changed {
+            Ok(Ok(())) => {
+                let now = Arc::clone(&looks.borrow_and_update());
+                let text = now.since(&told);
+                told = now;
+                text
             }
-            told = now;
-            if !text.is_empty() || events.is_closed() {
-                break;
-            }
-        }
-        if text.is_empty() {
+            Ok(Err(_)) => return,
             // A connection that is gone is found only by writing.
-            ": still here\n\n".clone_into(&mut text);
-        }
+            Err(_) => Bytes::from_static(b": still here\n\n"),
+        };
     }
 }
 
@@ -105,6 +182,11 @@ fn changes(before: &State, after: &State) -> Vec<Change> {
     gone.chain(other.map(|(key, is)| change(key, before.get(key), Some(is)))).collect()
 }
 
+/// What is other in `after`, as events.
+fn events(before: &State, after: &State) -> Bytes {
+    changes(before, after).iter().map(event).collect::<String>().into()
+}
+
 fn event(change: &Change) -> String {
     let data = serde_json::to_string(change).unwrap_or_default();
     format!("event: {}\ndata: {data}\n\n", change.topic)
@@ -129,8 +211,8 @@ impl http_body::Body for Events {
 pub(super) const SUBSCRIBERS_MAX: usize = 16;
 /// How long what changed and changed back is not told.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
-/// Ten seconds of nothing.
-const LOOKS_UNTIL_KEEP_ALIVE: u32 = 40;
+/// How long nothing is said.
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {
@@ -158,6 +240,23 @@ mod tests {
             ]
         );
         assert!(changes(&after, &after).is_empty());
+    }
+
+    #[test]
+    fn who_keeps_up_is_told_in_the_same_bytes_and_who_does_not_in_sum() {
+        let mut looks =
+            vec![Look { state: state(&[("peer", "a", "usable")]), number: 0, news: Bytes::new() }];
+        for is in ["suspect", "draining", "usable"] {
+            let (before, now) = (looks.last().unwrap(), state(&[("peer", "a", is)]));
+            let news = events(&before.state, &now);
+            looks.push(Look { state: now, number: before.number + 1, news });
+        }
+        let shared = [looks[1].since(&looks[0]), looks[1].since(&looks[0])];
+        assert!(shared.iter().all(|told| told.as_ptr() == looks[1].news.as_ptr()));
+        let in_sum = String::from_utf8(looks[2].since(&looks[0]).to_vec()).unwrap();
+        assert_eq!(in_sum.matches("event: ").count(), 1, "{in_sum}");
+        assert!(in_sum.contains(r#""was":"usable","is":"draining""#), "{in_sum}");
+        assert!(looks[3].since(&looks[0]).is_empty(), "what changed and changed back");
     }
 
     #[test]

@@ -51,7 +51,8 @@ pub(super) async fn openapi() -> Json<&'static serde_json::Value> {
 }
 
 pub(super) async fn metrics(State(state): State<AdminState>) -> Response {
-    ([(header::CONTENT_TYPE, Exposition::CONTENT_TYPE)], (state.metrics.0)()).into_response()
+    let page = state.metrics.at(state.clock.now());
+    ([(header::CONTENT_TYPE, Exposition::CONTENT_TYPE)], page).into_response()
 }
 
 pub(super) async fn why(

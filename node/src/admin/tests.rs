@@ -81,7 +81,7 @@ pub(super) fn state() -> (AdminState, mpsc::Receiver<RemoteCall>) {
         https: Some("127.0.0.1:8443".parse().unwrap()),
         metrics: MetricsPage::new(|| "graticule_ready 1\n".to_owned()),
         access: Arc::new(Access::new(Vec::new())),
-        subscribers: subscribers(),
+        subscribers: Arc::default(),
     };
     (state, calls)
 }

@@ -43,6 +43,31 @@ fn what_changes_is_told_as_it_changes() {
 }
 
 #[test]
+fn whoever_listens_is_told_the_same_and_who_comes_later_nothing_old() {
+    run(async {
+        let server = start();
+        let (mut one, mut other) = (subscribe(&server).await, subscribe(&server).await);
+        for stream in [&mut one, &mut other] {
+            until(stream, ": from now on").await;
+        }
+        server.state.shared.drain.begin();
+        let told = (until(&mut one, "\n\n").await, until(&mut other, "\n\n").await);
+        assert!(told.0.contains("event: ready\n"), "{}", told.0);
+        assert_eq!(told.0, told.1);
+        drop((one, other));
+        server.state.shared.drain.end();
+        // Longer than those who have left are looked for.
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        let mut late = subscribe(&server).await;
+        until(&mut late, ": from now on").await;
+        server.state.shared.joining.send_replace(true);
+        let event = until(&mut late, "\n\n").await;
+        assert!(event.contains(r#""was":"ready","is":"joining""#), "{event}");
+        assert_eq!(event.matches("event: ").count(), 1, "{event}");
+    });
+}
+
+#[test]
 fn subscribers_are_limited_and_those_that_leave_make_room() {
     run(async {
         let server = start();
