@@ -5,6 +5,7 @@
 mod breaker;
 mod drain;
 mod in_flight;
+mod pace;
 mod retry_budget;
 mod streak;
 mod suspects;
@@ -16,6 +17,7 @@ mod loom_tests;
 pub use breaker::{Breaker, BreakerGuard};
 pub use drain::Drain;
 pub use in_flight::{InFlight, InFlightGauges, InFlightGuard};
+pub use pace::Pace;
 pub use retry_budget::RetryBudget;
 pub use streak::Streak;
 pub use suspects::Suspects;

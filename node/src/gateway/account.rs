@@ -37,6 +37,8 @@ pub(super) struct Account {
     outcome: Outcome,
     /// Known only where somebody wants to know.
     head: Option<Head>,
+    /// Whether it gets a span, once that was asked.
+    spans: Option<bool>,
 }
 
 /// What was decided last.
@@ -113,6 +115,7 @@ impl Account {
             read,
             outcome,
             head,
+            spans: None,
         })
     }
 
@@ -138,8 +141,10 @@ impl Account {
     }
 
     /// The span that whatever comes of the request is part of, if this node records one.
-    pub(super) fn span(&self) -> Option<u64> {
-        self.traced().map(|(head, ..)| head.span.max(1))
+    pub(super) fn span(&mut self) -> Option<u64> {
+        let span = self.traced().map(|(head, ..)| head.span.max(1))?;
+        let lane = self.gateway.recorders.traces.as_ref()?;
+        self.spans.get_or_insert_with(|| lane.admits(self.begun)).then_some(span)
     }
 
     /// What a span of it would tell, if there is to be one: it is traced, and the tenant's rules allow that here.
@@ -187,6 +192,10 @@ impl Account {
         else {
             return;
         };
+        // Nobody stands under a span that was not admitted.
+        if self.spans != Some(true) {
+            return;
+        }
         let region = self.decided.as_ref().and_then(|(active, verdict)| {
             active.policy.fleet.region(verdict.region?).map(|region| region.name.clone())
         });

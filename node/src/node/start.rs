@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use graticule_gossip_core::Generation;
-use graticule_node_core::config::NodeConfig;
+use graticule_node_core::config::{NodeConfig, OtlpConfig};
 use graticule_node_core::decide::{Here, Snapshot};
 use graticule_node_core::document::Loaded;
 use graticule_node_core::mesh::MeshState;
@@ -28,7 +28,7 @@ use crate::identity::{Identity, IdentityFiles};
 use crate::ingress::IngressLimits;
 use crate::pool::checks::CheckedPolicy;
 use crate::pool::{Links, Trust};
-use crate::shared::{Departure, Phase, Refusals, Shared, TraceLane};
+use crate::shared::{Departure, Phase, Refusals, Shared, Span, TraceLane};
 use crate::task;
 use crate::telemetry::AccessLog;
 use crate::tunnel::{self, Carries, Parting};
@@ -51,7 +51,7 @@ pub(super) async fn start(
     let (failing, has_failed) = mpsc::channel(FAILING_MAX);
     let links = Links { failing, trust: Trust::default() };
     let access_log = open_access_log(&world, &config, threads)?;
-    let (traces, spans) = config.otlp.as_ref().map(|otlp| TraceLane::new(otlp.traces_share)).unzip();
+    let (traces, spans) = config.otlp.as_ref().map(trace_lane).unzip();
     let node = (&world, &*config, &identity);
     let parts =
         Parts { node, shared: &shared, links: &links, recorders: (access_log.as_ref(), traces.as_ref()) };
@@ -126,6 +126,10 @@ fn bind_control(
 
 fn addresses((http, https): ClientAddresses, config: &NodeConfig, admin: SocketAddr) -> Addresses {
     Addresses { http, https, mesh: config.mesh.listen, admin }
+}
+
+fn trace_lane(otlp: &OtlpConfig) -> (TraceLane, mpsc::Receiver<Span>) {
+    TraceLane::new(otlp.traces_share, otlp.spans_per_second_max)
 }
 
 fn open_access_log(

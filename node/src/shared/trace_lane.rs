@@ -6,9 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use graticule_gossip_core::RegionName;
+use graticule_node_core::Moment;
 use graticule_node_core::headers::TraceContext;
 use graticule_node_core::outcome::{Outcome, Protocol};
 use graticule_node_core::policy::{AddressMask, TenantId};
+use graticule_node_core::shared::Pace;
 use tokio::sync::mpsc;
 
 /// What one node did for one request, as a span of its trace.
@@ -49,6 +51,8 @@ pub struct TraceLane {
     counts: Arc<SpanCounts>,
     /// Of the requests without a trace, how many begin one.
     share: f64,
+    /// Of all workers together.
+    pace: Arc<Pace>,
 }
 
 /// What became of spans, for metrics.
@@ -60,26 +64,43 @@ pub struct SpanCounts {
     pub dropped: AtomicU64,
     /// Those that no collector has taken.
     pub failed: AtomicU64,
+    /// Those that were one too many for their second, and were not made.
+    pub limited: AtomicU64,
 }
 
 impl SpanCounts {
     /// Every result with its count.
-    pub fn results(&self) -> [(&'static str, u64); 3] {
+    pub fn results(&self) -> [(&'static str, u64); 4] {
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        [("exported", read(&self.exported)), ("dropped", read(&self.dropped)), ("failed", read(&self.failed))]
+        [
+            ("exported", read(&self.exported)),
+            ("dropped", read(&self.dropped)),
+            ("failed", read(&self.failed)),
+            ("limited", read(&self.limited)),
+        ]
     }
 }
 
 impl TraceLane {
-    /// Lanes to whoever has the receiver; `share` of the requests without a trace begin one.
-    pub fn new(share: f64) -> (Self, mpsc::Receiver<Span>) {
+    /// Lanes to whoever has the receiver; `share` of the requests without a trace begin one, and so many a second get a span.
+    pub fn new(share: f64, spans_per_second_max: u32) -> (Self, mpsc::Receiver<Span>) {
         let (spans, received) = mpsc::channel(SPANS_MAX);
-        (Self { spans, counts: Arc::default(), share }, received)
+        let pace = Arc::new(Pace::new(spans_per_second_max));
+        (Self { spans, counts: Arc::default(), share, pace }, received)
     }
 
     /// Whether a request without a trace, and with this chance, begins one.
     pub fn samples(&self, chance: u32) -> bool {
         f64::from(chance) < self.share * ALL
+    }
+
+    /// Whether a request that is traced gets a span here: whoever sends requests says of each that it is traced.
+    pub fn admits(&self, now: Moment) -> bool {
+        let admitted = self.pace.take(now);
+        if !admitted {
+            self.counts.limited.fetch_add(1, Ordering::Relaxed);
+        }
+        admitted
     }
 
     /// Hands a span over.
@@ -111,7 +132,7 @@ mod tests {
 
     #[test]
     fn the_share_is_of_all_chances() {
-        let samples = |share, chance| TraceLane::new(share).0.samples(chance);
+        let samples = |share, chance| TraceLane::new(share, 1).0.samples(chance);
         assert!(samples(1.0, u32::MAX) && !samples(0.0, 0));
         assert!(samples(0.5, u32::MAX / 2) && !samples(0.5, u32::MAX / 2 + 1));
     }

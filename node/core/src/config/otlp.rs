@@ -4,7 +4,7 @@ use super::mesh::HostAndPort;
 use crate::document::page::Page;
 use crate::document::table::{Key, Table, key};
 use crate::document::tree::Node;
-use crate::document::value::{number, text};
+use crate::document::value::{integer, number, text};
 
 /// Where traces and metrics are sent.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,6 +13,8 @@ pub struct OtlpConfig {
     pub endpoint: HostAndPort,
     /// Of requests that come without a trace, the share that begins one: 0 to 1.
     pub traces_share: f64,
+    /// Spans that are made in a second, whoever asks for them.
+    pub spans_per_second_max: u32,
 }
 
 /// Reads the table.
@@ -20,7 +22,12 @@ pub(super) fn read(page: &Page, node: &Node) -> Option<OtlpConfig> {
     let table = Table::open(page, node, KEYS)?;
     let endpoint = table.required("endpoint", endpoint);
     let percent = table.or("traces_percent", TRACES_PERCENT, number(0.0..=100.0));
-    Some(OtlpConfig { endpoint: endpoint?.value, traces_share: percent / 100.0 })
+    let spans = table.or("spans_per_second_max", SPANS_PER_SECOND, integer(0..=SPANS_PER_SECOND_MOST));
+    Some(OtlpConfig {
+        endpoint: endpoint?.value,
+        traces_share: percent / 100.0,
+        spans_per_second_max: spans.unsigned_abs() as u32,
+    })
 }
 
 fn endpoint(page: &Page, node: &Node) -> Option<HostAndPort> {
@@ -37,5 +44,12 @@ fn endpoint(page: &Page, node: &Node) -> Option<HostAndPort> {
     endpoint
 }
 
-const KEYS: &[Key] = &[key("endpoint", "\"http://127.0.0.1:4318\""), key("traces_percent", "1")];
+const KEYS: &[Key] = &[
+    key("endpoint", "\"http://127.0.0.1:4318\""),
+    key("traces_percent", "1"),
+    key("spans_per_second_max", "1000"),
+];
 const TRACES_PERCENT: f64 = 1.0;
+const SPANS_PER_SECOND: i64 = 1_000;
+/// As many as can wait until they are sent, once a second.
+const SPANS_PER_SECOND_MOST: i64 = 4_096;

@@ -245,6 +245,10 @@ fn a_collector_has_an_address_without_a_path() {
     let config = read(&otlp("http://collector.example:4318/")).otlp.unwrap();
     assert_eq!(config.endpoint.to_string(), "collector.example:4318");
     assert!((config.traces_share - 0.01).abs() < 1e-9);
+    assert_eq!(config.spans_per_second_max, 1_000);
+    let limited = |spans: &str| otlp("http://a:4318") + "spans_per_second_max = " + spans + "\n";
+    assert_eq!(read(&limited("0")).otlp.unwrap().spans_per_second_max, 0);
+    assert!(errors(&limited("4097"), &[]).contains("from 0 to 4096"));
     for wrong in ["https://a:4318", "a:4318", "http://a", "http://a:4318/v1/traces", ""] {
         assert!(errors(&otlp(wrong), &[]).contains("expected the address of a collector"), "{wrong}");
     }

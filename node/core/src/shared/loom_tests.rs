@@ -210,3 +210,16 @@ fn no_saved_retry_is_taken_twice_and_none_is_paid_twice() {
         assert!(here != other.join().unwrap(), "one was left, and one success pays for none");
     });
 }
+
+#[test]
+fn a_pace_holds_for_two_threads() {
+    loom::model(|| {
+        let pace = Arc::new(Pace::new(1));
+        let other = {
+            let pace = Arc::clone(&pace);
+            thread::spawn(move || pace.take(Moment::from_millis(5)))
+        };
+        let here = pace.take(Moment::from_millis(5));
+        assert!(here != other.join().unwrap(), "one of both is enough");
+    });
+}

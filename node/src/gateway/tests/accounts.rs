@@ -11,6 +11,9 @@ use tokio::sync::mpsc::{self, Receiver};
 use super::*;
 use crate::shared::{LogMessage, Span};
 
+/// Of a site here; more than one test makes.
+const SPANS_PER_SECOND_MAX: u32 = 5;
+
 /// A site whose access log a test reads.
 struct Logged {
     site: Site,
@@ -27,7 +30,7 @@ impl Logged {
     fn with(mut snapshot: Snapshot, requests_max: u32) -> Self {
         snapshot.tallies = Arc::new(Tallies::new(&snapshot.policy, 1));
         let (sender, lines) = mpsc::channel(100);
-        let (traces, spans) = TraceLane::new(0.0);
+        let (traces, spans) = TraceLane::new(0.0, SPANS_PER_SECOND_MAX);
         let access_log = Some(AccessLane::new(sender, Arc::default()));
         let recorders = Recorders { access_log, traces: Some(traces) };
         Self { site: Site::with(snapshot, requests_max, recorders), lines: RefCell::new(lines), spans }
@@ -371,6 +374,30 @@ fn what_a_tenants_own_wishes_end_at_the_edge_was_sent_nowhere() {
             assert_eq!((&line["status"], &line["attempts"]), (&status.into(), &0.into()), "{line}");
             assert_eq!((&line["complete"], &line["path"]), (&true.into(), &"/".into()), "{line}");
         }
+    });
+}
+
+#[test]
+fn clients_who_want_every_request_traced_get_so_many_spans_and_no_gap_in_the_others() {
+    run(async {
+        let backend = Backend::on_loopback(echo).await;
+        let mut logged =
+            Logged::new(snapshot(acme(&["DE"], &[("eu", backend.address)]), ("node-1", "eu"), &[]));
+        let (mut spans, mut passed_on) = (0, 0);
+        while passed_on == 0 && spans < 100 {
+            let answer = logged.site.get("/", TRACE).await;
+            logged.until_counted(Some(0), Role::Edge, spans + passed_on + 1).await;
+            if let Ok(span) = logged.spans.try_recv() {
+                assert_eq!(parent_at_backend(&answer), span.id);
+                spans += 1;
+            } else {
+                assert_eq!(parent_at_backend(&answer), 0xb7ad_6b71_6920_3331, "the client's");
+                passed_on += 1;
+            }
+        }
+        assert_eq!(passed_on, 1, "all of {spans} had a span");
+        let traces = logged.site.gateway.recorders.traces.as_ref().unwrap();
+        assert_eq!(traces.counts().results()[3], ("limited", 1));
     });
 }
 

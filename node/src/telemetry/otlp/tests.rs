@@ -119,7 +119,7 @@ fn spans_and_metrics_reach_a_collector_and_a_lost_one_is_counted() {
             }
         })
         .await;
-        let (lane, spans) = TraceLane::new(1.0);
+        let (lane, spans) = TraceLane::new(1.0, 100);
         lane.push(span(None));
         let metrics = metrics().await;
         let counts = Arc::clone(lane.counts());
@@ -144,7 +144,7 @@ fn spans_and_metrics_reach_a_collector_and_a_lost_one_is_counted() {
 #[test]
 fn without_a_collector_spans_are_lost_and_counted() {
     run(async {
-        let (lane, spans) = TraceLane::new(1.0);
+        let (lane, spans) = TraceLane::new(1.0, 100);
         lane.push(span(None));
         let counts = Arc::clone(lane.counts());
         let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
