@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -144,8 +145,14 @@ level = "info"
 
     /// Starts its process; its log goes on where it was.
     pub fn start(&mut self) {
-        assert!(self.child.is_none(), "{} runs already", self.name);
         let log = File::options().create(true).append(true).open(self.log_file()).expect("a log file");
+        self.start_logging_to(log);
+    }
+
+    /// Starts its process; its log goes there.
+    pub fn start_logging_to(&mut self, log: impl Into<OwnedFd>) {
+        assert!(self.child.is_none(), "{} runs already", self.name);
+        let log = log.into();
         let errors = log.try_clone().expect("a log file");
         let mut command = Command::new(graticule());
         command

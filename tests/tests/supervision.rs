@@ -1,10 +1,11 @@
 //! What a supervisor hears of a node, and what a node does when its files change.
 
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write};
 use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
+use graticule_node_api::client;
 use graticule_tests::{EU_CENTRAL, Fleet, Node, Plan, US_EAST, eventually, story};
 
 #[test]
@@ -85,6 +86,26 @@ fn a_hangup_reads_documents_and_certificates_again() {
             logged(node, "documents activated version=2")
         })
         .await;
+    });
+}
+
+#[test]
+fn a_log_that_nobody_reads_stops_no_node() {
+    story(Duration::from_mins(1), async {
+        let mut fleet = prepared().await;
+        let (unread, log) = std::io::pipe().expect("a pipe");
+        let mut filler = log.try_clone().expect("a pipe");
+        // It ends with the reading end of the pipe, which is full at all times until then.
+        let filling = std::thread::spawn(move || while filler.write_all(&[b'.'; 4096]).is_ok() {});
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let node = &mut fleet.nodes[0];
+        node.set("drain.delay=0ms");
+        node.start_logging_to(log);
+        eventually("it answers", Duration::from_secs(10), async || node.call(&client::health()).await).await;
+        node.signal("TERM");
+        assert!(node.until_ended(Duration::from_secs(10)).await.success());
+        drop(unread);
+        filling.join().expect("the filling ends");
     });
 }
 

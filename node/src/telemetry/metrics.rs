@@ -71,6 +71,8 @@ impl Metrics {
         let snapshot = self.sources.shared.snapshot();
         let mut page = Exposition::default();
         self.node(&snapshot, &mut page);
+        self.process(&mut page);
+        self.records(&mut page);
         {
             // Counters only rise, so one who panicked here has left nothing half done that matters.
             let mut series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
@@ -105,7 +107,7 @@ impl Metrics {
 
     /// What is of the node as a whole.
     fn node(&self, snapshot: &Snapshot, page: &mut Exposition) {
-        let MetricsSources { shared, identity, clock, .. } = &self.sources;
+        let MetricsSources { shared, identity, .. } = &self.sources;
         page.family("graticule_build_info", Kind::Gauge, "1; which version runs is in the label.");
         page.sample(&[("version", env!("CARGO_PKG_VERSION"))], 1.0);
         let draining = shared.drain.is_draining();
@@ -140,14 +142,28 @@ impl Metrics {
             "When the node's certificate ends, in seconds since 1970.",
             expiry.as_secs_f64(),
         );
+    }
+
+    /// What is of the process.
+    fn process(&self, page: &mut Exposition) {
         page.single(
             "graticule_task_panics_total",
             Kind::Counter,
             "Tasks that have panicked.",
             task::panics() as f64,
         );
-        let cpu = clock.cpu_time().as_secs_f64();
+        page.single(
+            "graticule_log_lines_lost_total",
+            Kind::Counter,
+            "Log lines that found no room, or could not be written to standard error.",
+            super::log_lines_lost() as f64,
+        );
+        let cpu = self.sources.clock.cpu_time().as_secs_f64();
         page.single("process_cpu_seconds_total", Kind::Counter, "Processor time, user and system.", cpu);
+    }
+
+    /// What became of what is recorded of requests.
+    fn records(&self, page: &mut Exposition) {
         if let Some(spans) = &self.sources.spans {
             page.family("graticule_spans_total", Kind::Counter, "Spans of traces, by what became of them.");
             spans
