@@ -62,6 +62,13 @@ fn a_request_that_may_not_stay_goes_to_the_nearest_that_may_have_it() {
 }
 
 #[test]
+fn an_edge_of_a_later_tier_may_record_what_an_earlier_one_serves() {
+    let decided = ask(&fleet_with(document("shop", &[&[3], &[0]]), 0));
+    assert_eq!(decided.decision, relay(3));
+    assert!(decided.rationale.record_here, "tiers order who serves, not where data may be");
+}
+
+#[test]
 fn what_is_to_come_another_way_is_recorded_only_where_it_may_be() {
     let mut tenant = document("shop", &[&[1]]);
     tenant.redirect_http = true;
