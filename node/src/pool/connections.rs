@@ -27,6 +27,7 @@ use crate::world::World;
 mod backends;
 mod connection;
 mod exchange;
+mod greeting;
 mod handle;
 mod http2;
 mod key;

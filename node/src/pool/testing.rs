@@ -22,14 +22,15 @@ use http_body::{Body, Frame};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
+use hyper::server::conn::{http1, http2};
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::executor::LocalExecutor;
 use super::{Asked, Links, Trust};
 use crate::task::{self, Task};
 use crate::world::{Clock, Listener, Net, Stream, World};
@@ -135,6 +136,54 @@ impl Backend {
         });
         Self { address, seen, _task: task }
     }
+
+    /// In memory, with HTTP/2 as `http2` has it.
+    pub(super) fn of_http2<F, A>(net: &MemoryNet, http2: Http2, answer: F) -> Self
+    where
+        F: Fn(Request<Incoming>) -> A + 'static,
+        A: Future<Output = Response<AnyBody>> + 'static,
+    {
+        let (address, mut incoming) = net.listen_in_memory();
+        let (seen, answer) = (Rc::new(Seen::default()), Rc::new(answer));
+        let accepting = Rc::clone(&seen);
+        let task = task::spawn("backend", async move {
+            while let Some(stream) = incoming.recv().await {
+                let service = accepting.service(Rc::clone(&answer));
+                let serving = http2.serve_connection(TokioIo::new(stream), service);
+                let seen = Rc::clone(&accepting);
+                task::spawn_detached("served", async move {
+                    let _ = serving.await;
+                    seen.open.set(seen.open.get() - 1);
+                });
+            }
+        });
+        Self { address, seen, _task: task }
+    }
+}
+
+/// A server of HTTP/2, and what it allows.
+pub(super) type Http2 = http2::Builder<LocalExecutor>;
+
+impl Seen {
+    /// One more connection, and what answers on it.
+    fn service<F, A>(
+        self: &Rc<Self>,
+        answer: Rc<F>,
+    ) -> impl Service<Request<Incoming>, Response = Response<AnyBody>, Error = io::Error, Future: 'static>
+    + use<F, A>
+    where
+        F: Fn(Request<Incoming>) -> A + 'static,
+        A: Future<Output = Response<AnyBody>> + 'static,
+    {
+        self.connections.set(self.connections.get() + 1);
+        self.open.set(self.open.get() + 1);
+        let requests = Rc::clone(self);
+        service_fn(move |request| {
+            requests.requests.set(requests.requests.get() + 1);
+            let response = answer(request);
+            async move { Ok::<_, io::Error>(response.await) }
+        })
+    }
 }
 
 async fn serve<I, F, A>(io: I, seen: Rc<Seen>, answer: Rc<F>)
@@ -143,14 +192,7 @@ where
     F: Fn(Request<Incoming>) -> A + 'static,
     A: Future<Output = Response<AnyBody>> + 'static,
 {
-    seen.connections.set(seen.connections.get() + 1);
-    seen.open.set(seen.open.get() + 1);
-    let requests = Rc::clone(&seen);
-    let service = service_fn(move |request| {
-        requests.requests.set(requests.requests.get() + 1);
-        let response = answer(request);
-        async move { Ok::<_, io::Error>(response.await) }
-    });
+    let service = seen.service(answer);
     let _ = http1::Builder::new().serve_connection(TokioIo::new(io), service).await;
     seen.open.set(seen.open.get() - 1);
 }

@@ -250,7 +250,8 @@ mod tests {
     #[test]
     fn only_get_can_become_a_connect() {
         let (_, mut headers) = asked(&[("upgrade", "echo")]);
-        let upgrade = ask_as_http2((&mut Method::POST, &mut headers));
+        let mut method = Method::POST;
+        let upgrade = ask_as_http2((&mut method, &mut headers));
         assert_eq!(upgrade.unwrap_err(), Reason::NotSupported);
     }
 

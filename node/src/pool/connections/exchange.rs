@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use graticule_node_core::Reason;
+use graticule_node_core::headers::UpgradeAsked;
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
@@ -32,8 +33,15 @@ pub(super) type Unsent = Option<Request<RequestBody>>;
 struct Upgrade {
     /// What the client sends then.
     input: Later,
-    /// The connection then.
-    remains: Option<oneshot::Receiver<Remains>>,
+    way: Way,
+}
+
+/// How a backend is asked for it.
+enum Way {
+    /// By a header of HTTP/1.1: this is what the connection is then.
+    Header(oneshot::Receiver<Remains>),
+    /// By `CONNECT` in HTTP/2. Boxed: every request would be moved about with the room for it.
+    Connect(Box<UpgradeAsked>),
 }
 
 type Answer = Option<Result<Response<Incoming>, TrySendError<Request<RequestBody>>>>;
@@ -52,17 +60,18 @@ impl Exchange {
         limit: Duration,
     ) -> Result<Response<PooledBody>, Reason> {
         let progress = unsent.as_ref().and_then(|request| request.body().progress());
-        let upgrade = unsent.as_mut().and_then(|request| self.prepare_upgrade(request));
+        let upgrade = match unsent.as_mut().and_then(|request| self.prepare_upgrade(request)).transpose() {
+            Ok(upgrade) => upgrade,
+            Err(reason) => {
+                *unsent = None;
+                return Err(reason);
+            }
+        };
         let answer: Answer = match &mut self.connection {
             Connection::Http1(connection) => {
                 // Not by way of a variable, which the future would hold beside the request that is sent.
                 let sending = connection.send(unsent.take().ok_or(Reason::BackendFailed)?);
                 patience::within(limit, progress, sending).await
-            }
-            // Nobody asks for upgrades over it yet.
-            Connection::Http2(_) if upgrade.is_some() => {
-                *unsent = None;
-                return Err(Reason::NotSupported);
             }
             Connection::Http2(lane) => {
                 let tls = self.in_flight.backend().endpoint.tls.is_some();
@@ -70,54 +79,81 @@ impl Exchange {
                     http2::prepare(request, tls);
                 }
                 let sending = lane.send(unsent.take().ok_or(Reason::BackendFailed)?);
-                let mut answer = Box::pin(patience::within(limit, progress, sending)).await;
-                if let Some(Err(error)) = &mut answer {
-                    *unsent = error.take_message();
-                    unsent.iter_mut().for_each(http2::restore);
-                }
-                answer
+                Box::pin(patience::within(limit, progress, sending)).await
             }
         };
         match (answer, upgrade) {
-            (Some(Ok(response)), upgrade) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
-                Box::pin(self.upgraded(response, upgrade.ok_or(Reason::BackendFailed)?)).await
+            (Some(Ok(response)), Some(upgrade)) => Box::pin(self.answered(response, upgrade)).await,
+            (Some(Ok(response)), None) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                Err(Reason::BackendFailed)
             }
-            (Some(Ok(response)), _) => Ok(response.map(|body| PooledBody::new(body, self))),
-            (Some(Err(mut error)), upgrade) => {
-                tracing::debug!(error = %error.error(), "no response from a backend");
-                if let Some(mut message) = error.take_message() {
-                    if let Some(upgrade) = upgrade {
-                        message.body_mut().put_later(upgrade.input);
-                    }
-                    *unsent = Some(message);
-                }
-                let error = error.error();
-                Err(if error.is_user() { body::fault(error) } else { Reason::BackendFailed })
-            }
+            (Some(Ok(response)), None) => Ok(response.map(|body| PooledBody::new(body, self))),
+            (Some(Err(error)), upgrade) => Err(self.failed(error, upgrade, unsent)),
             (None, _) => Err(Reason::BackendTimeout),
         }
     }
 
-    /// Makes ready for 101, if the request asks for it.
-    fn prepare_upgrade(&self, request: &mut Request<RequestBody>) -> Option<Upgrade> {
+    /// Makes ready for an upgrade, if the request asks for one.
+    fn prepare_upgrade(&self, request: &mut Request<RequestBody>) -> Option<Result<Upgrade, Reason>> {
         let input = request.body_mut().take_later()?;
-        let remains = match &self.connection {
-            Connection::Http1(connection) => Some(connection.remains()),
-            Connection::Http2(_) => None,
+        let way = match &self.connection {
+            Connection::Http1(connection) => Ok(Way::Header(connection.remains())),
+            Connection::Http2(lane) if !lane.takes_upgrades() => Err(Reason::NotSupported),
+            Connection::Http2(_) => {
+                http2::ask_for_upgrade(request).map(|asked| Way::Connect(Box::new(asked)))
+            }
         };
-        Some(Upgrade { input, remains })
+        Some(way.map(|way| Upgrade { input, way }))
     }
 
-    /// What follows after 101 is the body, to the connection's end.
-    async fn upgraded(
+    /// What comes of a request to upgrade. What follows after agreement is the body, to the connection's or stream's end.
+    async fn answered(
         self,
-        response: Response<Incoming>,
-        upgrade: Upgrade,
+        mut response: Response<Incoming>,
+        Upgrade { input, way }: Upgrade,
     ) -> Result<Response<PooledBody>, Reason> {
-        let remains = upgrade.remains.ok_or(Reason::BackendFailed)?.await;
-        let remains = remains.map_err(|_| Reason::BackendFailed)?;
-        let upgraded = Upgraded::new(remains, upgrade.input);
+        let upgraded = match (way, response.status()) {
+            (Way::Header(remains), StatusCode::SWITCHING_PROTOCOLS) => {
+                let remains = remains.await.map_err(|_| Reason::BackendFailed)?;
+                Upgraded::http1(remains, input)
+            }
+            (Way::Connect(asked), StatusCode::OK) => {
+                let stream = hyper::upgrade::on(&mut response).await.map_err(|_| Reason::BackendFailed)?;
+                let mut status = response.status();
+                asked.answer(&mut status, response.headers_mut());
+                *response.status_mut() = status;
+                Upgraded::http2(stream, input)
+            }
+            // The library takes no other success for agreement; to pass it on as an answer would say that there is none.
+            (Way::Connect(_), status) if status.is_success() => return Err(Reason::BackendFailed),
+            (_, StatusCode::SWITCHING_PROTOCOLS) => return Err(Reason::BackendFailed),
+            _ => return Ok(response.map(|body| PooledBody::new(body, self))),
+        };
         Ok(response.map(|_| PooledBody::upgraded(upgraded, self)))
+    }
+
+    /// Why there is no answer. A request of which no byte was written is put back as it was.
+    fn failed(
+        &self,
+        mut error: TrySendError<Request<RequestBody>>,
+        upgrade: Option<Upgrade>,
+        unsent: &mut Unsent,
+    ) -> Reason {
+        tracing::debug!(error = %error.error(), "no response from a backend");
+        if let Some(mut request) = error.take_message() {
+            if let Connection::Http2(_) = &self.connection {
+                http2::restore(&mut request);
+            }
+            if let Some(Upgrade { input, way }) = upgrade {
+                request.body_mut().put_later(input);
+                if let Way::Connect(asked) = way {
+                    http2::take_back(&mut request, *asked);
+                }
+            }
+            *unsent = Some(request);
+        }
+        let error = error.error();
+        if error.is_user() { body::fault(error) } else { Reason::BackendFailed }
     }
 
     /// The response is complete. If the request is too, the connection waits for another one; a backend that answered

@@ -1,19 +1,26 @@
 //! HTTP/2 connections to one backend: shared by requests, opened one at a time.
 
 use std::cell::{Cell, RefCell};
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
+use graticule_node_core::Reason;
+use graticule_node_core::headers::{UpgradeAsked, ask_as_http2};
 use http::{HeaderValue, Request, Response, Uri, Version, header, uri};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
-use hyper::client::conn::http2::{Builder, SendRequest};
+use hyper::client::conn::http2::{Builder, Connection, SendRequest};
+use hyper::ext::Protocol;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::Mutex;
 
+use super::greeting::Greeted;
 use super::request_body::RequestBody;
 use crate::pool::executor::LocalExecutor;
+use crate::pool::transport::ConnectError;
 use crate::task::{self, Task};
 use crate::world::Stream;
 
@@ -28,11 +35,15 @@ pub(super) struct Multiplexed {
 #[derive(Debug)]
 struct Shared {
     sender: SendRequest<RequestBody>,
+    /// Knows what the backend has said of itself.
+    connection: Rc<RefCell<Driven>>,
     streams: Cell<u32>,
     /// Ticks without a stream.
     idle: Cell<u32>,
     _driver: Task,
 }
+
+type Driven = Connection<TokioIo<Greeted>, RequestBody, LocalExecutor>;
 
 /// One request's place on a connection; given back when this is dropped.
 #[derive(Debug)]
@@ -45,16 +56,15 @@ impl Multiplexed {
     pub(super) fn lane(&self) -> Option<Lane> {
         let mut open = self.open.borrow_mut();
         open.retain(|shared| !shared.sender.is_closed());
-        let with_room =
-            open.iter().find(|shared| shared.streams.get() < STREAMS_MAX && shared.sender.is_ready());
+        let with_room = open.iter().find(|shared| shared.has_room() && shared.sender.is_ready());
         with_room.map(|shared| Lane::on(Rc::clone(shared)))
     }
 
     /// A place on a connection that `connect` makes, or on one that was made while this waited its turn.
-    pub(super) async fn open<E>(
+    pub(super) async fn open(
         &self,
-        connect: impl Future<Output = Result<Stream, E>>,
-    ) -> Result<Lane, Option<E>> {
+        connect: impl Future<Output = Result<Stream, ConnectError>>,
+    ) -> Result<Lane, Option<ConnectError>> {
         let _turn = self.opening.lock().await;
         if let Some(lane) = self.lane() {
             return Ok(lane);
@@ -62,7 +72,10 @@ impl Multiplexed {
         if self.open.borrow().len() >= CONNECTIONS_MAX {
             return Err(None);
         }
-        let shared = Rc::new(handshake(connect.await.map_err(Some)?).await.map_err(|_| None)?);
+        let stream = connect.await.map_err(Some)?;
+        let shared =
+            handshake(stream).await.map_err(|error| ConnectError::Untrusted(io::Error::other(error)))?;
+        let shared = Rc::new(shared);
         self.open.borrow_mut().push(Rc::clone(&shared));
         Ok(Lane::on(shared))
     }
@@ -79,7 +92,16 @@ impl Multiplexed {
     }
 }
 
-async fn handshake(stream: Stream) -> hyper::Result<Shared> {
+impl Shared {
+    /// Requests beyond what the backend allows would wait for others to end, and upgrades may not end for hours.
+    fn has_room(&self) -> bool {
+        let streams = self.streams.get();
+        streams < STREAMS_MAX && (streams as usize) < self.connection.borrow().current_max_send_streams()
+    }
+}
+
+/// HTTP/2 over `stream`, once the backend has said what it takes.
+async fn handshake(stream: Stream) -> Result<Shared, Failed> {
     let mut builder = Builder::new(LocalExecutor);
     builder
         .timer(TokioTimer::new())
@@ -88,14 +110,20 @@ async fn handshake(stream: Stream) -> hyper::Result<Shared> {
         .adaptive_window(true)
         .max_header_list_size(RESPONSE_HEAD_BYTES_MAX)
         .max_concurrent_reset_streams(RESET_STREAMS_MAX);
+    let (stream, greeting) = Greeted::listen(stream);
     let (sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
+    let connection = Rc::new(RefCell::new(connection));
+    let polled = Rc::clone(&connection);
     let driver = task::spawn("backend connection", async move {
-        if let Err(error) = connection.await {
+        if let Err(error) = poll_fn(|cx| Pin::new(&mut *polled.borrow_mut()).poll(cx)).await {
             tracing::debug!(%error, "a backend connection ended");
         }
     });
-    Ok(Shared { sender, streams: Cell::new(0), idle: Cell::new(0), _driver: driver })
+    greeting.await?;
+    Ok(Shared { sender, connection, streams: Cell::new(0), idle: Cell::new(0), _driver: driver })
 }
+
+type Failed = Box<dyn std::error::Error + Send + Sync>;
 
 impl Lane {
     fn on(of: Rc<Shared>) -> Self {
@@ -109,6 +137,11 @@ impl Lane {
         request: Request<RequestBody>,
     ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>> + use<> {
         self.of.sender.clone().try_send_request(request)
+    }
+
+    /// Whether the backend has said that it may be asked for upgrades.
+    pub(super) fn takes_upgrades(&self) -> bool {
+        self.of.connection.borrow().is_extended_connect_protocol_enabled()
     }
 }
 
@@ -127,6 +160,23 @@ pub(super) fn prepare(request: &mut Request<RequestBody>, tls: bool) {
     parts.scheme = Some(if tls { uri::Scheme::HTTPS } else { uri::Scheme::HTTP });
     parts.authority = Some(authority.unwrap_or_else(|| uri::Authority::from_static("localhost")));
     *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
+}
+
+/// Makes a request of HTTP/1.1 to upgrade the one that HTTP/2 has for it (RFC 8441); [`prepare`] does the rest.
+pub(super) fn ask_for_upgrade(request: &mut Request<RequestBody>) -> Result<UpgradeAsked, Reason> {
+    let mut method = request.method().clone();
+    let asked = ask_as_http2((&mut method, request.headers_mut()))?;
+    *request.method_mut() = method;
+    request.extensions_mut().insert(Protocol::from(asked.protocol()));
+    Ok(asked)
+}
+
+/// Undoes [`ask_for_upgrade`], for a request that was not sent.
+pub(super) fn take_back(request: &mut Request<RequestBody>, asked: UpgradeAsked) {
+    let mut method = request.method().clone();
+    asked.restore(&mut method, request.headers_mut());
+    *request.method_mut() = method;
+    request.extensions_mut().remove::<Protocol>();
 }
 
 /// Undoes [`prepare`], for a request that was not sent.

@@ -63,6 +63,7 @@ async fn fetch(connections: &Connections, backends: &[SocketAddr]) -> Bytes {
 }
 
 mod streams;
+mod upgrades;
 
 mod reuse {
     use super::*;

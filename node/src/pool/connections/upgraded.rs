@@ -1,4 +1,4 @@
-//! A connection to a backend that has switched protocols: bytes both ways.
+//! A connection or stream to a backend that has switched protocols: bytes both ways.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -35,16 +35,25 @@ impl fmt::Debug for Upgraded {
 }
 
 impl Upgraded {
-    /// Sends `input` through the connection, and reads from it.
-    pub(super) fn new(remains: Remains, input: Later) -> Self {
+    /// Sends `input` through what is left of an HTTP/1.1 connection, and reads from it.
+    pub(super) fn http1(remains: Remains, input: Later) -> Self {
+        Self::new(remains.io.into_inner(), remains.read_buf, input)
+    }
+
+    /// The same with a stream of HTTP/2.
+    pub(super) fn http2(stream: hyper::upgrade::Upgraded, input: Later) -> Self {
+        Self::new(Box::new(TokioIo::new(stream)), Bytes::new(), input)
+    }
+
+    fn new(stream: Stream, opening: Bytes, input: Later) -> Self {
         input.begin();
-        let (reader, writer) = tokio::io::split(remains.io.into_inner());
+        let (reader, writer) = tokio::io::split(stream);
         let sending = task::spawn("upgraded backend connection", async move {
             if let Err(error) = send(input, writer).await {
                 tracing::debug!(%error, "an upgraded backend connection broke off");
             }
         });
-        Self { reader, opening: remains.read_buf, pieces: Pieces::default(), _sending: sending }
+        Self { reader, opening, pieces: Pieces::default(), _sending: sending }
     }
 
     /// The next bytes; nothing at their end.
