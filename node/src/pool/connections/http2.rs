@@ -107,7 +107,8 @@ async fn handshake(stream: Stream) -> Result<Shared, Failed> {
         .timer(TokioTimer::new())
         .keep_alive_interval(KEEP_ALIVE)
         .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
-        .adaptive_window(true)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(STREAM_WINDOW_BYTES * STREAMS_MAX)
         .max_header_list_size(RESPONSE_HEAD_BYTES_MAX)
         .max_concurrent_reset_streams(RESET_STREAMS_MAX);
     let (stream, greeting) = Greeted::listen(stream);
@@ -191,6 +192,9 @@ pub(super) fn restore(request: &mut Request<RequestBody>) {
 
 /// Requests on one connection; servers allow a hundred unless they say otherwise.
 const STREAMS_MAX: u32 = 100;
+/// What a backend may send of one answer while its client takes nothing. The connection has room for that of all streams, so
+/// that no client holds others up; an adaptive window has not.
+const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
 /// Connections of one worker to one backend.
 const CONNECTIONS_MAX: usize = 32;
 /// How often a connection with requests is asked whether it lives, and how long it may take to say so.

@@ -216,6 +216,38 @@ async fn upgrades_do_not_wait_for_each_other() {
 }
 
 #[tokio::test(flavor = "local", start_paused = true)]
+async fn a_client_that_takes_nothing_holds_nobody_else_up() {
+    let net = Arc::new(MemoryNet::default());
+    let backend = Backend::of_http2(&net, server(), async |mut request: Request<Incoming>| {
+        if request.uri().path() == "/endless" {
+            return Response::new(Endless(Arc::default()).map_err(Into::into).boxed_unsync());
+        }
+        let stream = hyper::upgrade::on(&mut request);
+        task::spawn_detached("upgraded", async move {
+            let Ok(stream) = stream.await else { return };
+            let mut stream = TokioIo::new(stream);
+            while stream.write_all(&[7; 16 * 1024]).await.is_ok() {}
+        });
+        Response::new(full("ok"))
+    });
+    let connections = Connections::new(&net.world(), links());
+    let pool = pool_of_http2();
+    let mut endless = get();
+    *endless.uri_mut() = "/endless".parse().unwrap();
+    let (_input, upgrade) = ask_for("endless");
+    let stalled = (
+        send(&connections, &[backend.address], &pool, 0, endless).await.unwrap(),
+        send(&connections, &[backend.address], &pool, 0, upgrade).await.unwrap(),
+    );
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let response = send(&connections, &[backend.address], &pool, 0, get()).await.unwrap();
+    let body = tokio::time::timeout(Duration::from_secs(1), response.into_body().collect()).await;
+    assert_eq!(body.expect("an answer in time").unwrap().to_bytes(), "ok");
+    assert_eq!(backend.seen.connections.get(), 1);
+    drop(stalled);
+}
+
+#[tokio::test(flavor = "local", start_paused = true)]
 async fn a_client_that_stops_reading_stops_the_backend_after_an_upgrade() {
     let net = Arc::new(MemoryNet::default());
     let sent = Rc::new(Cell::new(0));
