@@ -178,8 +178,8 @@ fn after_accepted(reason: Reason) -> Failure {
         Reason::BackendUnreachable | Reason::NoCompliantRegion | Reason::Overloaded | Reason::PolicySkew => {
             Failure::Refused(reason)
         }
-        // Every backend there is alike.
-        Reason::NotSupported => Failure::Never(reason),
+        // Every backend there is alike, and so is the request everywhere.
+        Reason::NotSupported | Reason::BadRequest => Failure::Never(reason),
         reason => Failure::Sent(reason),
     }
 }

@@ -263,7 +263,7 @@ fn a_refusal_after_acceptance_says_whether_a_backend_can_have_seen_the_request()
             let failure = edge.send(&Method::GET, &nothing()).await.unwrap_err();
             let unseen = [BackendUnreachable, NoCompliantRegion, Overloaded, PolicySkew];
             let expected = match reason {
-                Reason::NotSupported => Failure::Never(reason),
+                Reason::NotSupported | Reason::BadRequest => Failure::Never(reason),
                 reason if unseen.contains(&reason) => Failure::Refused(reason),
                 reason => Failure::Sent(reason),
             };
@@ -533,7 +533,7 @@ fn a_request_that_breaks_off_is_an_error_at_the_serving_node_whatever_its_length
             sender.send(Err(io::ErrorKind::ConnectionReset.into())).await.unwrap();
         };
         let (failure, ()) = tokio::join!(edge.send(&Method::PUT, &upload), breaking);
-        assert_eq!(failure.unwrap_err(), Failure::Sent(Reason::BadRequest));
+        assert_eq!(failure.unwrap_err(), Failure::Never(Reason::BadRequest));
         assert!(upload.take_back().is_none());
         assert_eq!(*broken.borrow(), [true]);
 
