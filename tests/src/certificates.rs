@@ -1,13 +1,18 @@
-//! Certificates for nodes: as the command issues them, and as it never would.
+//! Certificates for nodes, as the command issues them and as it never would, and for backends.
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rcgen::string::Ia5String;
 use rcgen::{
-    CertificateParams, DnType, ExtendedKeyUsagePurpose, Issuer, KeyPair, PKCS_ED25519, SanType, date_time_ymd,
+    CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, Issuer, KeyPair, PKCS_ED25519,
+    SanType, date_time_ymd,
 };
+use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use crate::run;
 
@@ -93,4 +98,24 @@ pub fn self_signed(directory: &Path, stem: &str, names: &[&str]) {
     fs::write(directory.join(format!("{stem}.pem")), made.cert.pem()).expect("a certificate is written");
     fs::write(directory.join(format!("{stem}.key")), made.signing_key.serialize_pem())
         .expect("a key is written");
+}
+
+/// An authority, as PEM, and a server's certificate by it for `name`; the server speaks HTTP/2 and HTTP/1.1.
+pub fn tls_server(name: &str) -> (String, Arc<ServerConfig>) {
+    let mut params = CertificateParams::new(Vec::new()).expect("no names");
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    params.not_after = date_time_ymd(2100, 1, 1);
+    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key"));
+    let authority = authority.expect("an authority");
+    let key = KeyPair::generate().expect("a key");
+    let mut leaf = CertificateParams::new(vec![name.to_owned()]).expect("a name");
+    leaf.not_after = date_time_ymd(2100, 1, 1);
+    let certificate = leaf.signed_by(&key, &authority).expect("a certificate");
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let builder = builder.expect("versions of TLS").with_no_client_auth();
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let mut config = builder.with_single_cert(vec![certificate.der().clone()], key).expect("a certificate");
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    (authority.pem(), Arc::new(config))
 }

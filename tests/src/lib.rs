@@ -20,10 +20,11 @@ mod ports;
 mod recorder;
 mod source;
 mod story;
+mod upgrading;
 
 pub use backend::{Backend, BodySeen, Received};
 pub use binary::{Ran, graticule, graticule_sim, run};
-pub use certificates::{Authority, Certificate, self_signed};
+pub use certificates::{Authority, Certificate, self_signed, tls_server};
 pub use client::{Answer, Ask, Broken, Connection, Tls, ask};
 pub use clock::{now, wall};
 pub use courteous::Courteous;
@@ -38,3 +39,4 @@ pub use ports::consecutive as consecutive_ports;
 pub use recorder::{Record, Recorded, Recorder};
 pub use source::{Source, sources, workspace};
 pub use story::{eventually, story};
+pub use upgrading::{UpgradedStream, Upgrading};

@@ -12,13 +12,9 @@ use std::time::Duration;
 use graticule_node_api::{Pool, client};
 use graticule_tests::{
     Answer, Ask, Connection, EU_CENTRAL, EU_WEST, Fleet, Load, Mood, Moody, Outcome, Plan, Speaks, Step, ask,
-    consecutive_ports, eventually, run, story,
+    consecutive_ports, eventually, run, story, tls_server,
 };
 use http::{Method, StatusCode};
-use rcgen::{CertificateParams, CertifiedIssuer, KeyPair, date_time_ymd};
-use rustls::ServerConfig;
-use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::time::sleep;
 
 const HOST: &str = "shop.example";
@@ -371,30 +367,6 @@ fn a_tcp_check_needs_a_listener() {
         drop(backend);
         until(&fleet, address, "failed").await;
     });
-}
-
-/// An authority, as PEM, and a server's certificate by it for `name`.
-fn tls_server(name: &str) -> (String, Arc<ServerConfig>) {
-    let mut params = CertificateParams::new(Vec::new()).unwrap();
-    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    params.not_after = date_time_ymd(2100, 1, 1);
-    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-    let key = KeyPair::generate().unwrap();
-    let mut leaf = CertificateParams::new(vec![name.to_owned()]).unwrap();
-    leaf.not_after = date_time_ymd(2100, 1, 1);
-    let certificate = leaf.signed_by(&key, &authority).unwrap();
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(
-            vec![certificate.der().clone()],
-            PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())),
-        )
-        .unwrap();
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    (authority.pem(), Arc::new(config))
 }
 
 #[test]
