@@ -12,6 +12,7 @@ use graticule_tests::{
     raw_backend, read_head, story, tls_server,
 };
 use http::{HeaderValue, Method, StatusCode};
+use hyper::body::Incoming;
 use hyper::ext::Protocol;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -77,19 +78,28 @@ async fn carry_web_sockets(fleet: &Fleet) {
 
 /// A WebSocket by extended CONNECT (RFC 8441).
 async fn over_http2(fleet: &Fleet, edge: &str) -> WebSocketStream<impl AsyncRead + AsyncWrite + Unpin> {
-    let mut connection = Connection::open_http2(fleet.edge(edge)).await.unwrap();
-    // Only a server that has said so may be asked; its settings come before its first answer.
-    connection.ask(&Ask::get("nobody.example", "/")).await.unwrap();
-    let ask = Ask::with(Method::CONNECT, HOST, "/chat", "").header("sec-websocket-version", "13");
-    let mut request = ask.request();
-    request.extensions_mut().insert(Protocol::from_static("websocket"));
-    let response = connection.start(request).await.unwrap();
+    let (response, connection) = connect(fleet, edge, "websocket").await;
     assert_eq!(response.status(), StatusCode::OK);
     assert!(!response.headers().contains_key("sec-websocket-accept"), "{:?}", response.headers());
     let stream = TokioIo::new(hyper::upgrade::on(response).await.unwrap());
     // The connection ends with its handle, and this is a test.
     std::mem::forget(connection);
     WebSocketStream::from_raw_socket(stream, Role::Client, None).await
+}
+
+/// The answer to an extended CONNECT, and the connection that it came by.
+async fn connect(
+    fleet: &Fleet,
+    edge: &str,
+    protocol: &'static str,
+) -> (http::Response<Incoming>, Connection) {
+    let mut connection = Connection::open_http2(fleet.edge(edge)).await.unwrap();
+    // Only a server that has said so may be asked; its settings come before its first answer.
+    connection.ask(&Ask::get("nobody.example", "/")).await.unwrap();
+    let ask = Ask::with(Method::CONNECT, HOST, "/chat", "").header("sec-websocket-version", "13");
+    let mut request = ask.request();
+    request.extensions_mut().insert(Protocol::from_static(protocol));
+    (connection.start(request).await.unwrap(), connection)
 }
 
 async fn talk<S: AsyncRead + AsyncWrite + Unpin>(mut socket: WebSocketStream<S>) {
@@ -168,9 +178,10 @@ async fn notice(fleet: &Fleet, gone: &mut tokio::sync::mpsc::Receiver<()>) {
         read_head(&mut stream).await;
         drop(stream);
         timeout(ANSWER_LIMIT, gone.recv()).await.expect("the backend notices").unwrap();
-        let connection = over_http2(fleet, edge).await;
-        drop(connection);
+        let (response, connection) = connect(fleet, edge, "x").await;
+        drop(hyper::upgrade::on(response).await.unwrap());
         timeout(ANSWER_LIMIT, gone.recv()).await.expect("the backend notices").unwrap();
+        drop(connection);
     }
 }
 
@@ -213,6 +224,17 @@ fn a_backend_that_does_not_switch_answers_as_usual() {
             let mut request = Ask::with(Method::CONNECT, HOST, "/", "").request();
             request.extensions_mut().insert(Protocol::from_static("websocket"));
             assert_eq!(connection.start(request).await.unwrap().status(), StatusCode::BAD_GATEWAY, "{edge}");
+        }
+    });
+}
+
+#[test]
+fn a_backend_that_does_not_prove_that_it_speaks_websocket_is_not_believed() {
+    story(Duration::from_mins(1), async {
+        let fleet = Lone::default().fleet(TENANT, counting().await).await;
+        for edge in ["eu-central", "us-east"] {
+            let (response, _) = connect(&fleet, edge, "websocket").await;
+            assert_eq!(response.status(), StatusCode::BAD_GATEWAY, "{edge}");
         }
     });
 }

@@ -23,7 +23,7 @@ pub use host::{Host, host_of};
 pub use tracing::{
     NewTrace, TraceContext, TraceId, X_REQUEST_ID, request_id, set_trace_parent, trace_context, trace_of,
 };
-pub use upgrade::{UpgradeAsked, answer_as_http2, ask_as_http1, ask_as_http2};
+pub use upgrade::{UpgradeAsked, answer_as_http2, ask_as_http1, ask_as_http2, proves_websocket};
 pub use via::{append_via, is_loop};
 
 /// Header lines that list a client's address and the proxies it came through, together.

@@ -179,11 +179,21 @@ impl Pending {
 
     /// What an upgrade comes to.
     fn answered(&mut self, mut response: Response<ResponseBody>) -> Response<ResponseBody> {
-        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            self.input.take().into_iter().for_each(|input| response.body_mut().set_input(input));
-        } else if self.facts.upgrade == Some(Upgrade::Connect) && response.status().is_success() {
-            // The client would take it for an upgrade that took place.
+        let is_upgrade = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+        let is_believed = match &self.facts.upgrade {
+            // A client of HTTP/2 gets no proof that the backend means it, so it is asked for here.
+            Some(Upgrade::Connect { key: Some(key) }) if is_upgrade => {
+                headers::proves_websocket(response.headers(), key)
+            }
+            // The client would take success for an upgrade that took place.
+            Some(Upgrade::Connect { .. }) => is_upgrade || !response.status().is_success(),
+            _ => true,
+        };
+        if !is_believed {
             return self.refuse(Reason::BackendFailed);
+        }
+        if is_upgrade {
+            self.input.take().into_iter().for_each(|input| response.body_mut().set_input(input));
         }
         response
     }

@@ -47,12 +47,15 @@ pub(super) struct Facts {
 }
 
 /// How a client asks for an upgrade.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Upgrade {
     /// By a header, in HTTP/1.1.
     Header,
     /// By `CONNECT` with a protocol, in HTTP/2 (RFC 8441).
-    Connect,
+    Connect {
+        /// What whoever agrees has to prove, if it is a WebSocket.
+        key: Option<HeaderValue>,
+    },
 }
 
 impl Facts {
@@ -153,8 +156,8 @@ fn upgrade(parts: &mut Parts, is_empty: bool, gateway: &Gateway) -> Result<Optio
     if *method == Method::CONNECT {
         // Without a protocol, it would lead to wherever the client wants.
         let protocol = extensions.get::<hyper::ext::Protocol>().ok_or(Reason::NotSupported)?;
-        headers::ask_as_http1((method, fields), protocol.as_str(), gateway.chance_bits())?;
-        return Ok(Some(Upgrade::Connect));
+        let key = headers::ask_as_http1((method, fields), protocol.as_str(), gateway.chance_bits())?;
+        return Ok(Some(Upgrade::Connect { key }));
     }
     let asked = is_empty && *version == Version::HTTP_11 && headers::asks_for_upgrade(fields);
     Ok(asked.then_some(Upgrade::Header))

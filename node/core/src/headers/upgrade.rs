@@ -10,24 +10,30 @@ use sha1::{Digest as _, Sha1};
 use crate::Reason;
 
 /// Makes an extended `CONNECT` for `protocol` (RFC 8441) a request of HTTP/1.1 to upgrade. `chance` becomes the key that
-/// only HTTP/1.1 has in WebSocket; whoever answers proves by it that it speaks the protocol.
+/// only HTTP/1.1 has in WebSocket, and that is returned: whoever agrees [proves](proves_websocket) by it that it speaks the
+/// protocol.
 pub fn ask_as_http1(
     (method, headers): (&mut Method, &mut HeaderMap),
     protocol: &str,
     chance: u128,
-) -> Result<(), Reason> {
+) -> Result<Option<HeaderValue>, Reason> {
     let value = HeaderValue::from_str(protocol).map_err(|_| Reason::BadRequest)?;
     if !is_carried(protocol) {
         return Err(Reason::NotSupported);
     }
     *method = Method::GET;
     headers.insert(UPGRADE, value);
-    if is_websocket(protocol)
-        && let Ok(key) = HeaderValue::from_bytes(&base64(&chance.to_be_bytes()))
-    {
-        headers.insert(SEC_WEBSOCKET_KEY, key);
+    let is_websocket = is_websocket(protocol);
+    let key = HeaderValue::from_bytes(&base64(&chance.to_be_bytes())).ok().filter(|_| is_websocket);
+    if let Some(key) = &key {
+        headers.insert(SEC_WEBSOCKET_KEY, key.clone());
     }
-    Ok(())
+    Ok(key)
+}
+
+/// Whether an answer with 101 is of somebody who has seen this key of a WebSocket and knows what to make of it.
+pub fn proves_websocket(headers: &HeaderMap, key: &HeaderValue) -> bool {
+    headers.get(SEC_WEBSOCKET_ACCEPT) == websocket_accept(key).as_ref()
 }
 
 /// Makes an answer of HTTP/1.1 with 101 one to an extended `CONNECT`: success, and what follows is in frames of data.
@@ -84,7 +90,9 @@ impl UpgradeAsked {
         *method = Method::GET;
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
         headers.insert(UPGRADE, self.protocol);
-        self.key.map(|key| headers.insert(SEC_WEBSOCKET_KEY, key));
+        if let Some(key) = self.key {
+            headers.insert(SEC_WEBSOCKET_KEY, key);
+        }
     }
 }
 
@@ -154,11 +162,11 @@ mod tests {
     #[test]
     fn a_connect_becomes_a_request_to_upgrade() {
         let (mut method, mut headers) = (Method::CONNECT, HeaderMap::new());
-        assert_eq!(ask_as_http1((&mut method, &mut headers), "websocket", 0), Ok(()));
+        let key = ask_as_http1((&mut method, &mut headers), "websocket", 1).unwrap();
         assert_eq!((method, &headers[UPGRADE]), (Method::GET, &HeaderValue::from_static("websocket")));
-        assert!(websocket_key(&headers).is_ok());
+        assert_eq!(websocket_key(&headers).ok(), key);
         let (mut method, mut headers) = (Method::CONNECT, HeaderMap::new());
-        assert_eq!(ask_as_http1((&mut method, &mut headers), "echo", 0), Ok(()));
+        assert_eq!(ask_as_http1((&mut method, &mut headers), "echo", 1), Ok(None));
         assert!(!headers.contains_key(SEC_WEBSOCKET_KEY));
     }
 
@@ -208,6 +216,15 @@ mod tests {
             ("sec-websocket-accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="),
         ];
         assert_eq!(headers, asked(&answered).1);
+    }
+
+    #[test]
+    fn only_what_rfc_6455_makes_of_a_key_proves_it() {
+        let proves = |lines| proves_websocket(&asked(lines).1, &HeaderValue::from_static(KEY));
+        assert!(proves(&[("sec-websocket-accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")]));
+        assert!(!proves(&[("sec-websocket-accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOp=")]));
+        assert!(!proves(&[("sec-websocket-accept", KEY)]));
+        assert!(!proves(&[]));
     }
 
     #[test]
