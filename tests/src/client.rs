@@ -16,8 +16,10 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+mod multiplexed;
 mod tls;
 
+pub use multiplexed::{Multiplexed, Unanswered};
 pub use tls::Tls;
 
 /// What a client asks.
@@ -94,6 +96,12 @@ impl Ask {
 }
 
 impl Answer {
+    async fn read(response: Response<Incoming>) -> Result<Self, Broken> {
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.map_err(Broken::of)?.to_bytes();
+        Ok(Self { status: parts.status, headers: parts.headers, body })
+    }
+
     /// The region that the edge says has served it.
     pub fn region(&self) -> Option<&str> {
         self.header("x-graticule-region")
@@ -209,11 +217,7 @@ impl Connection {
 
     /// Sends a request and waits for its whole answer.
     pub async fn ask(&mut self, ask: &Ask) -> Result<Answer, Broken> {
-        let answered = async {
-            let (parts, body) = self.start(ask.request()).await?.into_parts();
-            let body = body.collect().await.map_err(Broken::of)?.to_bytes();
-            Ok(Answer { status: parts.status, headers: parts.headers, body })
-        };
+        let answered = async { Answer::read(self.start(ask.request()).await?).await };
         timeout(ANSWER_LIMIT, answered).await.map_err(Broken::of)?
     }
 }

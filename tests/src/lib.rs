@@ -25,7 +25,7 @@ mod upgrading;
 pub use backend::{Backend, BodySeen, Received};
 pub use binary::{Ran, graticule, graticule_sim, run};
 pub use certificates::{Authority, Certificate, self_signed, tls_server};
-pub use client::{Answer, Ask, Broken, Connection, Tls, ask};
+pub use client::{Answer, Ask, Broken, Connection, Multiplexed, Tls, Unanswered, ask};
 pub use clock::{now, wall};
 pub use courteous::Courteous;
 pub use fleet::{Fleet, Guest};

@@ -34,8 +34,12 @@ fn of_a_hundred_thousand_requests_none_fails_while_six_nodes_are_replaced() {
             replace_all(&mut fleet).await;
             rounds += 1;
         }
+        let repeated = load.repeated();
         let outcomes = load.stop().await;
-        println!("{} requests while every node was replaced {rounds} times", outcomes.len());
+        println!(
+            "{} requests while every node was replaced {rounds} times; {repeated} of them sent again by HTTP/2",
+            outcomes.len()
+        );
         expect_all_served_once(&fleet, &outcomes, REQUESTS);
     });
 }
