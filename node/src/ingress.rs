@@ -31,6 +31,7 @@ mod connection;
 mod early;
 mod handshake;
 mod limits;
+mod parting;
 mod stream;
 mod takeover;
 mod watching;

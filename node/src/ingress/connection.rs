@@ -1,7 +1,7 @@
 //! One client's connection from its first byte to its last.
 
 use std::error::Error;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::time::Duration;
@@ -19,6 +19,7 @@ use tokio::time::timeout;
 use super::answering::{Answering, Upgrade};
 use super::closing::Closing;
 use super::limits::{Deadlines, IngressLimits};
+use super::parting::{PARTING_TIMEOUT, Parting};
 use super::stream::{ClientStream, Opening, Version, sniff};
 use super::watching::{Phase, Watch};
 use super::{Accepted, Client, Handler};
@@ -149,8 +150,15 @@ impl<H: Handler> Server<H> {
         let ended = tokio::select! {
             biased;
             ended = connection.as_mut() => ended,
-            () = self.closing.begun() => last(connection, http2::Connection::graceful_shutdown).await,
+            () = self.closing.begun() => {
+                let end = |connection: Pin<&mut http2::Connection<_, _, _>>| {
+                    watch.say_farewell();
+                    connection.graceful_shutdown();
+                };
+                last(connection, end).await
+            }
             _ = watch.expired() => {
+                watch.say_farewell();
                 connection.as_mut().graceful_shutdown();
                 // A request that crosses the farewell is answered; a client that does not listen is not waited for.
                 tokio::select! {
@@ -231,17 +239,14 @@ async fn part(mut stream: impl AsyncRead + AsyncWrite + Unpin, word: &[u8]) {
     let _ = timeout(PARTING_TIMEOUT, parting).await;
 }
 
-/// Lets a client that still sends read its answer: a connection that is closed with bytes unread is reset, which can
-/// overtake what was said last.
+/// Lets a client that still sends read its answer.
 async fn linger(mut stream: impl AsyncRead + Unpin) {
-    let reading = async { tokio::io::copy(&mut stream, &mut tokio::io::sink()).await };
-    // Whatever it still sends, or whether it is gone.
-    let _ = timeout(PARTING_TIMEOUT, reading).await;
+    let mut parting = Parting::default();
+    poll_fn(|cx| parting.poll(&mut stream, cx)).await;
 }
 
 const REQUEST_TIMEOUT: &[u8] =
     b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
-const PARTING_TIMEOUT: Duration = Duration::from_secs(1);
 const PARTING_BYTES_MAX: u64 = 64 * 1024;
 /// How long a connection may still bring a request when its node closes.
 const LAST_REQUEST_GRACE: Duration = Duration::from_millis(250);

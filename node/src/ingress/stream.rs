@@ -9,6 +9,7 @@ use graticule_node_core::frame_meter::{FrameLimits, FrameMeter, PREFACE};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
 use super::early::EarlyWriter;
+use super::parting::Parting;
 use super::watching::Watch;
 use crate::world::{Stream, Taking};
 
@@ -74,6 +75,7 @@ pub(super) struct ClientStream {
     stream: Taking,
     watch: Rc<Watch>,
     meter: Option<FrameMeter>,
+    parting: Parting,
 }
 
 impl ClientStream {
@@ -83,7 +85,7 @@ impl ClientStream {
         watch: Rc<Watch>,
         frames: Option<FrameLimits>,
     ) -> Self {
-        Self { opening, stream, watch, meter: frames.map(FrameMeter::new) }
+        Self { opening, stream, watch, meter: frames.map(FrameMeter::new), parting: Parting::default() }
     }
 
     fn poll_early(
@@ -156,8 +158,14 @@ impl AsyncWrite for ClientStream {
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
+    /// After a farewell of HTTP/2, lets the client read it: new streams may have crossed it, and the library gives the
+    /// connection back to nobody who could read them.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        let Self { stream, watch, parting, .. } = &mut *self;
+        if !parting.has_begun() {
+            ready!(Pin::new(&mut *stream).poll_shutdown(cx))?;
+        }
+        if watch.has_said_farewell() { parting.poll(stream, cx).map(Ok) } else { Poll::Ready(Ok(())) }
     }
 }
 

@@ -24,6 +24,8 @@ pub(super) struct Watch {
     early: EarlyWriter,
     /// What its client has sent too much of.
     flood: Cell<Option<Flood>>,
+    /// Whether the client of HTTP/2 is told to go, for no fault of its own.
+    farewell: Cell<bool>,
     /// What an upgraded connection is joined to, until it is.
     takeover: Cell<Option<Takeover>>,
 }
@@ -56,8 +58,8 @@ impl Watch {
         let alarm = ticker.alarm();
         let (heads, phase) = (Cell::new(false), Cell::new(Phase::Opening));
         let (requests, takeover, early) = (Cell::new(0), Cell::new(None), EarlyWriter::default());
-        let flood = Cell::default();
-        Rc::new(Self { alarm, deadlines, closing, heads, phase, requests, early, flood, takeover })
+        let (flood, farewell) = (Cell::default(), Cell::new(false));
+        Rc::new(Self { alarm, deadlines, closing, heads, phase, requests, early, flood, farewell, takeover })
     }
 
     /// A PROXY header is waited for.
@@ -120,6 +122,16 @@ impl Watch {
     /// What the client has sent too much of.
     pub(super) fn flood(&self) -> Option<Flood> {
         self.flood.get()
+    }
+
+    /// The client is told to go.
+    pub(super) fn say_farewell(&self) {
+        self.farewell.set(true);
+    }
+
+    /// Whether it is.
+    pub(super) fn has_said_farewell(&self) -> bool {
+        self.farewell.get()
     }
 
     /// What is to be said to the client before its answer.
