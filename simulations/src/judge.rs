@@ -13,13 +13,15 @@ pub struct Sample {
     pub load: usize,
     /// Its number within the load.
     pub number: u64,
-    /// The node that it was sent to.
+    /// The node that it was sent to first.
     pub edge: String,
+    /// The node that it was sent to last, which answered if any did.
+    pub last_edge: String,
     /// When it was sent, since load began.
     pub sent: Duration,
     /// How long it took to the last byte of its answer, or until it was given up.
     pub took: Duration,
-    /// How long of that the edge took, which may not be the first that the client tried.
+    /// How long of that the last edge took.
     pub at_edge: Duration,
     /// What came of it.
     pub fate: Fate,

@@ -30,6 +30,7 @@ pub mod shipped;
 mod simulation;
 #[cfg(test)]
 mod testing;
+mod words;
 
 pub use disk::MemoryDisk;
 pub use host::Host;

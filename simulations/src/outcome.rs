@@ -192,10 +192,11 @@ pub struct TraceLine {
 }
 
 /// What the kinds of [`TraceLine`] mean.
-pub const TRACE_LEGEND: [(&str, &str); 9] = [
+pub const TRACE_LEGEND: [(&str, &str); 10] = [
     ("fault", "something goes wrong, or right again"),
     ("node", "a node starts, stops or cannot start"),
     ("ask", "a client sends a request: load, number, edge"),
+    ("retry", "an edge gave a client no connection: load, number, edge, why, which is tried next"),
     ("serve", "a backend receives a request: tenant, path, the nodes it came through"),
     ("answer", "a client has its answer: load, number, status, region or reason, how long it took"),
     ("tunnel", "a node changes its mind about another"),

@@ -1,5 +1,6 @@
 //! What do clients do: ask when their time has come, and note what they got.
 
+use std::cell::Cell;
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
@@ -19,6 +20,7 @@ use crate::fleet::TenantPlan;
 use crate::fleet::client::{Answer, ask_over};
 use crate::judge::{Fate, Sample};
 use crate::scenario::Load;
+use crate::words::millis;
 
 /// Sends all requests of one load.
 pub(super) async fn play(stage: Rc<Stage>, position: usize) {
@@ -37,59 +39,109 @@ pub(super) async fn play(stage: Rc<Stage>, position: usize) {
 
 async fn ask(stage: &Stage, position: usize, number: u64) {
     let load = &stage.scenario.loads[position];
-    let edge = &load.edges[number as usize % load.edges.len()];
     let who = format!("{}/{number}", load.name);
-    stage.chronicle.note("ask", &who, edge.clone());
+    let edges = edges(stage, load, number, &who);
     let (sent, began) = (stage.now(), Instant::now());
-    let answered = asked(stage, position, number).await;
+    let (trying, since) = (Cell::new(0), Cell::new(began));
+    let visit = Visit { stage, load: position, number, who, edges, trying, since };
+    let answered = visit.answer().await;
     let took = began.elapsed();
-    let (edge, at_edge, fate) = match answered {
-        Ok((edge, answer)) => (edge, answer.took, fate(&answer)),
-        Err(_) => (edge.clone(), took, Fate::NoAnswer),
+    let (at_edge, fate, why) = match answered {
+        Ok(answer) => (answer.took, fate(&answer), String::new()),
+        Err(why) => (visit.since.get().elapsed(), Fate::NoAnswer, format!(": {why}")),
     };
-    let sample = Sample { load: position, number, edge, sent, took, at_edge, fate };
-    stage.chronicle.note("answer", &who, shown(&sample));
+    let (edge, last_edge) = (visit.edges[0].to_owned(), visit.edge().to_owned());
+    let sample = Sample { load: position, number, edge, last_edge, sent, took, at_edge, fate };
+    stage.chronicle.note("answer", &visit.who, format!("{}{why}", shown(&sample)));
     invariants::answered(stage, &sample);
     stage.samples.borrow_mut().push(sample);
 }
 
 fn shown(sample: &Sample) -> String {
-    let (took, word) = (sample.took.as_micros(), sample.fate.word());
+    let (took, word) = (millis(sample.took), sample.fate.word());
     match &sample.fate {
-        Fate::Answered { status, region } => format!("{status} {word} by {region} after {took} us"),
-        Fate::Refused { status, .. } => format!("{status} {word} after {took} us"),
-        Fate::NoAnswer => format!("{word} after {took} us"),
+        Fate::Answered { status, region } => format!("{status} {word} by {region} after {took}"),
+        Fate::Refused { status, .. } => format!("{status} {word} after {took}"),
+        Fate::NoAnswer => format!("{word} after {took}"),
     }
 }
 
-/// The answer, and the edge that gave it.
-async fn asked(stage: &Stage, position: usize, number: u64) -> io::Result<(String, Answer)> {
-    let load = &stage.scenario.loads[position];
+/// The edges that a client goes to until one gives it a connection. That it sends now is noted.
+fn edges<'s>(stage: &'s Stage, load: &'s Load, number: u64, who: &str) -> Vec<&'s str> {
     let first = number as usize % load.edges.len();
-    let mut edges: Vec<_> = load.edges.iter().cycle().skip(first).take(load.edges.len()).collect();
+    let edges = load.edges.iter().map(String::as_str).cycle().skip(first).take(load.edges.len());
+    let mut edges: Vec<_> = edges.collect();
+    let own = edges[0];
     if load.tries_others {
         // Those that want none come last: who has nowhere else to go asks them all the same.
         edges.sort_by_key(|edge| stage.driver.is_unready(edge));
     } else {
         edges.truncate(1);
     }
-    let mut last = io::Error::other("no edge");
-    for edge in edges {
-        let client = stage.driver.client(edge, load.country)?;
-        match connect(&client, load).await {
-            Ok(stream) => {
-                let answer = ask_over(stream, request(stage, position, number, &client)?).await?;
-                return Ok((edge.clone(), answer));
-            }
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
+    let instead = if edges[0] == own { String::new() } else { format!(", as {own} wants none") };
+    stage.chronicle.note("ask", who, format!("{}{instead}", edges[0]));
+    edges
 }
 
+/// A client on its way with one request, from edge to edge.
+struct Visit<'s> {
+    stage: &'s Stage,
+    /// The load's position.
+    load: usize,
+    number: u64,
+    who: String,
+    edges: Vec<&'s str>,
+    /// The position of the edge that it is at.
+    trying: Cell<usize>,
+    /// When it came there.
+    since: Cell<Instant>,
+}
+
+impl Visit<'_> {
+    fn edge(&self) -> &str {
+        self.edges[self.trying.get()]
+    }
+
+    /// The answer, or why there is none, once the client gives up at the latest.
+    async fn answer(&self) -> Result<Answer, String> {
+        let patience = self.stage.scenario.loads[self.load].timeout;
+        let given_up = |_| format!("the client gave up waiting for {}", self.edge());
+        timeout(patience, self.go()).await.map_err(given_up)?
+    }
+
+    async fn go(&self) -> Result<Answer, String> {
+        let load = &self.stage.scenario.loads[self.load];
+        loop {
+            let edge = self.edge();
+            let client = self.stage.driver.client(edge, load.country).map_err(|error| error.to_string())?;
+            match connect(&client, load).await {
+                Ok(stream) => return self.exchange(stream, &client).await.map_err(|error| error.to_string()),
+                Err(error) => {
+                    let refused = match error.kind() {
+                        io::ErrorKind::TimedOut => {
+                            format!("{edge} gave no connection within {CONNECT_PATIENCE:?}")
+                        }
+                        kind => format!("{edge} gave no connection: {kind}"),
+                    };
+                    let next = self.trying.get() + 1;
+                    let Some(other) = self.edges.get(next) else { return Err(refused) };
+                    self.stage.chronicle.note("retry", &self.who, format!("{refused}; {other} is next"));
+                    self.trying.set(next);
+                    self.since.set(Instant::now());
+                }
+            }
+        }
+    }
+
+    async fn exchange(&self, stream: Stream, client: &Client) -> io::Result<Answer> {
+        ask_over(stream, request(self.stage, self.load, self.number, client)?).await
+    }
+}
+
+/// A connection. Who can go elsewhere waits less long for it than for the answer.
 async fn connect(client: &Client, load: &Load) -> io::Result<Stream> {
-    let patience = if load.tries_others { CONNECT_PATIENCE } else { CONNECT_TIME_MAX };
-    timeout(patience, client.world.net.connect(client.to)).await?
+    let connecting = client.world.net.connect(client.to);
+    if load.tries_others { timeout(CONNECT_PATIENCE, connecting).await? } else { connecting.await }
 }
 
 fn request(stage: &Stage, position: usize, number: u64, client: &Client) -> io::Result<Request<Full<Bytes>>> {
@@ -145,5 +197,3 @@ const TRACEPARENT: &str = "traceparent";
 const X_FORWARDED_FOR: &str = "x-forwarded-for";
 /// How long a client that can go elsewhere waits for a connection.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(1);
-/// How long any other client does.
-const CONNECT_TIME_MAX: Duration = Duration::from_secs(30);

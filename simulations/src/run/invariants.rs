@@ -66,25 +66,25 @@ fn not_by_who_leaves(stage: &Stage, receipt: &Receipt, (edge, server): (&str, &s
 
 /// A node that is leaving serves its own clients for a while, and then takes nothing new.
 fn not_from_who_has_left(stage: &Stage, sample: &Sample, load: &Load) {
-    let leaving = stage.truth.borrow().draining_since(&sample.edge);
+    let leaving = stage.truth.borrow().draining_since(&sample.last_edge);
     let closed = leaving.is_some_and(|since| since + ACCEPTING + LEAVING_KNOWN < sample.sent);
     if closed && sample.fate.is_served() {
         let what =
-            format!("{} was taken by {}, which has long been leaving", name(load, sample), sample.edge);
-        violation(stage, "not-by-who-leaves", Some(&sample.edge), what);
+            format!("{} was taken by {}, which has long been leaving", name(load, sample), sample.last_edge);
+        violation(stage, "not-by-who-leaves", Some(&sample.last_edge), what);
     }
 }
 
 /// A client has its answer, or has given up.
 pub(super) fn answered(stage: &Stage, sample: &Sample) {
     let load = &stage.scenario.loads[sample.load];
-    let Some(edge) = stage.scenario.fleet.region_of(&sample.edge) else { return };
-    let places = known_places(stage, &sample.edge, load);
+    let Some(edge) = stage.scenario.fleet.region_of(&sample.last_edge) else { return };
+    let places = known_places(stage, &sample.last_edge, load);
     if let Some(region) =
         sample.fate.region().filter(|region| !places.iter().any(|places| places.contains(*region)))
     {
         let what = format!("{} was answered from {region}, which its rules do not allow", name(load, sample));
-        violation(stage, "served-in-place", Some(&sample.edge), what);
+        violation(stage, "served-in-place", Some(&sample.last_edge), what);
     }
     received_in_place(stage, sample, (load, &edge.name));
     answered_if_possible(stage, sample, load);
@@ -95,7 +95,7 @@ pub(super) fn answered(stage: &Stage, sample: &Sample) {
 /// With `receive = "allowed"`, a node elsewhere answers nothing but 421; that it is leaving or full, it may say of
 /// itself before it knows whose request it is.
 fn received_in_place(stage: &Stage, sample: &Sample, (load, edge): (&Load, &str)) {
-    let rules = documents(stage, &sample.edge, load);
+    let rules = documents(stage, &sample.last_edge, load);
     let outside = |rules: &Rules| {
         rules.receive == Receive::Allowed
             && !permitted_to_anybody(rules, &stage.scenario.fleet).contains(edge)
@@ -106,8 +106,8 @@ fn received_in_place(stage: &Stage, sample: &Sample, (load, edge): (&Load, &str)
     };
     if said != 421 && !SAYS_OF_ITSELF.contains(&sample.fate.word()) && rules.iter().all(outside) {
         let what =
-            format!("{} was answered {said} by {}, outside its places", name(load, sample), sample.edge);
-        violation(stage, "received-in-place", Some(&sample.edge), what);
+            format!("{} was answered {said} by {}, outside its places", name(load, sample), sample.last_edge);
+        violation(stage, "received-in-place", Some(&sample.last_edge), what);
     }
 }
 
@@ -115,7 +115,8 @@ fn received_in_place(stage: &Stage, sample: &Sample, (load, edge): (&Load, &str)
 fn answered_if_possible(stage: &Stage, sample: &Sample, load: &Load) {
     let replayable = load.method.is_idempotent() && load.body_bytes <= REPLAYED_BYTES_MAX;
     let failed = match &sample.fate {
-        Fate::NoAnswer => true,
+        // Who gives up soon is no witness; who is cut off is.
+        Fate::NoAnswer => sample.took < load.timeout || sample.at_edge >= PATIENCE_MIN,
         Fate::Refused { reason, .. } => FAILURES.contains(&&**reason),
         Fate::Answered { .. } => false,
     };
@@ -125,7 +126,7 @@ fn answered_if_possible(stage: &Stage, sample: &Sample, load: &Load) {
     if let Some(region) = alternative(stage, sample, load) {
         let what =
             format!("{} was {}, and {region} would have served it", name(load, sample), sample.fate.word());
-        violation(stage, "answered-if-possible", Some(&sample.edge), what);
+        violation(stage, "answered-if-possible", Some(&sample.last_edge), what);
     }
 }
 
@@ -134,7 +135,7 @@ fn alternative(stage: &Stage, sample: &Sample, load: &Load) -> Option<String> {
     let truth = stage.truth.borrow();
     let since = sample.sent.checked_sub(SETTLED);
     let sound = |part: Part| truth.is_sound(&part, since);
-    let edge = &sample.edge;
+    let edge = &sample.last_edge;
     if !sound(Part::Node(edge.clone())) || !sound(Part::Geo(edge.clone())) {
         return None;
     }
@@ -167,7 +168,7 @@ fn alternative(stage: &Stage, sample: &Sample, load: &Load) -> Option<String> {
 /// way. Asked only while nothing else can delay it.
 fn answered_in_time(stage: &Stage, sample: &Sample, load: &Load) {
     let Some(region) = sample.fate.region().filter(|_| sample.fate.is_served()) else { return };
-    let Some((way, promised)) = way(stage, &sample.edge, region) else { return };
+    let Some((way, promised)) = way(stage, &sample.last_edge, region) else { return };
     let delay = stage.driver.delay_max();
     let truth = stage.truth.borrow();
     let (begun, ended) = truth.last_changes();
@@ -189,7 +190,7 @@ fn answered_in_time(stage: &Stage, sample: &Sample, load: &Load) {
             sample.at_edge
         );
         drop(truth);
-        violation(stage, "suspects-are-spared", Some(&sample.edge), what);
+        violation(stage, "suspects-are-spared", Some(&sample.last_edge), what);
     }
 }
 
@@ -269,7 +270,7 @@ fn load_of<'s>(stage: &'s Stage, receipt: &Receipt) -> Option<&'s Load> {
 }
 
 fn name(load: &Load, sample: &Sample) -> String {
-    format!("{}/{} of {} at {}", load.name, sample.number, load.tenant, sample.edge)
+    format!("{}/{} of {} at {}", load.name, sample.number, load.tenant, sample.last_edge)
 }
 
 fn violation(stage: &Stage, invariant: &'static str, node: Option<&str>, what: String) {
@@ -288,6 +289,8 @@ const FAILURES: [&str; 7] = [
     "tunnel-lost",
     "tunnel-timeout",
 ];
+/// Within which an edge that is well has an answer, whomever it has to try before.
+const PATIENCE_MIN: Duration = Duration::from_secs(5);
 /// What an edge can send again.
 const REPLAYED_BYTES_MAX: u32 = 64 << 10;
 /// What was wrong so long ago has no consequences any more: pauses between attempts at a peer grow to 10 s, an attempt

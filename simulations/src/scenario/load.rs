@@ -27,6 +27,8 @@ pub struct Load {
     pub body_bytes: u32,
     /// How often.
     pub arrivals: Arrivals,
+    /// How long its clients wait for a connection and the whole answer, together.
+    pub timeout: Duration,
     /// When it begins.
     pub from: Duration,
     /// When it ends.

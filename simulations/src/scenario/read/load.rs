@@ -1,9 +1,10 @@
 //! `[load.<name>]`: whose requests come where, and how often.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use graticule_node_core::document::reading::{
-    Key, Node, Page, Table, boolean, country, integer, key, number, one_of, text,
+    Key, Node, Page, Table, boolean, country, duration, integer, key, number, one_of, text,
 };
 use http::Method;
 
@@ -26,6 +27,7 @@ fn load(page: &Page, (name, node): (&str, &Node), (cast, whole): (&Cast, Duratio
     let method = table.or("method", &Method::GET, one_of(METHODS));
     let path = table.or("path", "/".to_owned(), path);
     let body_bytes = table.or("body_bytes", 0, integer(0..=BODY_BYTES_MAX));
+    let timeout = table.or("timeout", TIMEOUT, duration(TIMEOUTS));
     let arrivals = arrivals(&table);
     let from = table.or("from", Duration::ZERO, moment);
     let until = table.or("until", whole, moment).min(whole);
@@ -39,6 +41,7 @@ fn load(page: &Page, (name, node): (&str, &Node), (cast, whole): (&Cast, Duratio
         path,
         body_bytes: body_bytes.unsigned_abs() as u32,
         arrivals: arrivals?,
+        timeout,
         from,
         until,
     })
@@ -96,6 +99,7 @@ const KEYS: &[Key] = &[
     key("body_bytes", "0"),
     key("per_second", "10"),
     key("arrivals", "\"poisson\""),
+    key("timeout", "\"10s\""),
     key("surge", "{ at = \"10s\", per_second = 200, ramp = \"5s\", hold = \"20s\" }"),
     key("from", "\"0s\""),
     key("until", "\"60s\""),
@@ -114,3 +118,5 @@ const METHODS: &[(&str, &Method)] = &[
 /// Whether they come at equal distances.
 const ARRIVALS: &[(&str, bool)] = &[("constant", true), ("poisson", false)];
 const BODY_BYTES_MAX: i64 = 16 << 20;
+const TIMEOUT: Duration = Duration::from_secs(10);
+const TIMEOUTS: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_mins(5);
