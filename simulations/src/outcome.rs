@@ -161,8 +161,13 @@ pub struct TunnelChange {
     pub from: String,
     /// About whom.
     pub to: String,
-    /// `usable`, `suspect`, `draining`, `unreachable`, or `unknown`.
+    /// `usable`, `suspect`, `draining`, `unreachable`, or `unknown`; [`TunnelChange::NONE`] when it no longer runs.
     pub condition: String,
+}
+
+impl TunnelChange {
+    /// What a node that does not run thinks: nothing.
+    pub const NONE: &str = "none";
 }
 
 /// Gossip tells a node something else of another.

@@ -5,7 +5,7 @@
 use std::sync::LazyLock;
 
 use graticule_node_core::document::Source;
-use graticule_sim::outcome::{Bucket, Outcome, TraceLine};
+use graticule_sim::outcome::{Bucket, Outcome, TraceLine, TunnelChange};
 use graticule_sim::run::run;
 use graticule_sim::scenario::Scenario;
 
@@ -102,6 +102,17 @@ fn who_goes_elsewhere_is_counted_where_it_came_first_and_every_retry_is_told() {
     assert!(retries.len() as u64 >= elsewhere, "{} of {elsewhere}", retries.len());
     let told = "eu-central-1 gave no connection within 1s; eu-west-1 is next";
     assert!(retries.iter().all(|line| line.what == told), "{retries:?}");
+}
+
+#[test]
+fn a_node_that_does_not_run_has_no_opinion_and_tells_none() {
+    let dead = |at_us: i64| (2_050_000..17_000_000).contains(&at_us);
+    let of_the_dead =
+        |line: &&TraceLine| line.kind == "tunnel" && line.who == "eu-central-1" && dead(line.at_us);
+    assert_eq!(OUTCOME.trace.iter().find(of_the_dead), None);
+    let ends = OUTCOME.tunnels.iter().filter(|change| change.condition == TunnelChange::NONE);
+    let ends: Vec<_> = ends.map(|change| (&*change.from, &*change.to, change.at_ms / 100)).collect();
+    assert_eq!(ends, [("eu-central-1", "eu-west-1", 20)]);
 }
 
 #[test]

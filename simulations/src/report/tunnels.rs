@@ -16,8 +16,8 @@ const CHARTS_MAX: usize = 24;
 /// So many changes are listed; report.json has all.
 const ROWS_MAX: usize = 500;
 
-/// Conditions in which no new request is sent, the worst first. Who has just started knows nothing yet, and who is down
-/// knows nothing at all: that is no doubt.
+/// Conditions in which no new request is sent, the worst first. Who has just started knows nothing yet: that is no doubt.
+/// Who does not run thinks nothing, and is not counted.
 const BAD: [(&str, &str); 4] = [
     ("unreachable", "hold it for unreachable"),
     ("suspect", "hold it for suspect"),
@@ -151,7 +151,8 @@ fn table(doubted: &[Seen<'_>]) -> Table {
 
 fn changes(run: &Run<'_>) -> Markup {
     let mut table = Table::new(html!("Changes of mind"), &["time", "who", "about", "is now held for"], &[]);
-    let changes: Vec<_> = run.outcome.tunnels.iter().filter(|change| change.at_ms > 0).collect();
+    let thought = |change: &&TunnelChange| change.at_ms > 0 && change.condition != TunnelChange::NONE;
+    let changes: Vec<_> = run.outcome.tunnels.iter().filter(thought).collect();
     for change in changes.iter().take(ROWS_MAX) {
         table.row([
             html!("{}", moment(change.at_ms)),

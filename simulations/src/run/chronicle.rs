@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::outcome::{FaultFacts, Outcome, TraceLine, TunnelChange, ViewChange, Violation};
+use crate::words::one_line;
 
 /// The record of a run. Cheap to clone; clones are the same record.
 ///
@@ -67,11 +68,13 @@ impl Chronicle {
             pages.missed += 1;
             return;
         }
-        pages.lines.push((at, Line { kind, who: who.to_owned(), what: what.into() }));
+        let what = one_line(&what.into()).into_owned();
+        pages.lines.push((at, Line { kind, who: who.to_owned(), what }));
     }
 
     /// Notes a violation that is found now.
     pub(crate) fn violation(&self, finding: Finding) {
+        let finding = Finding { what: one_line(&finding.what).into_owned(), ..finding };
         let text = format!("{}: {}", finding.invariant, finding.what);
         self.note("violation", finding.node.as_deref().unwrap_or("-"), text);
         let now = self.now();
@@ -86,6 +89,13 @@ impl Chronicle {
         self.note("tunnel", from, format!("holds {to} for {condition}"));
         let now = self.now();
         let (from, to, condition) = (from.to_owned(), to.to_owned(), condition.to_owned());
+        self.pages().tunnels.push((now, TunnelChange { at_ms: 0, from, to, condition }));
+    }
+
+    /// Notes that a node which has an opinion of another no longer runs, and so has none. That it died is a line already.
+    pub(super) fn tunnel_gone(&self, from: &str, to: &str) {
+        let now = self.now();
+        let (from, to, condition) = (from.to_owned(), to.to_owned(), TunnelChange::NONE.to_owned());
         self.pages().tunnels.push((now, TunnelChange { at_ms: 0, from, to, condition }));
     }
 
@@ -182,3 +192,21 @@ fn signed(at: Duration, zero: Duration, unit: fn(&Duration) -> u128) -> i64 {
 const LINES_MAX: usize = 2_000_000;
 /// Violations that are told; what comes later is most likely their consequence.
 const VIOLATIONS_MAX: usize = 1_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_several_lines_is_one_line_of_the_trace() {
+        let chronicle = Chronicle::new(Instant::now());
+        chronicle.note("log", "eu-1", "WARN a broken document\n  help: mend it");
+        let what = "said in\ntwo lines".to_owned();
+        chronicle.violation(Finding { invariant: "no-task-died", node: None, what });
+        let pages = chronicle.pages();
+        let lines: Vec<_> = pages.lines.iter().map(|(_, line)| &*line.what).collect();
+        assert_eq!(lines, ["WARN a broken document; help: mend it", "no-task-died: said in; two lines"]);
+        // The page looks for the line of a violation by what that says.
+        assert_eq!(pages.violations[0].1.what, "said in; two lines");
+    }
+}

@@ -58,7 +58,7 @@ impl Mind {
         if same {
             return;
         }
-        // A node that does not run thinks nothing.
+        let runs = opinions.is_some();
         let (before, now) = (self.0.take().unwrap_or_default(), opinions.clone().unwrap_or_default());
         for (peer, condition) in now.iter() {
             if before.get(peer) != Some(condition) {
@@ -66,7 +66,11 @@ impl Mind {
             }
         }
         for peer in before.keys().filter(|peer| !now.contains_key(*peer)) {
-            stage.chronicle.tunnel(node, peer, "unknown");
+            if runs {
+                stage.chronicle.tunnel(node, peer, "unknown");
+            } else {
+                stage.chronicle.tunnel_gone(node, peer);
+            }
         }
         self.0 = opinions;
     }
