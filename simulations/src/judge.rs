@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::outcome::{Answer, Bucket, Latency, Verdict};
+use crate::outcome::{Answer, Bucket, Latency, Misses, Verdict};
 use crate::scenario::{Demand, Objective, Scenario};
+
+mod misses;
+mod words;
 
 /// One request as its client saw it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,51 +86,59 @@ fn verdict(scenario: &Scenario, objective: &Objective, samples: &[Sample]) -> Ve
         let load = &scenario.loads[sample.load];
         objective.tenant.as_ref().is_none_or(|tenant| *tenant == load.tenant)
             && objective.load.as_ref().is_none_or(|name| *name == load.name)
-            && (objective.from..objective.until).contains(&sample.sent)
+            && objective.from <= sample.sent
+            // A timer's grain can put the last request at the very end.
+            && (sample.sent < objective.until || objective.until == scenario.duration)
     };
     let samples: Vec<_> = samples.iter().filter(meant).collect();
-    let measured = if samples.is_empty() {
-        Measured { met: false, value: 0.0, text: "no requests".to_owned() }
-    } else {
-        measure(objective, &samples)
-    };
+    let measured =
+        if samples.is_empty() { Measured::nothing("no requests") } else { measure(objective, &samples) };
+    let misses = if measured.met { Misses::default() } else { misses::misses(scenario, objective, &samples) };
     Verdict {
-        objective: objective.text.clone(),
+        objective: words::words(objective, scenario.duration),
         kind: objective.demand.kind().to_owned(),
         tenant: objective.tenant.clone(),
         met: measured.met,
         measured: measured.text,
         value: measured.value,
         requests: samples.len() as u64,
+        misses,
     }
 }
 
 struct Measured {
     met: bool,
-    value: f64,
+    value: Option<f64>,
     text: String,
 }
 
+impl Measured {
+    /// There was nothing to be measured, so that nothing was shown.
+    fn nothing(text: &str) -> Self {
+        Self { met: false, value: None, text: text.to_owned() }
+    }
+
+    fn share(value: f64, least: f64) -> Self {
+        Self { met: value >= least, value: Some(value), text: format!("{:.3} %", value * 100.0) }
+    }
+
+    fn time(value_ms: f64, most: Duration) -> Self {
+        Self { met: value_ms <= millis(most), value: Some(value_ms), text: format!("{value_ms:.3} ms") }
+    }
+}
+
 fn measure(objective: &Objective, samples: &[&Sample]) -> Measured {
-    let share_of = |those: &dyn Fn(&Sample) -> bool| {
-        samples.iter().filter(|sample| those(sample)).count() as f64 / samples.len() as f64
-    };
     match &objective.demand {
         Demand::Availability { least } => {
-            let value = share_of(&|sample| sample.fate.is_served());
-            Measured { met: value >= *least, value, text: percent(value) }
+            let served = samples.iter().filter(|sample| sample.fate.is_served()).count();
+            Measured::share(served as f64 / samples.len() as f64, *least)
         }
-        Demand::Recovery { within, slower_than } => {
-            let is_slow = |sample: &Sample| slower_than.is_some_and(|most| sample.took > most);
-            let failed = samples.iter().filter(|sample| !sample.fate.is_served() || is_slow(sample));
-            let last =
-                failed.map(|sample| sample.sent.saturating_sub(objective.from)).max().unwrap_or_default();
-            Measured { met: last <= *within, value: millis(last), text: format!("{} ms", millis(last)) }
-        }
+        Demand::Recovery { within, slower_than } => recovery(objective, samples, (*within, *slower_than)),
         Demand::Refusals { only, most } => refusals(samples, only, *most),
         Demand::Latency { quantile, most } => {
-            let value = nth(&served_times(samples.iter().copied()), *quantile);
-            Measured { met: value <= millis(*most), value, text: format!("{value} ms") }
+            let times = served_times(samples.iter().copied());
+            nth(&times, *quantile)
+                .map_or_else(|| Measured::nothing("none served"), |nth| Measured::time(nth, *most))
         }
         Demand::Served { by, least } => {
             let (mut answered, mut by_these) = (0u64, 0u64);
@@ -135,10 +146,30 @@ fn measure(objective: &Objective, samples: &[&Sample]) -> Measured {
                 answered += 1;
                 by_these += u64::from(by.iter().any(|name| name == region));
             }
-            let value = by_these as f64 / answered.max(1) as f64;
-            Measured { met: value >= *least, value, text: percent(value) }
+            if answered == 0 {
+                return Measured::nothing("none answered");
+            }
+            Measured::share(by_these as f64 / answered as f64, *least)
         }
     }
+}
+
+/// Whoever fails to the end has not recovered, whatever the limit.
+fn recovery(
+    objective: &Objective,
+    samples: &[&Sample],
+    (within, slow): (Duration, Option<Duration>),
+) -> Measured {
+    let failed = |sample: &Sample| !sample.fate.is_served() || is_slow(sample, slow);
+    match samples.iter().rposition(|sample| failed(sample)) {
+        None => Measured::time(0.0, within),
+        Some(last) if last + 1 == samples.len() => Measured::nothing("not recovered by the end"),
+        Some(last) => Measured::time(millis(misses::after(objective, samples[last])), within),
+    }
+}
+
+fn is_slow(sample: &Sample, most: Option<Duration>) -> bool {
+    most.is_some_and(|most| sample.took > most)
 }
 
 fn refusals(samples: &[&Sample], only: &[String], most: f64) -> Measured {
@@ -150,7 +181,7 @@ fn refusals(samples: &[&Sample], only: &[String], most: f64) -> Measured {
     let allowed = by_reason.keys().all(|reason| only.iter().any(|name| name == reason));
     let counts: Vec<_> = by_reason.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
     let text = if counts.is_empty() { "none".to_owned() } else { counts.join(", ") };
-    Measured { met: allowed && value <= most, value, text }
+    Measured { met: allowed && value <= most, value: Some(value), text }
 }
 
 /// Requests in pieces of time, by whose, where and what became of them.
@@ -201,15 +232,11 @@ fn served_times<'s>(samples: impl Iterator<Item = &'s Sample>) -> Vec<f64> {
     times.into_iter().map(millis).collect()
 }
 
-/// The smallest that at least this share of all is not above; 0 of none.
-fn nth(sorted: &[f64], quantile: f64) -> f64 {
+/// The smallest that at least this share of all is not above; none of none.
+fn nth(sorted: &[f64], quantile: f64) -> Option<f64> {
     let enough = |rank: &usize| *rank as f64 >= quantile * sorted.len() as f64;
     let rank = (1..=sorted.len()).find(enough).unwrap_or(sorted.len());
-    sorted.get(rank.saturating_sub(1)).copied().unwrap_or_default()
-}
-
-fn percent(share: f64) -> String {
-    format!("{:.3} %", share * 100.0)
+    sorted.get(rank.saturating_sub(1)).copied()
 }
 
 /// In whole microseconds.

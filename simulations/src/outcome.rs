@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::words::quoted;
+
 mod latency;
 
 pub use latency::{Answer, Latency, LatencyBin, LatencyPiece};
@@ -22,6 +24,9 @@ pub struct Outcome {
     pub seed: u64,
     /// Where it ran.
     pub world: World,
+    /// What a shell does to run it again.
+    #[serde(default)]
+    pub again: String,
     /// Whether every objective was met and nothing violated.
     pub passed: bool,
     /// How long load and faults went on.
@@ -30,6 +35,10 @@ pub struct Outcome {
     pub objectives: Vec<Verdict>,
     /// What never may happen and did.
     pub violations: Vec<Violation>,
+    /// How often invariants were asked: once for each answer, each request at a backend, each line of an access log, each
+    /// node that agreed in the end, and each news of a death.
+    #[serde(default)]
+    pub invariant_checks: u64,
     /// The fleet.
     pub nodes: Vec<NodeFacts>,
     /// How the fleet became whole, in memory.
@@ -62,6 +71,25 @@ pub enum World {
     Live,
 }
 
+impl World {
+    /// Its name, everywhere.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Live => "live",
+        }
+    }
+
+    /// The command that runs a scenario there, given in words of a shell.
+    pub(crate) fn command(self, scenario: &str, seed: u64) -> String {
+        let verb = match self {
+            Self::Memory => "run",
+            Self::Live => "live",
+        };
+        format!("graticule-sim {verb} {} --seed {seed}", quoted(scenario))
+    }
+}
+
 /// Whether an objective was met.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Verdict {
@@ -75,10 +103,61 @@ pub struct Verdict {
     pub met: bool,
     /// What was measured, as people read it.
     pub measured: String,
-    /// The same as a number: a share, or milliseconds.
-    pub value: f64,
+    /// The same as a number: a share, or milliseconds. None if there was nothing to measure, or no recovery.
+    pub value: Option<f64>,
     /// How many requests it was measured on.
     pub requests: u64,
+    /// What kept it from being met; nothing if it was.
+    #[serde(default)]
+    pub misses: Misses,
+}
+
+/// The requests that kept an objective from being met.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Misses {
+    /// How many.
+    pub count: u64,
+    /// The first of them.
+    pub first: Vec<Miss>,
+    /// The last of them, without those.
+    pub last: Vec<Miss>,
+}
+
+/// One of them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Miss {
+    /// When it was sent, in microseconds since load began.
+    pub at_us: i64,
+    /// Its load and number, as in the trace.
+    pub request: String,
+    /// The node that it was sent to first.
+    pub edge: String,
+    /// What became of it, as in [`Bucket::fate`].
+    pub fate: String,
+    /// The region that answered; none if no backend did.
+    pub served_by: Option<String>,
+    /// How long it took.
+    pub took_ms: f64,
+}
+
+impl Misses {
+    /// Those that are told, in order.
+    pub fn told(&self) -> impl Iterator<Item = &Miss> {
+        self.first.iter().chain(&self.last)
+    }
+}
+
+impl Miss {
+    /// All of it in one line.
+    pub fn text(&self) -> String {
+        format!("at {:.3} s: {} to {}: {}", self.at_us as f64 / 1e6, self.request, self.edge, self.became())
+    }
+
+    /// What became of it, as people read it.
+    pub fn became(&self) -> String {
+        let by = self.served_by.as_ref().map(|region| format!(" by {region}")).unwrap_or_default();
+        format!("{}{by} after {:.3} ms", self.fate, self.took_ms)
+    }
 }
 
 /// What never may happen and did.
@@ -214,7 +293,11 @@ impl Outcome {
     /// What kept the run from passing: objectives that were missed, and violations.
     pub fn findings(&self) -> Vec<String> {
         let missed = self.objectives.iter().filter(|objective| !objective.met);
-        let missed = missed.map(|verdict| format!("missed: {}: {}", verdict.objective, verdict.measured));
+        let missed = missed.map(|verdict| {
+            let first = verdict.misses.first.first().map(|miss| format!("; first {}", miss.text()));
+            let (objective, measured) = (&verdict.objective, &verdict.measured);
+            format!("missed: {objective}; measured {measured}{}", first.unwrap_or_default())
+        });
         let violated = self.violations.iter().map(|violation| {
             format!("violated at {} ms: {}: {}", violation.at_ms, violation.invariant, violation.what)
         });

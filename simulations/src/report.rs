@@ -36,7 +36,7 @@ pub const PAGE: &str = "index.html";
 pub const JSON: &str = "report.json";
 
 /// Rises when a field of the JSON changes its meaning or goes.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// Writes both into a directory, which is made if it is not there.
 pub fn write(outcome: &Outcome, directory: &Path) -> io::Result<()> {

@@ -46,6 +46,8 @@ struct Stage {
     samples: RefCell<Vec<Sample>>,
     /// Requests whose clients still wait.
     waiting: Cell<u64>,
+    /// How often invariants were asked.
+    invariant_checks: Cell<u64>,
 }
 
 /// What is done to a fleet besides what its scenario says: for tests that plant mistakes.
@@ -125,8 +127,9 @@ pub(crate) async fn perform(
     chronicle.begin();
     let truth = RefCell::new(Truth::new(&scenario));
     let zero = Instant::now();
-    let (samples, waiting) = (RefCell::default(), Cell::new(0));
-    let stage = Rc::new(Stage { scenario, seed, driver, zero, chronicle, truth, samples, waiting });
+    let (samples, waiting, invariant_checks) = Default::default();
+    let stage =
+        Rc::new(Stage { scenario, seed, driver, zero, chronicle, truth, samples, waiting, invariant_checks });
     let watching = task::spawn("watch", watch::watch(Rc::clone(&stage)));
     let faults = task::spawn("faults", faults::play(Rc::clone(&stage)));
     let records = task::spawn("records", records::watch(Rc::clone(&stage)));
@@ -148,6 +151,11 @@ impl Stage {
         self.zero.elapsed()
     }
 
+    /// Invariants are asked of something.
+    fn count_check(&self) {
+        self.invariant_checks.set(self.invariant_checks.get() + 1);
+    }
+
     /// Waits until every client has its answer or has given up, and what it asked for has ended.
     async fn until_answered(&self) {
         while self.waiting.get() > 0 {
@@ -167,10 +175,12 @@ impl Stage {
             about: scenario.about.clone(),
             seed: self.seed,
             world: self.driver.world(),
+            again: self.driver.world().command(&scenario.name, self.seed),
             passed: false,
             duration_ms: scenario.duration.as_millis() as u64,
             objectives: judge::verdicts(scenario, &samples),
             violations: Vec::new(),
+            invariant_checks: self.invariant_checks.get(),
             nodes: nodes(scenario),
             start: None,
             faults: Vec::new(),

@@ -32,13 +32,76 @@ fn a_run_that_passes_ends_with_0_and_one_that_does_not_with_1() {
     );
     let passed = sim(&["run", good.to_str().unwrap()]);
     assert_eq!(passed.status.code(), Some(0), "{}", text(&passed.stderr));
+    let printed = text(&passed.stdout);
+    let lines: Vec<_> = printed.lines().collect();
+    assert_eq!(lines[0], "good with seed 1: passed");
+    let (requests, rest) = lines[1].strip_prefix("  memory: ").unwrap().split_once(" requests, ").unwrap();
+    assert!(requests.parse::<u64>().unwrap() > 10, "some of twenty a second for two seconds");
     assert!(
-        text(&passed.stdout).starts_with("good with seed 1: passed\n  met     availability at least 100 %")
+        rest.starts_with("no faults, 1 objective, ") && rest.ends_with(" checks of invariants"),
+        "{rest}"
     );
+    let met =
+        format!("  met     availability of all: at least 100 %; measured 100.000 % ({requests} requests)");
+    assert_eq!(lines[2..], [met]);
     let failed = sim(&["run", bad.to_str().unwrap(), "--json"]);
     assert_eq!(failed.status.code(), Some(1));
     let outcome: Outcome = serde_json::from_slice(&failed.stdout).unwrap();
     assert!(!outcome.passed && outcome.objectives.len() == 1 && outcome.violations.is_empty());
+    let missed = text(&sim(&["run", bad.to_str().unwrap()]).stdout);
+    let told = missed.lines().filter(|line| line.trim_start().starts_with("at ")).count();
+    assert_eq!(told, 6, "the first three and the last: {missed}");
+    assert!(missed.contains(": any/0 to one-1: served by one after "), "{missed}");
+}
+
+#[test]
+fn what_was_not_judged_is_said() {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("idle.toml");
+    let stage = include_str!("../src/run/first.toml");
+    fs::write(&path, stage.split_once("[load").unwrap().0).unwrap();
+    let printed = text(&sim(&["run", path.to_str().unwrap()]).stdout);
+    assert!(
+        printed.starts_with("idle with seed 1: passed\n  memory: no load, no faults, no objectives, "),
+        "{printed}"
+    );
+}
+
+#[test]
+fn a_trace_is_followed_by_the_verdict_on_standard_error() {
+    let bad = file("traced.toml", "kind = \"latency\"\nmost = \"1ms\"");
+    let output = sim(&["run", bad.to_str().unwrap(), "--trace"]);
+    assert_eq!(output.status.code(), Some(1));
+    let (traced, verdict) = (text(&output.stdout), text(&output.stderr));
+    assert!(traced.starts_with("# fault") && !traced.contains("MISSED"));
+    assert!(
+        verdict.contains("traced with seed 1: FAILED") && verdict.contains("MISSED  latency of all"),
+        "{verdict}"
+    );
+}
+
+#[test]
+fn a_report_says_where_it_is_and_how_to_run_it_again() {
+    let good = file("with a space.toml", "kind = \"availability\"\nleast = 1");
+    let reports = tempfile::tempdir().unwrap();
+    let directory = reports.path().join("new");
+    let arguments = ["run", good.to_str().unwrap(), "--json", "--report", directory.to_str().unwrap()];
+    let output = sim(&arguments);
+    assert_eq!(output.status.code(), Some(0));
+    let written = fs::read_to_string(directory.join("report.json")).unwrap();
+    assert_eq!(text(&output.stdout), written, "what is printed is what is written");
+    let page = directory.join("index.html");
+    assert_eq!(text(&output.stderr), format!("the report is {}\n", page.display()));
+    let again = serde_json::from_str::<Outcome>(&written).unwrap().again;
+    assert_eq!(again, format!("graticule-sim run '{}' --seed 1", good.display()));
+}
+
+#[test]
+fn a_report_that_cannot_be_written_costs_no_verdict() {
+    let good = file("unwritten.toml", "kind = \"availability\"\nleast = 1");
+    let output = sim(&["run", good.to_str().unwrap(), "--report", good.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stdout).starts_with("unwritten with seed 1: passed\n"));
+    assert!(text(&output.stderr).contains("no report: cannot write"), "{}", text(&output.stderr));
 }
 
 #[test]

@@ -86,6 +86,24 @@ fn a_client_of_a_dead_edge_gives_up_when_its_time_is_over() {
 }
 
 #[test]
+fn that_is_held_against_an_objective_which_names_the_first_and_the_last() {
+    let verdict = &OUTCOME.objectives[0];
+    assert!(!verdict.met && verdict.misses.count > 20, "{verdict:?}");
+    let (first, last) = (verdict.misses.first.first().unwrap(), verdict.misses.last.last().unwrap());
+    assert!(
+        (1_900_000..3_000_000).contains(&first.at_us),
+        "asked when the edge died, or just before: {first:?}"
+    );
+    assert!(
+        (13_000_000..16_100_000).contains(&last.at_us),
+        "its second packet came too early, too: {last:?}"
+    );
+    assert_eq!((&*first.edge, &*first.fate), ("eu-central-1", "no-answer"));
+    let asked = lines("ask", "patient").into_iter().find(|line| line.who == first.request);
+    assert_eq!(asked.map(|line| line.at_us), Some(first.at_us), "the trace has it");
+}
+
+#[test]
 fn who_goes_elsewhere_is_counted_where_it_came_first_and_every_retry_is_told() {
     let mut elsewhere = 0;
     for bucket in sent_to_the_dead("visitors").filter(|bucket| bucket.edge == "eu-central") {

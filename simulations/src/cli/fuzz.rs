@@ -35,6 +35,7 @@ pub(super) fn run(options: &FuzzOptions) -> Result<(), Failure> {
     let failed =
         |error| Failure::doing(format!("cannot run generated faults of seed {}", options.seed), error);
     let outcome = generated::scenario(options.seed).and_then(|scenario| rehearse(&scenario, options.seed));
-    let outcome = outcome.map_err(failed)?;
+    let mut outcome = outcome.map_err(failed)?;
+    outcome.again = format!("graticule-sim fuzz --seed {}", options.seed);
     options.shown.show(&outcome)
 }

@@ -5,7 +5,9 @@ use graticule::cli::output::Failure;
 use super::seeds::{Seeds, run_all};
 use super::show::ShowOptions;
 use super::source;
+use crate::outcome::World;
 use crate::run::run as rehearse;
+use crate::words::quoted;
 
 /// Run a scenario in memory.
 #[derive(Debug, clap::Args)]
@@ -26,11 +28,13 @@ pub(super) fn run(options: &RunOptions) -> Result<(), Failure> {
     let scenario = source::scenario(&options.scenario)?;
     if let Some(seeds) = &options.seeds {
         let summaries = run_all(seeds, |seed| rehearse(&scenario, seed));
-        return options.shown.show_seeds(&summaries, &format!("graticule-sim run {}", options.scenario));
+        let replay = format!("graticule-sim run {}", quoted(&options.scenario));
+        return options.shown.show_seeds(&summaries, &replay);
     }
     let seed = options.seed.unwrap_or(scenario.seed);
-    let outcome = rehearse(&scenario, seed).map_err(|error| {
+    let mut outcome = rehearse(&scenario, seed).map_err(|error| {
         Failure::doing(format!("cannot run {} with seed {seed}", options.scenario), error)
     })?;
+    outcome.again = World::Memory.command(&options.scenario, seed);
     options.shown.show(&outcome)
 }

@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use crate::outcome::Outcome;
+use crate::words::counted;
 
 /// Seeds from the first to before the last.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,8 +85,12 @@ impl Progress {
         if self.shown {
             let failed = done.iter().filter(|summary| !summary.passed).count();
             let end = if done.len() as u64 == self.total { "\n" } else { "" };
-            let _ =
-                write!(io::stderr().lock(), "\r{} of {} seeds, {failed} failed{end}", done.len(), self.total);
+            let _ = write!(
+                io::stderr().lock(),
+                "\r{} of {}, {failed} failed{end}",
+                done.len(),
+                counted(self.total, "seed")
+            );
         }
     }
 }

@@ -16,14 +16,14 @@ pub struct Latency {
     pub requests: u64,
     /// How many were answered by a backend with a status below 500.
     pub answered: u64,
-    /// Half of these took at most so long.
-    pub p50_ms: f64,
+    /// Half of these took at most so long; none if there are none, here and below.
+    pub p50_ms: Option<f64>,
     /// Nine of ten.
-    pub p90_ms: f64,
+    pub p90_ms: Option<f64>,
     /// 99 of 100.
-    pub p99_ms: f64,
+    pub p99_ms: Option<f64>,
     /// The slowest.
-    pub max_ms: f64,
+    pub max_ms: Option<f64>,
     /// The same for each piece of time in which requests were sent that were answered.
     pub over_time: Vec<LatencyPiece>,
     /// How many took about equally long; only lengths that some took.
@@ -78,8 +78,8 @@ impl Latency {
 
     /// Measures a load of `requests` requests by its `answers`, in pieces of this length.
     pub fn measure(load: &str, tenant: &str, requests: u64, bucket: Duration, answers: &[Answer]) -> Self {
-        let [p50_ms, p90_ms, p99_ms, max_ms] =
-            percentiles(answers.iter().map(|answer| answer.took).collect());
+        let percentiles = percentiles(answers.iter().map(|answer| answer.took).collect());
+        let [p50_ms, p90_ms, p99_ms, max_ms] = percentiles.map_or([None; 4], |all| all.map(Some));
         Self {
             load: load.to_owned(),
             tenant: tenant.to_owned(),
@@ -104,10 +104,10 @@ fn over_time(bucket: Duration, answers: &[Answer]) -> Vec<LatencyPiece> {
     }
     let piece = |(at_ms, took): (i64, Vec<Duration>)| {
         let answered = took.len() as u64;
-        let [p50_ms, p90_ms, p99_ms, max_ms] = percentiles(took);
-        LatencyPiece { at_ms, answered, p50_ms, p90_ms, p99_ms, max_ms }
+        let [p50_ms, p90_ms, p99_ms, max_ms] = percentiles(took)?;
+        Some(LatencyPiece { at_ms, answered, p50_ms, p90_ms, p99_ms, max_ms })
     };
-    pieces.into_iter().map(piece).collect()
+    pieces.into_iter().filter_map(piece).collect()
 }
 
 fn histogram(answers: &[Answer]) -> Vec<LatencyBin> {
@@ -125,11 +125,14 @@ fn histogram(answers: &[Answer]) -> Vec<LatencyBin> {
     counts.into_iter().map(bin).collect()
 }
 
-/// What half, nine of ten, 99 of 100, and all took at most, by the nearest rank; zeros of nothing.
-fn percentiles(mut took: Vec<Duration>) -> [f64; 4] {
+/// What half, nine of ten, 99 of 100, and all took at most, by the nearest rank; none of nothing.
+fn percentiles(mut took: Vec<Duration>) -> Option<[f64; 4]> {
+    if took.is_empty() {
+        return None;
+    }
     took.sort_unstable();
-    let rank = |percent: usize| (took.len() * percent).div_ceil(100).saturating_sub(1);
-    [50, 90, 99, 100].map(|percent| took.get(rank(percent)).copied().map_or(0.0, milliseconds))
+    let rank = |percent: usize| (took.len() * percent).div_ceil(100) - 1;
+    Some([50, 90, 99, 100].map(|percent| milliseconds(took[rank(percent)])))
 }
 
 fn milliseconds(took: Duration) -> f64 {
@@ -156,7 +159,7 @@ mod tests {
         let latency = Latency::measure("reads", "berlin", 120, SECOND, &answers(&hundred));
         assert_eq!((latency.requests, latency.answered), (120, 100));
         let measured = [latency.p50_ms, latency.p90_ms, latency.p99_ms, latency.max_ms];
-        assert_eq!(measured.map(|length| length.to_string()), ["50", "90", "99", "100"]);
+        assert_eq!(measured, [50.0, 90.0, 99.0, 100.0].map(Some));
     }
 
     #[test]
@@ -180,9 +183,9 @@ mod tests {
     }
 
     #[test]
-    fn nothing_answered_is_no_error() {
+    fn of_nothing_answered_there_is_no_length() {
         let latency = Latency::measure("l", "t", 3, Duration::ZERO, &[]);
-        assert_eq!((latency.answered, latency.max_ms), (0, 0.0));
+        assert_eq!((latency.answered, latency.p50_ms, latency.max_ms), (0, None, None));
         assert!(latency.over_time.is_empty() && latency.histogram.is_empty());
     }
 }

@@ -59,7 +59,7 @@ fn over_time(run: &Run<'_>, position: usize, load: &Latency, scale: Scale) -> Ch
     Chart {
         id: format!("latency-{position}"),
         title: format!("{}, ms", name(load)),
-        summary: format!("{} answered", count(load.answered)),
+        summary: served(load),
         series: series.collect(),
         scale,
         form: Form::Lines,
@@ -71,12 +71,25 @@ fn name(load: &Latency) -> String {
     if load.load == load.tenant { load.load.clone() } else { format!("{} of {}", load.load, load.tenant) }
 }
 
+/// How many were served: who was refused has been answered, too.
+fn served(load: &Latency) -> String {
+    if load.answered == 0 { "none served".to_owned() } else { format!("{} served", count(load.answered)) }
+}
+
+/// A length in milliseconds, if there is one.
+fn length(ms: Option<f64>) -> String {
+    ms.map_or_else(|| "–".to_owned(), decimals)
+}
+
 /// How many took how long: a bar for each bin from the shortest to the longest that came.
 fn histogram(load: &Latency) -> Markup {
     let position = |bin: &LatencyBin| Latency::BOUNDS_MS.iter().position(|bound| *bound >= bin.over_ms);
     let bins: Vec<_> = load.histogram.iter().filter_map(|bin| Some((position(bin)?, bin))).collect();
     let (Some((first, _)), Some((last, _))) = (bins.first(), bins.last()) else {
-        return html!("<figure class=\"chart\"><figcaption>Nothing was answered.</figcaption></figure>");
+        return html!(
+            "<figure class=\"chart\"><figcaption>{}: none served</figcaption></figure>",
+            name(load)
+        );
     };
     // A few bars alone would be as broad as the page.
     let columns = (last - first + 3).max(BARS_MIN);
@@ -88,14 +101,14 @@ fn histogram(load: &Latency) -> Markup {
     };
     let bars: Markup = bins.iter().map(bar).collect();
     html!(
-        "<figure class=\"chart\"><figcaption>{}, answers by length<span class=\"sum\">half within {} ms, \
+        "<figure class=\"chart\"><figcaption>{}, served by length<span class=\"sum\">half within {} ms, \
          99 % within {} ms</span></figcaption><div class=\"plot\"><div class=\"y\" aria-hidden=\"true\">{}</div>\
          <div class=\"area still\"><svg viewBox=\"0 0 {} {}\" preserveAspectRatio=\"none\" role=\"img\" \
-         aria-label=\"Answers of {} by length\">{}<path class=\"fill here\" d=\"{}\"/></svg></div>\
+         aria-label=\"Served requests of {} by length\">{}<path class=\"fill here\" d=\"{}\"/></svg></div>\
          <div class=\"x\" aria-hidden=\"true\">{}</div></div>{}</figure>\n",
         name(load),
-        decimals(load.p50_ms),
-        decimals(load.p99_ms),
+        length(load.p50_ms),
+        length(load.p99_ms),
         counts(scale),
         columns,
         Scale::HEIGHT,
@@ -134,8 +147,8 @@ fn lengths(first: usize, columns: usize) -> Markup {
 }
 
 fn bins_table(load: &Latency) -> Table {
-    let caption = html!("{}, answers by length", name(load));
-    let mut table = Table::new(caption, &[], &["over, ms", "up to, ms", "answers"]);
+    let caption = html!("{}, served by length", name(load));
+    let mut table = Table::new(caption, &[], &["over, ms", "up to, ms", "served"]);
     for bin in &load.histogram {
         let upto = bin.upto_ms.map_or_else(|| "–".to_owned(), decimals);
         table.row([html!("{}", decimals(bin.over_ms)), html!("{}", upto), html!("{}", count(bin.count))]);
@@ -147,9 +160,9 @@ fn table(loads: &[Latency]) -> Table {
     let heads = ["sent", "served", "half, ms", "90 %, ms", "99 %, ms", "slowest, ms"];
     let mut table = Table::new(html!("How long served requests took, by load"), &["load", "tenant"], &heads);
     for load in loads {
-        let lengths =
-            [load.p50_ms, load.p90_ms, load.p99_ms, load.max_ms].map(|length| html!("{}", decimals(length)));
-        let counts = [load.requests, load.answered].map(|number| html!("{}", count(number)));
+        let lengths = [load.p50_ms, load.p90_ms, load.p99_ms, load.max_ms].map(|ms| html!("{}", length(ms)));
+        let served = if load.answered == 0 { "none".to_owned() } else { count(load.answered) };
+        let counts = [html!("{}", count(load.requests)), html!("{}", served)];
         let names = [html!("{}", load.load), html!("{}", load.tenant)];
         table.row(names.into_iter().chain(counts).chain(lengths));
     }

@@ -4,24 +4,23 @@ use super::axis::{count, decimals, moment, seconds};
 use super::markup::{Markup, html};
 use super::run::Run;
 use super::table::Table;
-use crate::outcome::{Verdict, Violation, World};
+use crate::outcome::{Outcome, Verdict, Violation};
+use crate::words::counted;
 
 /// So many violations are shown with their trace; more of them are counted.
 pub(super) const VIOLATIONS_SHOWN_MAX: usize = 50;
+
+/// So many objectives are shown with the trace of what they were missed by.
+const MISSED_SHOWN_MAX: usize = 50;
 
 /// The head of the page.
 pub(super) fn verdict(run: &Run<'_>) -> Markup {
     let outcome = run.outcome;
     let (class, mark, word) =
         if outcome.passed { ("pass", "✓", "Passed") } else { ("fail", "✕", "Failed") };
-    let command = match outcome.world {
-        World::Memory => format!("graticule-sim run {} --seed {}", outcome.scenario, outcome.seed),
-        World::Live => format!("graticule-sim live {} --seed {}", outcome.scenario, outcome.seed),
-    };
     html!(
         "<header class=\"verdict {}\"><p class=\"word\"><span aria-hidden=\"true\">{}</span>{}</p>\
-         <h1>{}</h1><p class=\"about\">{}</p><p class=\"why\">{}</p>{}\
-         <p class=\"again\">Again: <code>{}</code></p></header>\n",
+         <h1>{}</h1><p class=\"about\">{}</p><p class=\"why\">{}</p>{}{}</header>\n",
         class,
         mark,
         word,
@@ -29,20 +28,34 @@ pub(super) fn verdict(run: &Run<'_>) -> Markup {
         outcome.about,
         reasons(run),
         facts(run),
-        command
+        again(outcome)
     )
+}
+
+/// The command that does the same again; older reports do not say it.
+fn again(outcome: &Outcome) -> Markup {
+    if outcome.again.is_empty() {
+        return Markup::default();
+    }
+    html!("<p class=\"again\">Again: <code>{}</code></p>", outcome.again)
 }
 
 /// Why it ended so, in one line.
 fn reasons(run: &Run<'_>) -> String {
     let objectives = &run.outcome.objectives;
     let met = objectives.iter().filter(|objective| objective.met).count();
+    let objectives = match objectives.len() as u64 {
+        0 => "No objectives".to_owned(),
+        all => format!("{met} of {} met", counted(all, "objective")),
+    };
+    let load = if run.outcome.latencies.is_empty() { ", no load" } else { "" };
     let violated = match run.outcome.violations.len() {
         0 => "no invariant violated".to_owned(),
         1 => "1 violation of an invariant".to_owned(),
         many => format!("{} violations of invariants", count(many as u64)),
     };
-    format!("{met} of {} objectives met, {violated}.", objectives.len())
+    let checks = count(run.outcome.invariant_checks);
+    format!("{objectives}{load}, {violated} in {checks} checks.")
 }
 
 fn facts(run: &Run<'_>) -> Markup {
@@ -51,20 +64,19 @@ fn facts(run: &Run<'_>) -> Markup {
     let served = outcome.requests.iter().filter(|bucket| bucket.fate == "served");
     let served: u64 = served.map(|bucket| bucket.count).sum();
     let share = if sent == 0 { "–".to_owned() } else { percent(served, sent) };
-    let world = match outcome.world {
-        World::Memory => "simulated",
-        World::Live => "live",
-    };
     let fact = |(term, value): (&str, String)| html!("<div><dt>{}</dt><dd>{}</dd></div>", term, value);
+    let many = |number: usize, one: &'static str, many: &'static str| {
+        (if number == 1 { one } else { many }, count(number as u64))
+    };
     let facts = [
         ("requests", count(sent)),
         ("served", share),
         ("length", seconds(outcome.duration_ms.cast_signed())),
-        ("nodes", count(outcome.nodes.len() as u64)),
-        ("regions", count(run.regions.len() as u64)),
-        ("faults", count(outcome.faults.len() as u64)),
+        many(outcome.nodes.len(), "node", "nodes"),
+        many(run.regions.len(), "region", "regions"),
+        many(outcome.faults.len(), "fault", "faults"),
         ("seed", outcome.seed.to_string()),
-        ("world", world.to_owned()),
+        ("world", outcome.world.name().to_owned()),
     ];
     let facts: Markup = facts.into_iter().map(fact).collect();
     html!("<dl class=\"facts\">{}</dl>", facts)
@@ -82,26 +94,31 @@ pub(super) fn objectives(run: &Run<'_>) -> Markup {
     if run.outcome.objectives.is_empty() {
         return html!("<p>The scenario states no objectives; invariants hold for every scenario.</p>\n");
     }
-    let mut table = Table::new(html!("Objectives"), &["objective", "", "measured", "tenant"], &["requests"]);
-    for objective in &run.outcome.objectives {
-        table.row(objective_row(objective));
+    let mut table = Table::new(html!("Objectives"), &["objective", "", "measured"], &["requests"]);
+    for (number, objective) in (1..).zip(&run.outcome.objectives) {
+        table.row(objective_row(number, objective));
     }
     table.open()
 }
 
-fn objective_row(objective: &Verdict) -> [Markup; 5] {
+/// Those that were missed by requests, with their numbers: they have their traces.
+pub(super) fn missed<'a>(run: &Run<'a>) -> impl Iterator<Item = (usize, &'a Verdict)> {
+    let numbered = (1..).zip(&run.outcome.objectives).take(MISSED_SHOWN_MAX);
+    numbered.filter(|(_, objective)| objective.misses.count > 0)
+}
+
+fn objective_row(number: usize, objective: &Verdict) -> [Markup; 4] {
     let met = if objective.met {
         html!("<span class=\"tag good\">✓ met</span>")
     } else {
         html!("<span class=\"tag bad\">✕ missed</span>")
     };
-    [
-        html!("{}", objective.objective),
-        met,
-        html!("{}", objective.measured),
-        html!("{}", objective.tenant.as_deref().unwrap_or("all")),
-        html!("{}", count(objective.requests)),
-    ]
+    let measured = if objective.misses.count > 0 && number <= MISSED_SHOWN_MAX {
+        html!("<a href=\"#missed-{}\">{}</a>", number, objective.measured)
+    } else {
+        html!("{}", objective.measured)
+    };
+    [html!("{}", objective.objective), met, measured, html!("{}", count(objective.requests))]
 }
 
 /// What never may happen and did, each with a link to its trace.

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::outcome::{
-    Answer, Bucket, FaultFacts, Latency, NodeFacts, Outcome, TraceLine, TunnelChange, Verdict, Violation,
-    World,
+    Answer, Bucket, FaultFacts, Latency, Miss, Misses, NodeFacts, Outcome, TraceLine, TunnelChange, Verdict,
+    Violation, World,
 };
 
 /// Two regions with two nodes each, served for ten seconds.
@@ -22,10 +22,12 @@ pub(super) fn calm() -> Outcome {
         about: "Two regions serve their clients.".to_owned(),
         seed: 7,
         world: World::Memory,
+        again: "graticule-sim run 'my scenarios/calm.toml' --seed 7".to_owned(),
         passed: true,
         duration_ms: 10_000,
         objectives: vec![objective(true)],
         violations: Vec::new(),
+        invariant_checks: 1_032,
         start: None,
         nodes: vec![
             place("eu-1", "eu", "DE", 50.1, 8.7),
@@ -66,6 +68,13 @@ pub(super) fn broken() -> Outcome {
     trace.insert(60, line(3_000_000, "fault", "-", "begins: crash of eu-1, eu-2"));
     trace.insert(91, line(4_500_000, "violation", "us-1", "residency: served outside of set:EU"));
     trace.insert(182, line(9_000_000, "violation", "-", "residency: told of by nobody"));
+    trace.extend([
+        line(5_000_000, "ask", "writes/9", "eu-1"),
+        line(6_000_000, "retry", "writes/9", "eu-1 gave no connection within 1s; eu-2 is next"),
+        line(6_001_000, "serve", "us", "GET /?rehearsal=writes/9 for berlin.example via eu-2, us-1"),
+        line(9_950_000, "answer", "writes/9", "no-answer after 4950.000 ms"),
+    ]);
+    trace.sort_by_key(|line| line.at_us);
     Outcome {
         scenario: "broken".to_owned(),
         passed: false,
@@ -95,14 +104,28 @@ pub(super) fn broken() -> Outcome {
 }
 
 fn objective(met: bool) -> Verdict {
+    let miss = |at_us: i64, request: &str| Miss {
+        at_us,
+        request: request.to_owned(),
+        edge: "eu-1".to_owned(),
+        fate: "no-answer".to_owned(),
+        served_by: None,
+        took_ms: 4_950.0,
+    };
+    let misses = Misses {
+        count: 14,
+        first: vec![miss(5_000_000, "writes/9")],
+        last: vec![miss(7_000_000, "writes/22")],
+    };
     Verdict {
-        objective: "availability of berlin >= 99.9 %".to_owned(),
+        objective: "availability of tenant berlin: at least 99.9 %".to_owned(),
         kind: "availability".to_owned(),
         tenant: Some("berlin".to_owned()),
         met,
         measured: if met { "99.98 %" } else { "97.31 %" }.to_owned(),
-        value: if met { 0.9998 } else { 0.9731 },
+        value: Some(if met { 0.9998 } else { 0.9731 }),
         requests: 532,
+        misses: if met { Misses::default() } else { misses },
     }
 }
 

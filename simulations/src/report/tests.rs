@@ -1,21 +1,77 @@
 //! What a report promises: nothing foreign in it acts, nothing is missing, and it says the same as its JSON.
 
 use std::fs;
+use std::time::Duration;
 
 use sha2::Digest;
 
 use super::testing::{broken, calm};
 use super::*;
-use crate::outcome::{TraceLine, Violation};
+use crate::outcome::{Latency, TraceLine, TunnelChange, Violation};
 
 #[test]
 fn the_page_says_how_it_ended() {
     let page = html(&calm());
     assert!(page.contains("<title>Nothing happens: passed</title>"));
-    assert!(page.contains("1 of 1 objectives met, no invariant violated."));
+    assert!(page.contains("1 of 1 objective met, no invariant violated in 1\u{202f}032 checks."));
     let page = html(&broken());
     assert!(page.contains("<title>Nothing happens: failed</title>"));
-    assert!(page.contains("1 of 2 objectives met, 2 violations of invariants."));
+    assert!(page.contains("1 of 2 objectives met, 2 violations of invariants in 1\u{202f}032 checks."));
+}
+
+#[test]
+fn the_command_that_runs_it_again_is_the_one_that_was_given() {
+    assert!(
+        html(&calm()).contains("<code>graticule-sim run &#39;my scenarios/calm.toml&#39; --seed 7</code>")
+    );
+    let old = Outcome { again: String::new(), ..calm() };
+    assert!(!html(&old).contains("Again:"), "none is better than a wrong one");
+}
+
+#[test]
+fn a_missed_objective_leads_to_the_first_request_that_missed_it_and_what_became_of_that() {
+    let page = html(&broken());
+    assert!(page.contains("<a href=\"#missed-2\">97.31 %</a>"));
+    let scene = between(&page, "id=\"missed-2\"", "</section>");
+    assert!(scene.contains("the first and the last; 12 between"), "14 in all, of which 2 are told");
+    for told in ["writes/9", "writes/22"] {
+        assert!(scene.contains(&format!("<td>{told}</td><td>eu-1</td><td>no-answer after 4950.000 ms</td>")));
+    }
+    let its_own = scene.matches("<tr class=\"concerned\">").count();
+    assert_eq!(its_own, 4, "asked, went on, arrived, and was told: {scene}");
+    assert!(scene.contains("begins: crash of eu-1, eu-2"), "the fault before it");
+    let lane =
+        between(&page, "<b>missed: availability of tenant berlin: at least 99.9 %</b>", "</div></div>");
+    assert_eq!(lane.matches("class=\"mark\"").count(), 2);
+    assert!(!html(&calm()).contains("id=\"missed-"), "what was met has no trace");
+}
+
+#[test]
+fn a_load_of_which_nothing_was_served_has_no_lengths() {
+    let nothing = Latency::measure("reads", "berlin", 9, Duration::from_secs(1), &[]);
+    let outcome = Outcome { latencies: vec![nothing], ..calm() };
+    let page = html(&outcome);
+    let table = between(&page, "<caption>How long served requests took, by load</caption>", "</table>");
+    assert_eq!(row_of(table, "reads")[1..], ["9", "none", "–", "–", "–", "–"]);
+    let read: Value = serde_json::from_str(&json(&outcome).unwrap()).unwrap();
+    assert_eq!(read["latencies"][0]["p50_ms"], Value::Null);
+}
+
+#[test]
+fn a_node_that_does_not_run_is_not_counted_among_those_that_know_nothing() {
+    let mut outcome = broken();
+    let change = |at_ms: i64, condition: &str| TunnelChange {
+        at_ms,
+        from: "eu-2".to_owned(),
+        to: "eu-1".to_owned(),
+        condition: condition.to_owned(),
+    };
+    outcome.tunnels.extend([change(-400, "usable"), change(3_000, TunnelChange::NONE)]);
+    let page = html(&outcome);
+    let chart = between(&page, "<caption>eu-1, from each time on for 1 s</caption>", "</table>");
+    assert_eq!(row_of(chart, "4 s"), ["0", "1", "0", "0"], "only us-1 thinks anything");
+    let changes = between(&page, "<caption>Changes of mind</caption>", "</table>");
+    assert!(!changes.contains("<td>none</td>"));
 }
 
 #[test]
@@ -194,7 +250,7 @@ fn every_link_of_the_page_leads_somewhere() {
 fn the_json_is_the_outcome_and_the_number_of_its_format() {
     let text = json(&broken()).unwrap();
     assert_eq!(serde_json::from_str::<Outcome>(&text).unwrap(), broken());
-    assert_eq!(serde_json::from_str::<Value>(&text).unwrap()["format"], 1);
+    assert_eq!(serde_json::from_str::<Value>(&text).unwrap()["format"], 2);
 }
 
 #[test]

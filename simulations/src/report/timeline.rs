@@ -7,7 +7,7 @@ use super::markup::{Markup, html};
 use super::requests::{self, FATES};
 use super::run::Run;
 use super::table::Table;
-use crate::outcome::FaultFacts;
+use crate::outcome::{FaultFacts, Verdict};
 
 /// So many faults are told apart on one page; what comes again shares a lane.
 const LANES_MAX: usize = 60;
@@ -50,7 +50,7 @@ fn lanes(run: &Run<'_>) -> Markup {
             None => {}
         }
     }
-    if lanes.is_empty() && run.outcome.violations.is_empty() {
+    if lanes.is_empty() && run.outcome.findings().is_empty() {
         return html!("<p class=\"none\">Nothing was made to go wrong.</p>\n");
     }
     let shown: usize = lanes.iter().map(|lane| lane.times.len()).sum();
@@ -62,7 +62,8 @@ fn lanes(run: &Run<'_>) -> Markup {
         ),
     };
     let lanes: Markup = lanes.iter().map(|lane| draw(run, lane)).collect();
-    html!("<div class=\"lanes\">{}{}{}</div>{}\n", lanes, violated(run), time_labels(run.axis), rest)
+    let marks = html!("{}{}", missed(run), violated(run));
+    html!("<div class=\"lanes\">{}{}{}</div>{}\n", lanes, marks, time_labels(run.axis), rest)
 }
 
 fn draw(run: &Run<'_>, lane: &Lane<'_>) -> Markup {
@@ -102,12 +103,28 @@ fn violated(run: &Run<'_>) -> Markup {
     if violations.is_empty() {
         return Markup::default();
     }
+    marked("violations", &count(violations.len() as u64), run.violation_shares())
+}
+
+/// When the first and the last requests were sent that kept an objective from being met.
+fn missed(run: &Run<'_>) -> Markup {
+    let missed = run.outcome.objectives.iter().filter(|verdict| verdict.misses.count > 0);
+    let lane = |verdict: &Verdict| {
+        let shares = verdict.misses.told().map(|miss| run.axis.share(miss.at_us / 1000));
+        let times = format!("{}, the first and last marked", count(verdict.misses.count));
+        marked(&format!("missed: {}", verdict.objective), &times, shares)
+    };
+    missed.take(LANES_MAX).map(lane).collect()
+}
+
+fn marked(what: &str, times: &str, shares: impl IntoIterator<Item = f64>) -> Markup {
     let mark = |share: f64| html!("<i class=\"mark\" style=\"left:{:.3}%\"></i>", share * 100.0);
-    let marks: Markup = run.violation_shares().into_iter().map(mark).collect();
+    let marks: Markup = shares.into_iter().map(mark).collect();
     html!(
-        "<div class=\"lane broken\"><p><b>violations</b> <span class=\"when\">{}</span></p>\
+        "<div class=\"lane broken\"><p><b>{}</b> <span class=\"when\">{}</span></p>\
          <div class=\"track\">{}</div></div>",
-        count(violations.len() as u64),
+        what,
+        times,
         marks
     )
 }

@@ -21,6 +21,7 @@ pub(super) async fn check(stage: Rc<Stage>) {
         (alive, !truth.any_way_is_hurt())
     };
     for node in names.iter().filter(|node| is_well(&stage, node)) {
+        stage.count_check();
         conditions(&stage, node, &names);
         // Over hurt ways, who is alive is a matter of opinion.
         if all_heard {

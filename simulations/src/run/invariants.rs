@@ -14,6 +14,7 @@ use crate::scenario::{Fault, Load, Receive, Rules};
 
 /// A backend has received a request.
 pub(super) fn received(stage: &Stage, receipt: &Receipt) {
+    stage.count_check();
     let Some(load) = load_of(stage, receipt) else {
         return violation(stage, "nothing-invented", None, format!("nobody asked for {}", receipt.target));
     };
@@ -77,6 +78,7 @@ fn not_from_who_has_left(stage: &Stage, sample: &Sample, load: &Load) {
 
 /// A client has its answer, or has given up.
 pub(super) fn answered(stage: &Stage, sample: &Sample) {
+    stage.count_check();
     let load = &stage.scenario.loads[sample.load];
     let Some(edge) = stage.scenario.fleet.region_of(&sample.last_edge) else { return };
     let places = known_places(stage, &sample.last_edge, load);
@@ -197,6 +199,7 @@ fn answered_in_time(stage: &Stage, sample: &Sample, load: &Load) {
 /// Gossip tells a node that another is dead. Nobody is who is well, as long as the ways between nodes lose no more than
 /// gossip must bear.
 pub(super) fn called_dead(stage: &Stage, node: &str, dead: &str) {
+    stage.count_check();
     let truth = stage.truth.borrow();
     let since = stage.now().checked_sub(SETTLED);
     let well = [node, dead].iter().all(|node| truth.is_sound(&Part::Node((*node).to_owned()), since));

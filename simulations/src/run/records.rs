@@ -37,6 +37,7 @@ pub(super) fn read(stage: &Stage) {
 }
 
 fn judge(stage: &Stage, node: &str, text: &str) {
+    stage.count_check();
     let violation = |invariant, what| {
         stage.chronicle.violation(Finding { invariant, node: Some(node.to_owned()), what });
     };

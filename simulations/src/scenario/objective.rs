@@ -5,8 +5,6 @@ use std::time::Duration;
 /// A demand, and on whose requests of which time it is made.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Objective {
-    /// The demand as people read it, such as `availability of berlin >= 99.9 %`.
-    pub text: String,
     /// Only this tenant's requests.
     pub tenant: Option<String>,
     /// Only this load's requests.

@@ -73,8 +73,8 @@ fn selectors_become_nodes_and_repetitions_moments() {
     assert_eq!(times, [(10, 11), (15, 16), (20, 21)]);
     assert_eq!(scenario.last_change(), Duration::from_secs(21));
     assert_eq!(scenario.loads[0].edges.len(), 3);
+    assert_eq!(scenario.objectives[0].demand, Demand::Availability { least: 0.9 });
     assert_eq!(scenario.loads[0].timeout, Duration::from_secs(10), "unless another is written");
-    assert_eq!(scenario.objectives[0].text, "berlin: availability at least 90 %");
 }
 
 #[test]

@@ -37,9 +37,7 @@ pub(super) fn read(page: &Page, node: &Node, scene: &Scene<'_>) -> Option<Object
     let from = table.or("from", Duration::ZERO, moment);
     let until = table.or("until", scene.whole, moment).min(scene.whole);
     let (tenant, load) = (tenant.map(|at| at.value), load.map(|at| at.value));
-    let demand = demand?;
-    let text = words(&demand, tenant.as_deref(), load.as_deref(), (from, until, scene.whole));
-    Some(Objective { text, tenant, load, from, until, demand })
+    Some(Objective { tenant, load, from, until, demand: demand? })
 }
 
 fn recovery(table: &Table<'_>) -> Option<Demand> {
@@ -79,37 +77,6 @@ fn share(page: &Page, node: &Node) -> Option<f64> {
 
 fn some_time(page: &Page, node: &Node) -> Option<Duration> {
     duration(Duration::from_millis(1)..=Duration::from_hours(1))(page, node)
-}
-
-fn words(
-    demand: &Demand,
-    tenant: Option<&str>,
-    load: Option<&str>,
-    (from, until, whole): (Duration, Duration, Duration),
-) -> String {
-    let percent = |share: f64| format!("{} %", (share * 1e6).round() / 1e4);
-    let what = match demand {
-        Demand::Availability { least } => format!("availability at least {}", percent(*least)),
-        Demand::Recovery { within, slower_than: None } => format!("recovery within {within:?}"),
-        Demand::Recovery { within, slower_than: Some(slow) } => {
-            format!("recovery to answers within {slow:?} within {within:?}")
-        }
-        Demand::Refusals { only, most } => {
-            let reasons = if only.is_empty() { "none".to_owned() } else { only.join(", ") };
-            format!("refusals at most {}, of {reasons}", percent(*most))
-        }
-        Demand::Latency { quantile, most } => format!("{} of answers within {most:?}", percent(*quantile)),
-        Demand::Served { by, least } => format!("at least {} served by {}", percent(*least), by.join(", ")),
-    };
-    let subject = tenant.map(|tenant| format!("{tenant}: ")).unwrap_or_default();
-    let of = load.map(|load| format!(" of load {load}")).unwrap_or_default();
-    let when = match (from.is_zero(), until == whole) {
-        (true, true) => String::new(),
-        (false, true) => format!(" from {from:?}"),
-        (true, false) => format!(" until {until:?}"),
-        (false, false) => format!(" from {from:?} until {until:?}"),
-    };
-    format!("{subject}{what}{of}{when}")
 }
 
 /// Every kind with the keys it has besides whose requests it is about.
