@@ -4,7 +4,7 @@
 //! dials every other through a relay that fares as the way between them does. Clients and backends are those of the
 //! world in memory, on real sockets.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -44,6 +44,15 @@ pub struct Programs {
     pub own: PathBuf,
 }
 
+/// How far a live run is.
+#[derive(Debug, Clone, Copy)]
+pub enum Phase {
+    /// Nodes start and meet.
+    Starting,
+    /// Load and faults have been on since then.
+    Playing(Instant),
+}
+
 /// What a live run gave.
 #[derive(Debug)]
 pub struct Rehearsed {
@@ -53,11 +62,17 @@ pub struct Rehearsed {
     pub late: Option<Duration>,
 }
 
-/// Runs a scenario with real processes. Everything that was started ends with the future, however it ends.
+/// Runs a scenario with real processes, and says in `phase` how far it is. Everything that was started ends with the
+/// future, however it ends.
 ///
 /// To be called on a thread with a local runtime that lives as long as the process. Errors: something cannot be
 /// started, or the fleet did not become whole; with the last of what nodes logged.
-pub async fn run(scenario: &Scenario, seed: u64, programs: Programs) -> io::Result<Rehearsed> {
+pub async fn run(
+    scenario: &Scenario,
+    seed: u64,
+    programs: Programs,
+    phase: &Cell<Phase>,
+) -> io::Result<Rehearsed> {
     let origin = Instant::now();
     let chronicle = Chronicle::new(origin);
     let fleet = Rc::new(LiveFleet::prepare(&scenario.fleet, (seed, origin), programs).await?);
@@ -72,6 +87,7 @@ pub async fn run(scenario: &Scenario, seed: u64, programs: Programs) -> io::Resu
     sleep(SETTLING).await;
     let latest = lag::Latest::default();
     let _lag = task::spawn("lag", lag::watch(Rc::clone(&latest), chronicle.clone()));
+    phase.set(Phase::Playing(Instant::now()));
     let live = Live::new(Rc::clone(&fleet), chronicle.clone());
     let outcome = perform(scenario.clone(), seed, Box::new(live), chronicle).await;
     let late = Some(latest.get()).filter(|late| *late >= lag::TOLD_FROM);

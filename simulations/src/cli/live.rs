@@ -1,17 +1,24 @@
 //! `graticule-sim live`: a scenario with real processes on this machine.
 
+use std::cell::Cell;
 use std::ffi::OsString;
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Duration;
 
 use graticule::cli::output::{Failure, print_error};
 use graticule::task;
 use graticule_node_core::document::Diagnostic;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::sleep;
 
 use super::show::ShowOptions;
 use super::source;
-use crate::live::{self, Programs, Rehearsed, child, janitor};
+use crate::live::{self, Phase, Programs, Rehearsed, child, janitor};
+use crate::outcome::World;
 use crate::scenario::Scenario;
+use crate::words::{counted, quoted};
 
 /// Run a scenario with real processes on this machine.
 #[derive(Debug, clap::Args)]
@@ -57,7 +64,8 @@ pub(super) fn run(options: &LiveOptions) -> Result<(), Failure> {
     }
     let programs = programs(options)?;
     let seed = options.seed.unwrap_or(scenario.seed);
-    let Rehearsed { outcome, late } = rehearse(&scenario, seed, programs)?;
+    let Rehearsed { mut outcome, late } = rehearse(&scenario, seed, programs)?;
+    outcome.again = again(options, seed);
     if let Some(late) = late {
         let late = late.as_millis();
         print_error(format_args!(
@@ -77,6 +85,15 @@ pub(super) fn become_child(options: &ChildOptions) -> Result<(), Failure> {
 pub(super) fn tidy(options: &TidyOptions) -> Result<(), Failure> {
     let removed = janitor::wait_and_remove(&options.directory);
     removed.map_err(|error| Failure::doing(format!("cannot remove {}", options.directory.display()), error))
+}
+
+/// The command that does the same again.
+fn again(options: &LiveOptions, seed: u64) -> String {
+    let command = World::Live.command(&options.scenario, seed);
+    match &options.graticule {
+        Some(program) => format!("{command} --graticule {}", quoted(&program.to_string_lossy())),
+        None => command,
+    }
 }
 
 fn programs(options: &LiveOptions) -> Result<Programs, Failure> {
@@ -101,10 +118,14 @@ fn rehearse(scenario: &Scenario, seed: u64, programs: Programs) -> Result<Rehear
             signals(SignalKind::interrupt())?,
             signals(SignalKind::hangup())?,
         );
+        let phase = Rc::new(Cell::new(Phase::Starting));
+        let nodes = scenario.fleet.node_names().count() as u64;
+        let progress = Progress { nodes, whole: scenario.duration, phase: Rc::clone(&phase) };
+        let _progress = io::stderr().is_terminal().then(|| task::spawn("progress", progress.show()));
         let stopped =
             || Failure::Failed("stopped by a signal; everything that it started has ended".to_owned());
         tokio::select! {
-            outcome = live::run(scenario, seed, programs) => {
+            outcome = live::run(scenario, seed, programs, &phase) => {
                 outcome.map_err(|error| Failure::doing(format!("cannot rehearse {}", scenario.name), error))
             }
             _ = terminate.recv() => Err(stopped()),
@@ -112,4 +133,66 @@ fn rehearse(scenario: &Scenario, seed: u64, programs: Programs) -> Result<Rehear
             _ = hang_up.recv() => Err(stopped()),
         }
     })
+}
+
+/// How far a rehearsal is, for who waits in front of a terminal.
+struct Progress {
+    nodes: u64,
+    /// How long load and faults go on.
+    whole: Duration,
+    phase: Rc<Cell<Phase>>,
+}
+
+impl Progress {
+    /// Says it on one line of standard error, again and again.
+    async fn show(self) {
+        let _blank = BlankLine;
+        loop {
+            let _ = write!(io::stderr().lock(), "{CLEARED}{}", self.text());
+            sleep(SHOWN_INTERVAL).await;
+        }
+    }
+
+    fn text(&self) -> String {
+        let whole = self.whole.as_secs();
+        match self.phase.get() {
+            Phase::Starting => format!("starting {}", counted(self.nodes, "node")),
+            Phase::Playing(since) if since.elapsed() < self.whole => {
+                format!("{} of {whole} s", since.elapsed().as_secs())
+            }
+            Phase::Playing(_) => format!("{whole} s are over; the last answers are waited for"),
+        }
+    }
+}
+
+/// Leaves an empty line to what is printed next.
+struct BlankLine;
+
+impl Drop for BlankLine {
+    fn drop(&mut self) {
+        let _ = write!(io::stderr().lock(), "{CLEARED}");
+    }
+}
+
+/// Back to the beginning of the line, and nothing on it.
+const CLEARED: &str = "\r\x1b[K";
+const SHOWN_INTERVAL: Duration = Duration::from_millis(500);
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn progress_says_what_is_waited_for() {
+        let phase = Rc::new(Cell::new(Phase::Starting));
+        let progress = Progress { nodes: 9, whole: Duration::from_mins(1), phase: Rc::clone(&phase) };
+        assert_eq!(progress.text(), "starting 9 nodes");
+        phase.set(Phase::Playing(Instant::now()));
+        tokio::time::advance(Duration::from_millis(12_900)).await;
+        assert_eq!(progress.text(), "12 of 60 s");
+        tokio::time::advance(Duration::from_secs(48)).await;
+        assert_eq!(progress.text(), "60 s are over; the last answers are waited for");
+    }
 }
