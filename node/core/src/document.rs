@@ -11,6 +11,7 @@ use crate::Policy;
 mod assemble;
 mod canonical;
 mod diagnostic;
+mod duplicate;
 mod fleet;
 mod keep;
 mod nesting;
@@ -34,12 +35,13 @@ pub use tenant::{AuthorityFile, TenantDocument};
 /// such as scenarios, so that all of them report errors alike.
 pub mod reading {
     pub use super::page::{At, Page, Spot, listed, shortened};
+    pub use super::suggest::nearest;
     pub use super::table::{Key, Table, entries, key, name, tables};
     pub use super::text::Text;
     pub use super::tree::{Entry, Node, Value, parse};
     pub use super::value::{
-        boolean, country, distinct, duration, expecting, integer, list, mismatch, number, one_of, parsed,
-        text,
+        boolean, country, distinct, duration, expecting, integer, list, mismatch, mismatch_with, number, one_of,
+        parsed, text,
     };
 }
 

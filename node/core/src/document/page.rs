@@ -82,10 +82,10 @@ impl Page {
     }
 
     /// Reports text that is no TOML: once for each line, and nothing else is reported about that line.
-    pub fn syntax_error(&self, spot: Spot, message: &str) {
+    pub fn syntax_error(&self, spot: Spot, message: &str, help: Option<String>) {
         let line = if let Spot::Text { line, .. } = spot { line } else { 0 };
         if !self.found.borrow().broken_lines.contains(&line) {
-            self.report(Severity::Error, spot, message, None);
+            self.report(Severity::Error, spot, message, help);
             self.found.borrow_mut().broken_lines.insert(line);
         }
     }
@@ -98,6 +98,11 @@ impl Page {
     /// Reports an error, and what to do.
     pub fn error_with(&self, spot: Spot, message: impl Into<String>, help: impl Into<String>) {
         self.report(Severity::Error, spot, &message.into(), Some(help.into()));
+    }
+
+    /// Reports an error, and what to do if that can be told.
+    pub fn error_perhaps_with(&self, spot: Spot, message: impl Into<String>, help: Option<String>) {
+        self.report(Severity::Error, spot, &message.into(), help);
     }
 
     /// Reports something that is hardly meant, and what to do.
@@ -129,7 +134,8 @@ impl Page {
         self.report(Severity::Error, spot, &format!("unknown {what} `{}`", shortened(written)), help);
     }
 
-    fn is_full(&self) -> bool {
+    /// Whether nothing more is shown, so that nobody need think about it.
+    pub(super) fn is_full(&self) -> bool {
         self.found.borrow().diagnostics.len() >= DIAGNOSTICS_MAX
     }
 

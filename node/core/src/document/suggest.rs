@@ -1,7 +1,7 @@
 //! What was meant: the nearest of some names to one that was mistyped.
 
 /// The name that `written` is most likely a slip of, if one is near enough to be worth saying.
-pub(crate) fn nearest<'n>(written: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+pub fn nearest<'n>(written: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     if written.len() > WRITTEN_BYTES_MAX {
         return None;
     }

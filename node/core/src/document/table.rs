@@ -100,7 +100,9 @@ pub fn name<T: FromStr<Err: Display>>(page: &Page, entry: &Entry) -> Option<T> {
 /// The tables of an array of tables `[[..]]`, at most `max`; reports what is none.
 pub fn tables<'d>(page: &Page, node: &'d Node, max: usize) -> Option<Vec<&'d Node>> {
     let Value::List(items) = &node.value else {
-        page.error(node.spot, format!("expected a list of tables, found {}", node.kind()));
+        let help = node.as_table().map(|_| "write its name in two brackets: `[[..]]`".to_owned());
+        let message = format!("expected a list of tables, found {}", node.kind());
+        page.error_perhaps_with(node.spot, message, help);
         return None;
     };
     if let Some(over) = items.get(max) {
@@ -151,6 +153,18 @@ mod tests {
                 "x.toml:1:1: error: unknown key `nam`\n  help: did you mean `name`?",
                 "x.toml:3:1: error: unknown key `other`\n  help: there is `name`, `size`",
             ]
+        );
+    }
+
+    #[test]
+    fn one_table_where_a_list_of_tables_is_asked_for_gets_two_brackets() {
+        let page = Page::new("x.toml");
+        let node = parse(&Text::new("[match]\nhost = \"a\"\n"), &page).unwrap();
+        assert!(tables(&page, &node.as_table().unwrap()[0].node, 9).is_none());
+        let found = page.into_diagnostics().remove(0).to_string();
+        assert_eq!(
+            found,
+            "x.toml:1:1: error: expected a list of tables, found a table\n  help: write its name in two brackets: `[[..]]`"
         );
     }
 

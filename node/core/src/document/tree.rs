@@ -5,8 +5,9 @@ use std::borrow::Cow;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::duplicate::first_of;
 use super::nesting::{KEY_PARTS_MAX, overlong_key};
-use super::page::{Page, Spot};
+use super::page::{Page, Spot, shortened};
 use super::text::Text;
 
 /// A value and where it was written.
@@ -70,8 +71,16 @@ pub fn parse(text: &Text<'_>, page: &Page) -> Option<Node> {
 }
 
 fn report(error: &toml::de::Error, text: &Text<'_>, page: &Page) {
-    let spot = text.spot(error.span().map_or(text.as_str().len(), |span| span.start));
-    page.syntax_error(spot, error.message());
+    let span = error.span().unwrap_or_else(|| text.as_str().len()..text.as_str().len());
+    let spot = text.spot(span.start);
+    let key = text.as_str().get(span.clone()).filter(|_| error.message() == DUPLICATE && !page.is_full());
+    let Some(key) = key else {
+        page.syntax_error(spot, error.message(), None);
+        return;
+    };
+    let first = first_of(text.as_str(), span);
+    let help = first.map(|offset| format!("it is at {} already", text.spot(offset)));
+    page.syntax_error(spot, &format!("duplicate key `{}`", shortened(key)), help);
 }
 
 struct Reader<'a> {
@@ -187,6 +196,9 @@ impl Node {
         }
     }
 }
+
+/// How the parser says that a key is written twice.
+const DUPLICATE: &str = "duplicate key";
 
 /// No document of ours is this deep.
 const DEPTH_MAX: usize = 16;

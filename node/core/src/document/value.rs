@@ -9,6 +9,7 @@ use std::time::Duration;
 use graticule_geo::Country;
 
 use super::page::{At, Page, Spot, listed, shortened};
+use super::suggest::nearest;
 use super::tree::{Node, Value};
 
 /// A string of at most 4,096 bytes.
@@ -98,11 +99,16 @@ pub fn boolean(page: &Page, node: &Node) -> Option<bool> {
 /// One of some words, each with its meaning.
 pub fn one_of<T: Copy>(words: &'static [(&'static str, T)]) -> impl Fn(&Page, &Node) -> Option<T> {
     move |page, node| {
-        let written = borrowed_text(page, node)?;
+        let known = words.iter().map(|(word, _)| *word);
+        let Some(written) = node.as_text() else {
+            mismatch(page, node, &format!("one of {}", listed(known)));
+            return None;
+        };
         let found = words.iter().find(|(word, _)| *word == written).map(|(_, meaning)| *meaning);
         if found.is_none() {
-            let expected = listed(words.iter().map(|(word, _)| *word));
-            page.error(node.spot, format!("expected one of {expected}, found `{}`", shortened(written)));
+            let near = nearest(written, known.clone()).map(|near| format!("did you mean `{near}`?"));
+            let message = format!("expected one of {}, found `{}`", listed(known), shortened(written));
+            page.error_perhaps_with(node.spot, message, near);
         }
         found
     }
@@ -111,16 +117,16 @@ pub fn one_of<T: Copy>(words: &'static [(&'static str, T)]) -> impl Fn(&Page, &N
 /// A duration such as `"250ms"`, in a range.
 pub fn duration(range: RangeInclusive<Duration>) -> impl Fn(&Page, &Node) -> Option<Duration> {
     move |page, node| {
-        let value = node.as_text().and_then(parse_duration).filter(|value| range.contains(value));
-        if value.is_none() {
-            let expected = format!(
-                "a duration from \"{}\" to \"{}\"",
-                shown_duration(*range.start()),
-                shown_duration(*range.end())
-            );
-            mismatch(page, node, &expected);
+        let value = node.as_text().and_then(parse_duration);
+        let fitting = value.filter(|value| range.contains(value));
+        if fitting.is_none() {
+            let (least, most) = (shown_duration(*range.start()), shown_duration(*range.end()));
+            let example = if range.contains(&EXAMPLE) { shown_duration(EXAMPLE) } else { most.clone() };
+            let help = || format!("write a whole number and `ms`, `s`, `m` or `h`, such as \"{example}\"");
+            let help = value.is_none().then(help);
+            mismatch_with(page, node, &format!("a duration from \"{least}\" to \"{most}\""), help);
         }
-        value
+        fitting
     }
 }
 
@@ -131,7 +137,8 @@ pub fn list<T>(
 ) -> impl Fn(&Page, &Node) -> Option<Vec<At<T>>> {
     move |page, node| {
         let Some(items) = node.as_list() else {
-            mismatch(page, node, "a list");
+            let help = node.as_text().map(|text| format!("write `[\"{}\"]`", shortened(text)));
+            mismatch_with(page, node, "a list", help);
             return None;
         };
         if let Some(over) = items.get(max) {
@@ -156,6 +163,11 @@ pub fn distinct<T: Ord>(page: &Page, items: Vec<At<T>>, shown: impl Fn(&T) -> &s
 
 /// Reports that `node` is not what was `expected`.
 pub fn mismatch(page: &Page, node: &Node, expected: &str) {
+    mismatch_with(page, node, expected, None);
+}
+
+/// Reports that `node` is not what was `expected`, and perhaps what to do.
+pub fn mismatch_with(page: &Page, node: &Node, expected: &str, help: Option<String>) {
     let found = match &node.value {
         Value::Text(text) | Value::Loose(text) => format!("\"{}\"", shortened(text)),
         Value::Integer(Some(value)) => value.to_string(),
@@ -164,7 +176,7 @@ pub fn mismatch(page: &Page, node: &Node, expected: &str) {
         Value::Boolean(value) => value.to_string(),
         Value::Date | Value::List(_) | Value::Table(_) => node.kind().to_owned(),
     };
-    page.error(node.spot, format!("expected {expected}, found {found}"));
+    page.error_perhaps_with(node.spot, format!("expected {expected}, found {found}"), help);
 }
 
 fn borrowed_text<'n>(page: &Page, node: &'n Node) -> Option<&'n str> {
@@ -191,13 +203,17 @@ fn parse_duration(text: &str) -> Option<Duration> {
 
 fn shown_duration(duration: Duration) -> String {
     let millis = duration.as_millis() as u64;
-    let fitting = UNITS.iter().find(|(_, unit)| millis.is_multiple_of(*unit));
-    let (name, unit) = fitting.copied().unwrap_or(("ms", 1));
+    // Zero is a multiple of every unit.
+    let fitting = UNITS.iter().find(|(_, unit)| millis > 0 && millis.is_multiple_of(*unit));
+    let (name, unit) = fitting.copied().unwrap_or(("s", 1_000));
     format!("{}{name}", millis / unit)
 }
 
 /// Units of durations in milliseconds, the largest first.
 const UNITS: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+
+/// Shown to whoever writes a duration in another form, where it is not too long.
+const EXAMPLE: Duration = Duration::from_secs(90);
 
 const TEXT_BYTES_MAX: usize = 4_096;
 

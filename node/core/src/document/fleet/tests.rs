@@ -89,6 +89,7 @@ NONE = "DE"
       help: did you mean `GB`?
     fleet.toml:13:19: error: `DE` is written twice
     fleet.toml:14:8: error: expected a list, found "DE"
+      help: write `["DE"]`
     "#);
 }
 

@@ -38,8 +38,8 @@ fn a_warning_is_no_error() {
 #[test]
 fn a_line_that_is_no_toml_is_reported_once_and_not_judged_further() {
     let page = Page::new("x.toml");
-    page.syntax_error(at(3, 4), "expected `=`");
-    page.syntax_error(at(3, 9), "expected a value");
+    page.syntax_error(at(3, 4), "expected `=`", None);
+    page.syntax_error(at(3, 9), "expected a value", None);
     page.error(at(3, 1), "unknown key");
     page.error(at(4, 1), "other");
     assert!(page.is_broken());
@@ -50,7 +50,7 @@ fn a_line_that_is_no_toml_is_reported_once_and_not_judged_further() {
 fn what_is_missing_is_not_reported_of_a_text_that_could_be_read_only_in_parts() {
     let page = Page::new("x.toml");
     page.missing(at(1, 1), "id", "\"a\"");
-    page.syntax_error(at(3, 4), "expected `=`");
+    page.syntax_error(at(3, 4), "expected `=`", None);
     page.missing(at(1, 1), "version", "1");
     assert_eq!(shown(page).len(), 2);
 }

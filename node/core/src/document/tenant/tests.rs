@@ -129,6 +129,7 @@ fn what_is_wrong_with_rules_is_said_at_its_place() {
       help: add `home = ".."` with a region
     8:11: error: expected one of `any`, `allowed`, found `never`
     9:13: error: expected a list, found "set:EU"
+      help: write `["set:EU"]`
     "#);
 }
 
@@ -185,6 +186,7 @@ backend = []
     a.toml:8:26: error: `10.0.0.1:0` has the port 0
     a.toml:8:55: error: `10.0.0.2:80` is written twice
     a.toml:9:19: error: expected a duration from "1ms" to "1m", found 5
+      help: write a whole number and `ms`, `s`, `m` or `h`, such as "1m"
     a.toml:10:18: error: expected a path that begins with `/`, of at most 512 visible ASCII characters, found `x`
     a.toml:10:30: error: expected one host, found a wildcard
     a.toml:10:64: error: a check may take longer than its interval

@@ -52,6 +52,19 @@ fn every_syntax_error_is_reported_and_the_rest_is_read() {
 }
 
 #[test]
+fn a_key_that_is_written_twice_is_named_with_its_first_place() {
+    let (_, errors) = read("[a]\nx = 1\ny = 2\n  x = 3\n[b]\nz = { q = 1, q = 2 }\n[a]\n");
+    assert_eq!(
+        errors,
+        [
+            "x.toml:4:3: error: duplicate key `x`\n  help: it is at 2:1 already",
+            "x.toml:6:15: error: duplicate key `q`",
+            "x.toml:7:2: error: duplicate key `a`\n  help: it is at 1:2 already",
+        ]
+    );
+}
+
+#[test]
 fn nesting_is_bounded() {
     let (_, errors) = read(&format!("a = {}1{}", "[".repeat(40), "]".repeat(40)));
     assert_eq!(errors, ["x.toml:1:22: error: nested more than 16 deep"]);

@@ -22,6 +22,14 @@ fn refused<T>(written: &str, form: impl Fn(&Page, &Node) -> Option<T>) -> String
     messages[0].clone()
 }
 
+/// What to do about `written`, if that is said.
+fn help<T>(written: &str, form: impl Fn(&Page, &Node) -> Option<T>) -> Option<String> {
+    let page = Page::new("x.toml");
+    let root = parse(&Text::new(&format!("x = {written}\n")), &page).unwrap();
+    assert!(form(&page, &root.as_table().unwrap()[0].node).is_none(), "{written}");
+    page.into_diagnostics().remove(0).help
+}
+
 #[test]
 fn strings() {
     assert_eq!(read("\"a\"", text).0.as_deref(), Some("a"));
@@ -76,6 +84,9 @@ fn words() {
     let form = || one_of(&[("refuse", 1), ("home", 2)]);
     assert_eq!(read("\"home\"", form()).0, Some(2));
     assert_eq!(refused("\"away\"", form()), "expected one of `refuse`, `home`, found `away`");
+    assert_eq!(refused("true", form()), "expected one of `refuse`, `home`, found true");
+    assert_eq!(help("\"refused\"", form()).as_deref(), Some("did you mean `refuse`?"));
+    assert_eq!(help("\"away\"", form()), None);
     assert_eq!(read("true", boolean).0, Some(true));
     assert_eq!(refused("\"yes\"", boolean), "expected true or false, found \"yes\"");
 }
@@ -95,12 +106,29 @@ fn durations() {
 }
 
 #[test]
+fn a_duration_in_another_form_is_told_how_to_write_one() {
+    let up_to = |most| duration(Duration::ZERO..=most);
+    for written in ["\"2.5s\"", "\"60sec\"", "\"-10s\"", "60"] {
+        assert_eq!(
+            help(written, up_to(Duration::from_hours(1))).as_deref(),
+            Some("write a whole number and `ms`, `s`, `m` or `h`, such as \"90s\"")
+        );
+    }
+    // Not one that would be too long.
+    assert!(help("5", up_to(Duration::from_secs(1))).unwrap().ends_with("such as \"1s\""));
+    assert_eq!(help("\"2h\"", up_to(Duration::from_hours(1))), None);
+    let message = refused("\"2s\"", up_to(Duration::from_secs(1)));
+    assert_eq!(message, "expected a duration from \"0s\" to \"1s\", found \"2s\"");
+}
+
+#[test]
 fn lists_leave_out_what_is_wrong() {
     let (value, messages) = read("[1, \"x\", 3, 4]", list(3, integer(1..=9)));
     let values: Vec<i64> = value.unwrap().into_iter().map(|at| at.value).collect();
     assert_eq!(values, [1, 3]);
     assert_eq!(messages, ["expected an integer from 1 to 9, found \"x\"", "more than 3 items"]);
     assert_eq!(refused("1", list(3, boolean)), "expected a list, found 1");
+    assert_eq!(help("\"set:EU\"", list(3, text)).as_deref(), Some("write `[\"set:EU\"]`"));
 }
 
 #[test]
