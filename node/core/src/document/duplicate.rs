@@ -19,7 +19,8 @@ pub(super) fn first_of(text: &str, second: Range<usize>) -> Option<usize> {
     }
     let in_table = lines(text.get(..line_start)?).collect::<Vec<_>>();
     let in_table = in_table.iter().rev().take_while(|(_, earlier)| !is_header(earlier));
-    let mut keys = in_table.map(|(start, earlier)| (start + earlier.len() - earlier.trim_start().len(), earlier));
+    let mut keys =
+        in_table.map(|(start, earlier)| (start + earlier.len() - earlier.trim_start().len(), earlier));
     keys.find(|(_, earlier)| begins_with(earlier, key)).map(|(offset, _)| offset)
 }
 

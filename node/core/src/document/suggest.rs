@@ -1,15 +1,22 @@
 //! What was meant: the nearest of some names to one that was mistyped.
 
-/// The name that `written` is most likely a slip of, if one is near enough to be worth saying.
-pub fn nearest<'n>(written: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+/// The name that `written` is most likely a slip of, or the beginning of, if one is near enough to be worth saying.
+pub fn nearest<'n>(written: &str, names: impl Iterator<Item = &'n str> + Clone) -> Option<&'n str> {
     if written.len() > WRITTEN_BYTES_MAX {
         return None;
     }
     let lower = written.to_ascii_lowercase();
     let distance = |name: &str| strsim::damerau_levenshtein(&lower, &name.to_ascii_lowercase());
-    let near = names.map(|name| (distance(name), name)).min()?;
-    (near.0 <= (written.chars().count() / 3).max(1)).then_some(near.1)
+    let near = names.clone().map(|name| (distance(name), name)).min()?;
+    if near.0 <= (written.chars().count() / 3).max(1) {
+        return Some(near.1);
+    }
+    let mut longer = names.filter(|name| name.to_ascii_lowercase().starts_with(&lower));
+    longer.next().filter(|_| longer.next().is_none() && written.len() >= BEGINNING_BYTES_MIN)
 }
+
+/// With fewer letters anything could have been meant.
+const BEGINNING_BYTES_MIN: usize = 3;
 
 /// Longer texts are no slips of names, and comparing takes time and memory that grows with length.
 const WRITTEN_BYTES_MAX: usize = 64;
@@ -30,6 +37,13 @@ mod tests {
         assert_eq!(suggestion("lattitude"), Some("latitude"));
         assert_eq!(suggestion("COUNTRY"), Some("country"));
         assert_eq!(suggestion("cuontry"), Some("country"));
+    }
+
+    #[test]
+    fn what_only_one_name_begins_with_is_understood() {
+        assert_eq!(suggestion("long"), Some("longitude"));
+        assert_eq!(suggestion("lo"), None);
+        assert_eq!(nearest("half", ["half-open", "half-closed"].into_iter()), None);
     }
 
     #[test]

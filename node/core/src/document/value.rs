@@ -35,23 +35,36 @@ pub fn expecting<T: FromStr>(expected: &str) -> impl Fn(&Page, &Node) -> Option<
     }
 }
 
-/// A country code.
+/// A country code; one that no country has is hardly meant.
 pub fn country(page: &Page, node: &Node) -> Option<Country> {
+    country_code(page, node).inspect(|country| warn_if_unassigned(page, node.spot, *country))
+}
+
+/// A country code that some country has.
+pub fn assigned_country(page: &Page, node: &Node) -> Option<Country> {
+    let country = country_code(page, node)?;
+    if country.is_assigned() {
+        return Some(country);
+    }
+    page.error_with(node.spot, format!("no country has the code `{country}`"), SEE_CODES);
+    None
+}
+
+fn country_code(page: &Page, node: &Node) -> Option<Country> {
     let text = borrowed_text(page, node)?;
     if let Some(code) = meant_country(text) {
         let message = format!("`{}` is no country code of ISO 3166-1", shortened(text));
         page.error_with(node.spot, message, format!("did you mean `{code}`?"));
         return None;
     }
-    let country = parsed(page, node);
-    country.inspect(|country| warn_if_unassigned(page, node.spot, *country))
+    parsed(page, node)
 }
 
 /// Reports a code that no country has: a rule about it is about nobody.
 pub(crate) fn warn_if_unassigned(page: &Page, spot: Spot, country: Country) {
     if !country.is_assigned() {
         let message = format!("no country has the code `{country}`");
-        page.warn(spot, message, "see ISO 3166-1 for the codes of countries");
+        page.warn(spot, message, SEE_CODES);
     }
 }
 
@@ -211,6 +224,8 @@ fn shown_duration(duration: Duration) -> String {
 
 /// Units of durations in milliseconds, the largest first.
 const UNITS: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+
+const SEE_CODES: &str = "see ISO 3166-1 for the codes of countries";
 
 /// Shown to whoever writes a duration in another form, where it is not too long.
 const EXAMPLE: Duration = Duration::from_secs(90);

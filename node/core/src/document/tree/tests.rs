@@ -58,7 +58,7 @@ fn a_key_that_is_written_twice_is_named_with_its_first_place() {
         errors,
         [
             "x.toml:4:3: error: duplicate key `x`\n  help: it is at 2:1 already",
-            "x.toml:6:15: error: duplicate key `q`",
+            "x.toml:6:14: error: duplicate key `q`",
             "x.toml:7:2: error: duplicate key `a`\n  help: it is at 1:2 already",
         ]
     );

@@ -52,6 +52,12 @@ fn names() {
 fn country_codes() {
     assert_eq!(read("\"DE\"", country).0.unwrap().as_str(), "DE");
     assert_eq!(refused("\"de\"", country), "`de` is no country code of ISO 3166-1");
+    assert_eq!(
+        read("\"XX\"", country),
+        (Some("XX".parse().unwrap()), vec!["no country has the code `XX`".to_owned()])
+    );
+    assert_eq!(refused("\"XX\"", assigned_country), "no country has the code `XX`");
+    assert_eq!(read("\"XK\"", assigned_country).1, [""; 0]);
     assert_eq!(meant_country("de").as_deref(), Some("DE"));
     assert_eq!(meant_country("UK").as_deref(), Some("GB"));
     assert_eq!(meant_country("DE"), None);
