@@ -31,6 +31,11 @@ pub(crate) fn is_defined(place: &str) -> bool {
     place.strip_prefix("set:").is_none_or(|name| SETS.contains_key(name))
 }
 
+/// The names of all sets.
+pub(crate) fn sets() -> impl Iterator<Item = &'static str> + Clone {
+    SETS.keys().map(String::as_str)
+}
+
 /// What stands for everywhere.
 pub(crate) const ANY: &str = "any";
 

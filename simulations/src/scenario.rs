@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use graticule_node_core::document::reading::{Page, Text, parse};
+use graticule_node_core::document::reading::{Page, Spot, Text, parse};
 use graticule_node_core::document::{Diagnostic, Source};
 
 use crate::fleet::FleetPlan;
@@ -39,6 +39,8 @@ pub struct Scenario {
     pub convergence: Duration,
     /// Regions, nodes, backends, and the tenants' documents.
     pub fleet: FleetPlan,
+    /// Where its regions are written.
+    pub regions_spot: Spot,
     /// Every tenant's rules, as the judge reads them: the node's own reading is not asked.
     pub rules: BTreeMap<String, Rules>,
     /// Who asks for what.

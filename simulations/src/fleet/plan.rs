@@ -164,7 +164,7 @@ impl FleetPlan {
     }
 
     /// A tenant's document in a simulated fleet.
-    pub(super) fn tenant_document(&self, tenant: &TenantPlan, version: u64, residency: &str) -> String {
+    pub(crate) fn tenant_document(&self, tenant: &TenantPlan, version: u64, residency: &str) -> String {
         let backends = |name: &str| {
             let found = (1..).zip(&self.regions).find(|(_, region)| region.name == name);
             let addresses = found.map(|(number, region)| {

@@ -1,7 +1,7 @@
 //! What can real processes on one machine not do: asked before anything is started.
 
 use graticule_node_core::document::Diagnostic;
-use graticule_node_core::document::reading::{Page, Spot};
+use graticule_node_core::document::reading::Page;
 
 use crate::scenario::Scenario;
 
@@ -17,7 +17,7 @@ pub fn impossible(file: &str, scenario: &Scenario) -> Vec<Diagnostic> {
     let nodes = scenario.fleet.node_names().count();
     if nodes > NODES_MAX {
         let message = format!("{nodes} nodes are too many for one machine: there can be {NODES_MAX}");
-        page.error_with(Spot::Document, message, HELP);
+        page.error_with(scenario.regions_spot, message, HELP);
     }
     page.into_diagnostics()
 }
@@ -64,6 +64,7 @@ mod tests {
     #[test]
     fn a_machine_has_room_for_some_nodes_only() {
         let found = found(25, "kind = \"stall\"\nnodes = [\"any\"]");
-        assert!(found[0].contains("25 nodes are too many for one machine: there can be 24"), "{found:?}");
+        let expected = "s.toml:3:2: error: 25 nodes are too many for one machine: there can be 24";
+        assert!(found[0].starts_with(expected), "{found:?}");
     }
 }

@@ -4,18 +4,21 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use graticule_node_core::document::reading::{
-    At, Key, Node, Page, Table, duration, entries, integer, key, listed, shortened, tables, text,
+    At, Entry, Key, Node, Page, Table, duration, entries, integer, key, listed, shortened, tables, text,
 };
 
 use super::Scenario;
 use fleet::Cast;
+use values::up_to_an_hour;
 
+mod documents;
 mod fault;
 mod fleet;
 mod load;
 mod objective;
 mod rules;
 mod select;
+mod values;
 
 /// Reads a whole scenario.
 pub(super) fn read(page: &Page, node: &Node, name: &str) -> Option<Scenario> {
@@ -24,19 +27,20 @@ pub(super) fn read(page: &Page, node: &Node, name: &str) -> Option<Scenario> {
     let about = table.or("about", String::new(), text);
     let seed = table.or("seed", 1, integer(0..=i64::MAX));
     let duration = table.required("duration", duration(SECOND..=Scenario::DURATION_MAX));
-    let convergence = table.or("convergence", CONVERGENCE, duration_up_to_an_hour);
+    let convergence = table.or("convergence", CONVERGENCE, up_to_an_hour);
     let cast = fleet::read(&table);
     let whole = duration.as_ref().map_or(Scenario::DURATION_MAX, |at| at.value);
     let loads =
         table.or("load", Vec::new(), |page, node| Some(load::read(page, node, (cast.as_ref()?, whole))));
     let faults = table.or("fault", Vec::new(), |page, node| {
-        items(page, node, |node| fault::read(page, node, cast.as_ref()?))
+        items(page, node, "fault", |node| fault::read(page, node, (cast.as_ref()?, whole)))
     });
+    let named_loads = table.entry("load").and_then(|entry| entry.node.as_table()).unwrap_or_default();
     let objectives = table.or("objective", Vec::new(), |page, node| {
-        let scene = objective::Scene { cast: cast.as_ref()?, loads: &loads, whole };
-        items(page, node, |node| objective::read(page, node, &scene))
+        let scene = objective::Scene { cast: cast.as_ref()?, loads: &loads, named_loads, whole };
+        items(page, node, "objective", |node| objective::read(page, node, &scene))
     });
-    let Cast { fleet, rules } = cast?;
+    let Cast { fleet, rules, spot, .. } = cast?;
     let mut faults = faults;
     faults.sort_by_key(|fault| fault.at);
     let scenario = Scenario {
@@ -47,6 +51,7 @@ pub(super) fn read(page: &Page, node: &Node, name: &str) -> Option<Scenario> {
         duration: duration.as_ref()?.value,
         convergence,
         fleet,
+        regions_spot: spot,
         rules,
         loads,
         faults,
@@ -68,16 +73,26 @@ fn warn_of_late_faults(page: &Page, scenario: &Scenario, duration: &At<Duration>
     }
 }
 
-/// The tables of a list of tables, each read by `read`; those that are wrong are left out.
-fn items<T>(page: &Page, node: &Node, read: impl Fn(&Node) -> Option<T>) -> Option<Vec<T>> {
+/// The tables of the list of tables called `name`, each read by `read`; those that are wrong are left out.
+fn items<T>(page: &Page, node: &Node, name: &str, read: impl Fn(&Node) -> Option<T>) -> Option<Vec<T>> {
+    if node.as_table().is_some() {
+        page.error_with(
+            node.spot,
+            format!("there may be several of `{name}`"),
+            format!("write `[[{name}]]`"),
+        );
+        return None;
+    }
     let nodes = tables(page, node, ITEMS_MAX)?;
     Some(nodes.into_iter().filter_map(read).collect())
 }
 
-/// Reports keys that tables of another kind have, and this kind does not.
-fn foreign_keys(page: &Page, node: &Node, kind: &str, own: &[&[&str]]) {
+/// Reports keys that tables of another kind have, and this kind does not. `known` are those of all kinds: others were
+/// reported when the table was opened.
+fn foreign_keys(page: &Page, node: &Node, (kind, own): (&str, &[&[&str]]), known: &[Key]) {
     for entry in node.as_table().unwrap_or_default() {
-        if !own.iter().any(|keys| keys.contains(&&*entry.key)) {
+        let is_known = known.iter().any(|key| key.name == entry.key);
+        if is_known && !own.iter().any(|keys| keys.contains(&&*entry.key)) {
             let keys = listed(own.iter().flat_map(|keys| keys.iter().copied()));
             page.error_with(
                 entry.spot,
@@ -88,27 +103,18 @@ fn foreign_keys(page: &Page, node: &Node, kind: &str, own: &[&[&str]]) {
     }
 }
 
-/// A time of the scenario.
-fn moment(page: &Page, node: &Node) -> Option<Duration> {
-    duration(Duration::ZERO..=Scenario::DURATION_MAX)(page, node)
-}
-
-fn duration_up_to_an_hour(page: &Page, node: &Node) -> Option<Duration> {
-    duration(Duration::ZERO..=Duration::from_hours(1))(page, node)
-}
-
 /// A table whose keys are names of the author's own, by name.
 fn named<'d, T>(
     page: &Page,
     node: &'d Node,
-    mut read: impl FnMut(&'d str, &'d Node) -> Option<T>,
+    mut read: impl FnMut(&'d Entry) -> Option<T>,
 ) -> BTreeMap<String, T> {
     let written = entries(page, node).unwrap_or_default();
     if let Some(over) = written.get(ITEMS_MAX) {
         page.error(over.spot, format!("more than {ITEMS_MAX} of these"));
     }
     let written = written.iter().take(ITEMS_MAX);
-    written.filter_map(|entry| Some((entry.key.clone(), read(&entry.key, &entry.node)?))).collect()
+    written.filter_map(|entry| Some((entry.key.clone(), read(entry)?))).collect()
 }
 
 const KEYS: &[Key] = &[

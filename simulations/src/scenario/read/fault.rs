@@ -3,46 +3,66 @@
 use std::time::Duration;
 
 use graticule_node_core::document::reading::{
-    Key, Node, Page, Table, boolean, duration, integer, key, list, number, one_of, text,
+    At, Key, Node, Page, Table, boolean, integer, key, list, one_of, text,
 };
 
+use super::documents::TenantSpots;
 use super::fleet::Cast;
-use super::{foreign_keys, load, moment, rules, select};
+use super::values::{check_begins, moment, share, some_time};
+use super::{foreign_keys, load, rules, select};
 use crate::scenario::{BackendFault, Checks, DiskFate, Fault, GeoFault, TimedFault, Weather};
 
-/// Reads one fault.
-pub(super) fn read(page: &Page, node: &Node, cast: &Cast) -> Option<TimedFault> {
+/// Reads one fault of a scenario that ends at `whole`.
+pub(super) fn read(page: &Page, node: &Node, (cast, whole): (&Cast, Duration)) -> Option<TimedFault> {
     let table = Table::open(page, node, KEYS)?;
     let kind = table.required("kind", text)?;
     let at = table.required("at", moment);
+    if let Some(at) = &at {
+        check_begins(page, at.spot, (at.value, whole));
+    }
     let lasts = table.optional("for", some_time);
-    let every = table.optional("every", some_time);
-    let until = table.optional("until", moment);
-    let again = match (every, until) {
-        (Some(every), Some(until)) => {
-            if lasts.as_ref().is_none_or(|lasts| lasts.value >= every.value) {
-                page.error_with(
-                    every.spot,
-                    "it begins again before it has ended",
-                    "make `for` shorter than `every`",
-                );
-            }
-            Some((every.value, until.value))
-        }
-        (None, None) => None,
-        (Some(at), None) | (None, Some(at)) => {
-            page.error_with(at.spot, "`every` and `until` go together", "add the other");
-            None
-        }
-    };
+    let again = repetition(&table, at.as_ref(), lasts.as_ref());
     let Some((name, keys, read)) = KINDS.iter().find(|(name, ..)| *name == kind.value) else {
         page.unknown(kind.spot, "kind of fault", &kind.value, KINDS.iter().map(|(name, ..)| *name));
         return None;
     };
-    foreign_keys(page, node, name, &[&COMMON, keys]);
+    foreign_keys(page, node, (name, &[&COMMON, keys]), KEYS);
     let fault = read(&table, cast)?;
     let spot = kind.spot;
     Some(TimedFault { spot, at: at?.value, lasts: lasts.map(|at| at.value), again, fault })
+}
+
+/// `every` and `until`: how often it begins again.
+fn repetition(
+    table: &Table<'_>,
+    at: Option<&At<Duration>>,
+    lasts: Option<&At<Duration>>,
+) -> Option<(Duration, Duration)> {
+    let page = table.page();
+    let every = table.optional("every", some_time);
+    let until = table.optional("until", moment);
+    let (every, until) = match (every, until) {
+        (Some(every), Some(until)) => (every, until),
+        (Some(alone), None) | (None, Some(alone)) => {
+            // The other may be there, and wrong.
+            if table.entry("every").is_none() || table.entry("until").is_none() {
+                page.error_with(alone.spot, "`every` and `until` go together", "add the other");
+            }
+            return None;
+        }
+        (None, None) => return None,
+    };
+    if table.entry("for").is_none() || lasts.is_some_and(|lasts| lasts.value >= every.value) {
+        page.error_with(every.spot, "it begins again before it has ended", "make `for` shorter than `every`");
+    }
+    if let Some(at) = at.filter(|at| at.value >= until.value) {
+        page.error_with(
+            until.spot,
+            format!("it ends at {:?}, and begins at {:?}", until.value, at.value),
+            "let `until` be after `at`",
+        );
+    }
+    Some((every.value, until.value))
 }
 
 type Read = fn(&Table<'_>, &Cast) -> Option<Fault>;
@@ -81,18 +101,18 @@ fn geo(table: &Table<'_>, cast: &Cast) -> Option<Fault> {
 }
 
 fn nodes(table: &Table<'_>, cast: &Cast) -> Option<Vec<String>> {
-    select::required(table, "nodes", &cast.fleet)
+    select::required(table, "nodes", cast)
 }
 
 /// Both ends of a link.
 fn ends(table: &Table<'_>, cast: &Cast) -> Option<(Vec<String>, Vec<String>)> {
-    let from = select::required(table, "from", &cast.fleet);
-    let to = select::required(table, "to", &cast.fleet);
+    let from = select::required(table, "from", cast);
+    let to = select::required(table, "to", cast);
     from.zip(to)
 }
 
 fn partition(table: &Table<'_>, cast: &Cast) -> Option<Fault> {
-    let groups = table.required("groups", list(GROUPS_MAX, select::nodes(&cast.fleet)))?;
+    let groups = table.required("groups", list(GROUPS_MAX, select::nodes(cast)))?;
     let mut seen = Vec::new();
     for group in &groups.value {
         if let Some(twice) = group.value.iter().find(|name| seen.contains(*name)) {
@@ -100,7 +120,10 @@ fn partition(table: &Table<'_>, cast: &Cast) -> Option<Fault> {
         }
         seen.extend(group.value.iter().cloned());
     }
-    if groups.value.len() < 2 {
+    // Those that are wrong are told of, and left out.
+    let written =
+        table.entry("groups").and_then(|entry| entry.node.as_list()).map_or(0, |groups| groups.len());
+    if written < 2 {
         table.page().error(groups.spot, "a partition has at least two groups");
     }
     Some(Fault::Partition { groups: groups.value.into_iter().map(|at| at.value).collect() })
@@ -109,7 +132,7 @@ fn partition(table: &Table<'_>, cast: &Cast) -> Option<Fault> {
 fn link(table: &Table<'_>, cast: &Cast) -> Option<Fault> {
     let ends = ends(table, cast);
     let time = |key| table.or(key, Duration::ZERO, some_time);
-    let share = |key| table.or(key, 0.0, number(0.0..=1.0));
+    let share = |key| table.or(key, 0.0, share);
     let bytes_per_second = table.optional("bytes_per_second", integer(1_000..=1_000_000_000_000));
     let weather = Weather {
         latency: time("latency"),
@@ -142,11 +165,11 @@ fn clock(table: &Table<'_>, cast: &Cast) -> Option<Fault> {
 }
 
 fn backends(table: &Table<'_>, cast: &Cast) -> Option<Fault> {
-    let regions = table.required("regions", select::regions(&cast.fleet));
+    let regions = table.required("regions", select::regions(cast));
     let tenant = table.optional("tenant", |page, node| load::tenant(page, node, cast));
     let how = BackendFault {
         latency: table.or("latency", Duration::ZERO, some_time),
-        errors: table.or("errors", 0.0, number(0.0..=1.0)),
+        errors: table.or("errors", 0.0, share),
         down: table.or("down", false, boolean),
         checks: table.or("checks", Checks::AsRequests, one_of(CHECKS)),
     };
@@ -157,19 +180,20 @@ fn backends(table: &Table<'_>, cast: &Cast) -> Option<Fault> {
 }
 
 fn names(table: &Table<'_>, cast: &Cast) -> Option<Fault> {
-    let to = table.or("to", Vec::new(), select::nodes(&cast.fleet));
+    let to = table.or("to", Vec::new(), select::nodes(cast));
     Some(Fault::Names { nodes: nodes(table, cast)?, to })
 }
 
 fn document(table: &Table<'_>, cast: &Cast) -> Option<Fault> {
     let nodes = nodes(table, cast);
     let tenant = table.required("tenant", |page, node| load::tenant(page, node, cast));
-    let rules = table.required("residency", |page, node| rules::read(page, node, &cast.fleet));
-    Some(Fault::Document { nodes: nodes?, tenant: tenant?.value, rules: rules?.value })
-}
-
-fn some_time(page: &Page, node: &Node) -> Option<Duration> {
-    duration(Duration::from_millis(1)..=Duration::from_hours(1))(page, node)
+    let rules = table.required("residency", |page, node| rules::read(page, node, cast));
+    let (tenant, rules) = (tenant?.value, rules?);
+    if let Some(plan) = cast.fleet.tenant(&tenant) {
+        let spots = TenantSpots { whole: table.spot, residency: rules.spot };
+        cast.check_tenant(table.page(), (plan, &rules.value.document()), spots);
+    }
+    Some(Fault::Document { nodes: nodes?, tenant, rules: rules.value })
 }
 
 const COMMON: [&str; 5] = ["kind", "at", "for", "every", "until"];

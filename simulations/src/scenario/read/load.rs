@@ -4,35 +4,35 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use graticule_node_core::document::reading::{
-    Key, Node, Page, Table, boolean, country, duration, integer, key, number, one_of, text,
+    Entry, Key, Node, Page, Table, assigned_country, boolean, duration, integer, key, number, one_of, text,
 };
 use http::Method;
 
 use super::fleet::Cast;
-use super::{moment, named, select};
+use super::values::{moment, unknown, window};
+use super::{named, select};
 use crate::scenario::{Arrivals, Load};
 
 /// Reads every load, by name.
 pub(super) fn read(page: &Page, node: &Node, (cast, whole): (&Cast, Duration)) -> Vec<Load> {
-    let loads = named(page, node, |name, node| load(page, (name, node), (cast, whole)));
+    let loads = named(page, node, |entry| load(page, entry, (cast, whole)));
     loads.into_values().collect()
 }
 
-fn load(page: &Page, (name, node): (&str, &Node), (cast, whole): (&Cast, Duration)) -> Option<Load> {
-    let table = Table::open(page, node, KEYS)?;
+fn load(page: &Page, entry: &Entry, (cast, whole): (&Cast, Duration)) -> Option<Load> {
+    let table = Table::open(page, &entry.node, KEYS)?;
     let tenant = table.required("tenant", |page, node| super::load::tenant(page, node, cast));
-    let edges = select::required(&table, "edges", &cast.fleet);
-    let country = table.optional("country", country);
+    let edges = select::required(&table, "edges", cast);
+    let country = table.optional("country", assigned_country);
     let tries_others = table.or("tries_others", false, boolean);
     let method = table.or("method", &Method::GET, one_of(METHODS));
     let path = table.or("path", "/".to_owned(), path);
     let body_bytes = table.or("body_bytes", 0, integer(0..=BODY_BYTES_MAX));
     let timeout = table.or("timeout", TIMEOUT, duration(TIMEOUTS));
-    let arrivals = arrivals(&table);
-    let from = table.or("from", Duration::ZERO, moment);
-    let until = table.or("until", whole, moment).min(whole);
+    let (from, until) = window(&table, whole);
+    let arrivals = arrivals(&table, until);
     Some(Load {
-        name: name.to_owned(),
+        name: entry.key.clone(),
         tenant: tenant?.value,
         edges: edges?,
         country: country.map(|at| at.value),
@@ -50,8 +50,8 @@ fn load(page: &Page, (name, node): (&str, &Node), (cast, whole): (&Cast, Duratio
 /// The id of a tenant of the scenario.
 pub(super) fn tenant(page: &Page, node: &Node, cast: &Cast) -> Option<String> {
     let id = text(page, node)?;
-    if !cast.rules.contains_key(&id) {
-        page.unknown(node.spot, "tenant", &id, cast.rules.keys().map(String::as_str));
+    if !cast.tenants.contains(&id) {
+        unknown(page, node.spot, ("tenant", &id), cast.tenants.iter().map(String::as_str));
         return None;
     }
     Some(id)
@@ -66,22 +66,27 @@ fn path(page: &Page, node: &Node) -> Option<String> {
     legal.then_some(path)
 }
 
-fn arrivals(table: &Table<'_>) -> Option<Arrivals> {
+fn arrivals(table: &Table<'_>, until: Duration) -> Option<Arrivals> {
     let rate = table.required("per_second", rate)?.value;
-    let surge = table.optional("surge", |page, node| surge(page, node, rate)).map(|at| at.value);
+    let surge = table.optional("surge", |page, node| surge(page, node, (rate, until))).map(|at| at.value);
     let is_constant = table.or("arrivals", false, one_of(ARRIVALS));
     let even = Arrivals::Constant { per_second: rate };
     let by_chance = Arrivals::Poisson { per_second: rate };
     Some(surge.unwrap_or(if is_constant { even } else { by_chance }))
 }
 
-fn surge(page: &Page, node: &Node, per_second: f64) -> Option<Arrivals> {
+fn surge(page: &Page, node: &Node, (per_second, until): (f64, Duration)) -> Option<Arrivals> {
     let table = Table::open(page, node, SURGE_KEYS)?;
     let peak = table.required("per_second", rate);
     let at = table.required("at", moment);
     let ramp = table.or("ramp", Duration::ZERO, moment);
     let hold = table.required("hold", moment);
-    let (at, hold) = (at?.value, hold?.value);
+    let at = at?;
+    if at.value >= until {
+        let message = format!("it never begins: the load ends at {until:?}");
+        page.error_with(at.spot, message, "let it begin earlier, or the load end later");
+    }
+    let (at, hold) = (at.value, hold?.value);
     Some(Arrivals::Surge { per_second, peak_per_second: peak?.value, at, ramp, hold })
 }
 

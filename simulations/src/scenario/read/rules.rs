@@ -2,68 +2,135 @@
 
 use graticule_geo::Place;
 use graticule_node_core::document::reading::{
-    Key, Node, Page, Table, key, list, one_of, parsed, tables, text,
+    Key, Node, Page, Table, key, list, one_of, parsed, shortened, tables, text,
 };
 
-use crate::fleet::FleetPlan;
+use super::fleet::Cast;
+use super::select;
 use crate::places;
 use crate::scenario::{Permission, Reach, Receive, Rules, Unknown};
 
-/// Reads a table of rules.
-pub(super) fn read(page: &Page, node: &Node, fleet: &FleetPlan) -> Option<Rules> {
+/// Reads a table of rules; nothing if anything is wrong with them, so that what they mean is not judged by halves.
+pub(super) fn read(page: &Page, node: &Node, cast: &Cast) -> Option<Rules> {
     let table = Table::open(page, node, KEYS)?;
-    let everybody = permission(&table);
-    let clients = table.or("client", Vec::new(), |page, node| tables(page, node, CLIENT_RULES_MAX));
-    let by_client: Vec<_> = clients.into_iter().filter_map(|node| client(page, node)).collect();
-    let home = table.optional("home", text);
-    if let Some(home) = home.as_ref().filter(|home| fleet.region(&home.value).is_none()) {
-        page.unknown(home.spot, "region", &home.value, fleet.regions.iter().map(|region| &*region.name));
-    }
-    let unknown = table.or("unknown", Unknown::Refuse, one_of(UNKNOWN));
-    if unknown == Unknown::Home && home.is_none() {
+    let everybody = permission(&table, cast);
+    let by_client = given(&table, "client", |page, node| clients(page, node, cast));
+    let home = given(&table, "home", |page, node| home(page, node, cast).map(Some));
+    let unknown = given(&table, "unknown", |page, node| one_of(UNKNOWN)(page, node).map(Some));
+    let receive = given(&table, "receive", |page, node| one_of(RECEIVE)(page, node).map(Some));
+    let unknown = unknown?.unwrap_or(Unknown::Refuse);
+    if unknown == Unknown::Home && table.entry("home").is_none() {
         page.error_with(
             node.spot,
             "`unknown = \"home\"` without `home`",
             "add `home = \"..\"` with a region",
         );
+        return None;
     }
-    let receive = table.or("receive", Receive::Any, one_of(RECEIVE));
-    Some(Rules { everybody: everybody?, by_client, unknown, home: home.map(|at| at.value), receive })
+    let receive = receive?.unwrap_or(Receive::Any);
+    Some(Rules { everybody: everybody?, by_client: by_client?, unknown, home: home?, receive })
 }
 
-fn client(page: &Page, node: &Node) -> Option<(Reach, Permission)> {
+/// The value of a key, its default if it is not written, and nothing if it is wrong.
+fn given<T: Default>(
+    table: &Table<'_>,
+    key: &str,
+    form: impl FnOnce(&Page, &Node) -> Option<T>,
+) -> Option<T> {
+    match table.entry(key) {
+        Some(_) => table.optional(key, form).map(|at| at.value),
+        None => Some(T::default()),
+    }
+}
+
+/// A region's name, and nothing that stands for regions elsewhere.
+fn home(page: &Page, node: &Node, cast: &Cast) -> Option<String> {
+    let written = text(page, node)?;
+    let known = |name: &str| cast.fleet.region(name).is_some() || cast.broken.contains(name);
+    if known(&written) {
+        return Some(written);
+    }
+    let meant = written.strip_prefix("region:").filter(|name| known(name));
+    let meant = meant.or_else(|| cast.fleet.region_of(&written).map(|region| &*region.name));
+    if let Some(name) = meant {
+        let message = format!("expected the name of a region, found `{written}`");
+        page.error_with(node.spot, message, format!("write `{name}`"));
+    } else {
+        page.unknown(node.spot, "region", &written, cast.fleet.regions.iter().map(|region| &*region.name));
+    }
+    None
+}
+
+fn clients(page: &Page, node: &Node, cast: &Cast) -> Option<Vec<(Reach, Permission)>> {
+    let nodes = tables(page, node, CLIENT_RULES_MAX)?;
+    let clients: Vec<_> = nodes.into_iter().map(|node| client(page, node, cast)).collect();
+    clients.into_iter().collect()
+}
+
+fn client(page: &Page, node: &Node, cast: &Cast) -> Option<(Reach, Permission)> {
     let table = Table::open(page, node, CLIENT_KEYS)?;
-    let when = table.required("when", reach);
-    let permission = permission(&table);
+    let when = table.required("when", |page, node| reach(page, node, cast));
+    let permission = permission(&table, cast);
     Some((when?.value, permission?))
 }
 
-fn permission(table: &Table<'_>) -> Option<Permission> {
+fn permission(table: &Table<'_>, cast: &Cast) -> Option<Permission> {
+    let reach = |page: &Page, node: &Node| reach(page, node, cast);
     let allow = table.required("allow", reach);
-    let deny = table.or("deny", Reach::default(), reach);
-    let fallback = table.or("fallback", Vec::new(), list(TIERS_MAX, reach));
-    Some(Permission {
-        allow: allow?.value,
-        deny,
-        fallback: fallback.into_iter().map(|at| at.value).collect(),
-    })
+    let deny = given(table, "deny", reach);
+    let fallback = given(table, "fallback", |page, node| all(page, node, (TIERS_MAX, reach)));
+    Some(Permission { allow: allow?.value, deny: deny?, fallback: fallback? })
 }
 
-fn reach(page: &Page, node: &Node) -> Option<Reach> {
-    let places = list(PLACES_MAX, place)(page, node)?;
-    Some(Reach(places.into_iter().map(|at| at.value).collect()))
+fn reach(page: &Page, node: &Node, cast: &Cast) -> Option<Reach> {
+    let places = all(page, node, (PLACES_MAX, |page: &Page, node: &Node| place(page, node, cast)))?;
+    Some(Reach(places.into_iter().collect()))
 }
 
-fn place(page: &Page, node: &Node) -> Option<String> {
+/// The items of a list, if nothing is wrong with any.
+fn all<T>(
+    page: &Page,
+    node: &Node,
+    (max, item): (usize, impl Fn(&Page, &Node) -> Option<T>),
+) -> Option<Vec<T>> {
+    let items = list(max, item)(page, node)?;
+    let whole = node.as_list().is_some_and(|written| written.len() == items.len());
+    whole.then(|| items.into_iter().map(|at| at.value).collect())
+}
+
+fn place(page: &Page, node: &Node, cast: &Cast) -> Option<String> {
     let written = text(page, node)?;
     if written == places::ANY {
         return Some(written);
     }
-    let _: Place = parsed(page, node)?;
-    if !places::is_defined(&written) {
-        page.error(node.spot, format!("`{written}` is none of the sets that every simulated fleet has"));
+    if !["country:", "set:", "label:"].iter().any(|kind| written.starts_with(kind)) {
+        let message =
+            format!("`{}` is no place: rules speak of countries, sets and labels", shortened(&written));
+        page.error_with(
+            node.spot,
+            message,
+            "write `country:DE`, `set:EU`, or `label:x` after a label that you give to regions",
+        );
+        return None;
     }
-    Some(written)
+    match parsed(page, node)? {
+        Place::Country(country) if !country.is_assigned() => {
+            page.error_with(
+                node.spot,
+                format!("no country has the code `{country}`"),
+                "see ISO 3166-1 for the codes of countries",
+            );
+            None
+        }
+        Place::Set(name) if !places::is_defined(&written) => {
+            page.unknown(node.spot, "set", name.as_str(), places::sets());
+            None
+        }
+        Place::Label(label) => {
+            select::known_label(page, node.spot, (label.as_str(), cast)).then_some(written)
+        }
+        _ => Some(written),
+    }
 }
 
 const KEYS: &[Key] = &[
