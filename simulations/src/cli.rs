@@ -6,6 +6,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
 mod check;
+mod copy;
 mod fuzz;
 mod list;
 mod live;
@@ -41,6 +42,10 @@ enum Command {
     Scale(scale::ScaleOptions),
     /// Show the scenarios that come with this program
     List(list::ListOptions),
+    /// Print a scenario that comes with this program
+    Show(copy::CopyOptions),
+    /// Print the JSON schema of scenarios, for editors
+    Schema,
     /// Check scenario files; exit 1 with every error's line and column
     Check(check::CheckOptions),
     /// Write shell completions to standard output
@@ -64,10 +69,17 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Fuzz(options) => fuzz::run(&options),
         Command::Scale(options) => scale::run(&options),
         Command::List(options) => list::run(&options),
+        Command::Show(options) => copy::scenario(&options),
+        Command::Schema => {
+            copy::schema();
+            Ok(())
+        }
         Command::Check(options) => check::run(&options),
         Command::Completions { shell } => {
-            let mut command = Arguments::command();
-            clap_complete::generate(shell, &mut command, "graticule-sim", &mut std::io::stdout());
+            // Into memory first: the generator panics if its reader has gone away.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "graticule-sim", &mut script);
+            output::print(String::from_utf8_lossy(&script).trim_end());
             Ok(())
         }
     }

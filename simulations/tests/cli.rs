@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use graticule_sim::outcome::Outcome;
 
@@ -133,7 +133,11 @@ fn a_file_with_errors_is_shown_with_line_and_column_and_ends_with_1() {
 fn what_is_not_there_ends_with_2() {
     let output = sim(&["run", "region-lots"]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(text(&output.stderr).contains("no file and no scenario `region-lots`"));
+    let said = text(&output.stderr);
+    assert!(said.contains("no file and no scenario `region-lots`; did you mean `region-lost`?"), "{said}");
+    let directory = sim(&["run", env!("CARGO_MANIFEST_DIR")]);
+    assert_eq!(directory.status.code(), Some(2));
+    assert!(text(&directory.stderr).contains("is a directory: name one of the scenarios in it"));
     assert_eq!(sim(&["check", "/nowhere/at/all.toml"]).status.code(), Some(2));
     assert_eq!(sim(&["run", "region-lost", "--seeds", "9..3"]).status.code(), Some(2));
 }
@@ -153,4 +157,63 @@ fn made_up_faults_are_printed_as_a_scenario() {
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("made-up.toml");
     fs::write(&path, printed).unwrap();
     assert_eq!(sim(&["check", path.to_str().unwrap()]).status.code(), Some(0));
+}
+
+/// A path of this crate.
+fn own(path: &str) -> String {
+    format!("{}/{path}", env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn check_takes_files_directories_and_names() {
+    let output = sim(&["check", "region-lost", &own("fleets"), &own("scenarios/geo-broken.toml")]);
+    assert_eq!((output.status.code(), &*text(&output.stdout)), (Some(0), "5 scenarios: no errors\n"));
+    assert_eq!(text(&sim(&["check", "region-lost"]).stdout), "1 scenario: no errors\n");
+    // Its only *.toml is Cargo.toml; scenarios are in directories within.
+    let output = sim(&["check", &own("")]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("there is no scenario in"), "{}", text(&output.stderr));
+    let late = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("late.toml");
+    let shipped = text(&sim(&["show", "region-lost-and-back"]).stdout);
+    fs::write(&late, format!("convergence = \"1h\"\n{shipped}")).unwrap();
+    let output = sim(&["check", late.to_str().unwrap()]);
+    assert_eq!(
+        (output.status.code(), &*text(&output.stdout)),
+        (Some(0), "1 scenario: no errors, 1 warning\n")
+    );
+}
+
+#[test]
+fn what_comes_with_the_program_is_printed_to_be_copied() {
+    let shown = text(&sim(&["show", "region-lost"]).stdout);
+    assert_eq!(shown, include_str!("../scenarios/region-lost.toml"));
+    let schema: serde_json::Value = serde_json::from_slice(&sim(&["schema"]).stdout).unwrap();
+    assert_eq!(schema["title"], "A scenario of graticule-sim");
+}
+
+#[test]
+fn one_file_has_one_scenario() {
+    assert_eq!(sim(&["scale", "--print", "--nodes", "9,40"]).status.code(), Some(2));
+    let printed = sim(&["scale", "--print", "--nodes", "40"]);
+    assert_eq!(printed.status.code(), Some(0));
+    assert!(text(&printed.stdout).parse::<toml::Table>().is_ok());
+}
+
+#[test]
+fn what_live_refuses_is_told_with_its_place_and_was_not_played() {
+    let output = sim(&["live", &own("fleets/forty-death.toml")]);
+    assert_eq!(output.status.code(), Some(2));
+    let said = text(&output.stderr);
+    assert!(said.contains("forty-death.toml:9:2: error: 40 nodes are too many"), "{said}");
+}
+
+#[test]
+fn completions_do_not_mind_a_reader_that_leaves() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_graticule-sim"))
+        .args(["completions", "bash"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
 }

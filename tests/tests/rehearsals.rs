@@ -41,7 +41,7 @@ fn what_processes_cannot_do_is_refused_before_anything_starts() {
         let clock = "[[fault]]\nat = \"1s\"\nkind = \"clock\"\nnodes = [\"any\"]\ndrift_ppm = 9\n";
         let rehearsal = Rehearsal::of(&format!("{SMALL}\n{clock}"));
         let output = rehearsal.command(&["live", "small.toml"]).output().await.unwrap();
-        assert_eq!(output.status.code(), Some(1));
+        assert_eq!(output.status.code(), Some(2));
         let line = SMALL.lines().count() + 4;
         let expected = format!(
             "small.toml:{line}:8: error: `clock` cannot happen to real processes: processes of one machine share its clock"

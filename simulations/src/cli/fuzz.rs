@@ -13,7 +13,7 @@ pub(super) struct FuzzOptions {
     /// One seed
     #[arg(long, default_value_t = 1, conflicts_with = "seeds")]
     seed: u64,
-    /// Many seeds, as 1..201, over the cores of this machine
+    /// Many seeds over the cores of this machine; 1..201 are the 200 from 1 to 200, without the end
     #[arg(long, value_name = "A..B", conflicts_with_all = ["report", "trace", "print"])]
     seeds: Option<Seeds>,
     /// Print the scenario instead of running it: what becomes a file in simulations/regressions

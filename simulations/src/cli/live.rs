@@ -60,7 +60,7 @@ pub(super) fn run(options: &LiveOptions) -> Result<(), Failure> {
     let found = live::impossible(&source::file(&options.scenario), &scenario);
     found.iter().for_each(print_error);
     if found.iter().any(Diagnostic::is_error) {
-        return Err(Failure::Found);
+        return Err(Failure::Failed(format!("{} was not played", scenario.name)));
     }
     let programs = programs(options)?;
     let seed = options.seed.unwrap_or(scenario.seed);

@@ -17,7 +17,7 @@ pub(super) struct RunOptions {
     /// The seed; the scenario's own without
     #[arg(long, conflicts_with = "seeds")]
     seed: Option<u64>,
-    /// Many seeds, as 1..101, over the cores of this machine
+    /// Many seeds over the cores of this machine; 1..101 are the 100 from 1 to 100, without the end
     #[arg(long, value_name = "A..B", conflicts_with_all = ["report", "trace"])]
     seeds: Option<Seeds>,
     #[command(flatten)]

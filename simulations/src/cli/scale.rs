@@ -14,7 +14,7 @@ pub(super) struct ScaleOptions {
     /// The seed
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Print the scenarios instead of running them
+    /// Print the scenario of one size instead of running it
     #[arg(long, conflicts_with = "json")]
     print: bool,
     /// Print JSON
@@ -24,7 +24,11 @@ pub(super) struct ScaleOptions {
 
 pub(super) fn run(options: &ScaleOptions) -> Result<(), Failure> {
     if options.print {
-        options.nodes.iter().for_each(|nodes| print(scale::text(*nodes).trim_end()));
+        let [nodes] = options.nodes[..] else {
+            let message = "a file has one scenario: say which size to print, as `--nodes 40`";
+            return Err(Failure::Failed(message.to_owned()));
+        };
+        print(scale::text(nodes).trim_end());
         return Ok(());
     }
     let mut surveys = Vec::new();
