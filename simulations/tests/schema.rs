@@ -30,17 +30,31 @@ fn faults(whole: &Value, schema: &Value, value: &Value, at: &str) -> Vec<String>
                     found.push(format!("{at}: no {says}"));
                 }
             }
+            "oneOf" => {
+                let tried = says.as_array().unwrap().iter().map(|branch| faults(whole, branch, value, at));
+                let tried: Vec<_> = tried.collect();
+                if tried.iter().filter(|faults| faults.is_empty()).count() != 1 {
+                    found.push(format!("{at}: not one of the kinds: {tried:?}"));
+                }
+            }
+            "const" if value != says => found.push(format!("{at}: not {says}")),
+            "minItems" | "minProperties" if count(value).is_some_and(|count| count < says.as_u64().unwrap()) => {
+                found.push(format!("{at}: fewer than {says}"));
+            }
+            "maxItems" | "maxProperties" if count(value).is_some_and(|count| count > says.as_u64().unwrap()) => {
+                found.push(format!("{at}: more than {says}"));
+            }
             "enum" if !says.as_array().unwrap().contains(value) => {
                 found.push(format!("{at}: none of {says}"));
             }
-            "minimum" if value.as_f64().unwrap() < says.as_f64().unwrap() => {
+            "minimum" if value.as_f64().is_some_and(|value| value < says.as_f64().unwrap()) => {
                 found.push(format!("{at}: below {says}"));
             }
-            "maximum" if value.as_f64().unwrap() > says.as_f64().unwrap() => {
+            "maximum" if value.as_f64().is_some_and(|value| value > says.as_f64().unwrap()) => {
                 found.push(format!("{at}: above {says}"));
             }
-            "$schema" | "$defs" | "title" | "description" | "properties" | "enum" | "minimum" | "maximum" => {
-            }
+            "$schema" | "$defs" | "title" | "description" | "properties" | "enum" | "minimum" | "maximum"
+            | "const" | "minItems" | "maxItems" | "minProperties" | "maxProperties" => {}
             "pattern" => {
                 let text = value.as_str().unwrap_or_default();
                 let fits = match says.as_str().unwrap() {
@@ -77,6 +91,12 @@ fn faults(whole: &Value, schema: &Value, value: &Value, at: &str) -> Vec<String>
         }
     }
     found
+}
+
+/// How many items or keys it has.
+fn count(value: &Value) -> Option<u64> {
+    let length = value.as_array().map(Vec::len).or_else(|| value.as_object().map(serde_json::Map::len));
+    length.map(|length| length as u64)
 }
 
 fn is(value: &Value, name: &str) -> bool {
@@ -137,6 +157,48 @@ fn reader_and_schema_know_the_same_keys() {
     }
 }
 
+/// The branches of `$defs/{table}`, each with its kind and its keys.
+fn kinds(schema: &Value, table: &str) -> Vec<(String, BTreeSet<String>)> {
+    let branches = schema.pointer(&format!("/$defs/{table}/oneOf")).unwrap().as_array().unwrap();
+    let kind = |branch: &Value| {
+        let properties = branch["properties"].as_object().unwrap();
+        (properties["kind"]["const"].as_str().unwrap().to_owned(), properties.keys().cloned().collect())
+    };
+    branches.iter().map(kind).collect()
+}
+
+/// What the reader says of a table of faults or objectives with these lines.
+fn read_with(table: &str, lines: &str) -> Vec<String> {
+    let stage = include_str!("../src/run/first.toml");
+    let text = format!("{stage}\n[[{table}]]\n{lines}\n");
+    let (_, found) = Scenario::parse("file", &Source::new("file", text));
+    found.into_iter().map(|found| format!("{} {}", found.message, found.help.unwrap_or_default())).collect()
+}
+
+#[test]
+fn reader_and_schema_know_the_same_kinds_with_the_same_keys() {
+    let schema = schema();
+    for table in ["fault", "objective"] {
+        let kinds = kinds(&schema, table);
+        let said = read_with(table, "kind = \"xyzzy\"\nat = \"0s\"");
+        let said = said.iter().find(|said| said.contains("unknown kind")).unwrap();
+        let known = said.split('`').skip(3).step_by(2).map(str::to_owned);
+        let names: BTreeSet<_> = kinds.iter().map(|(name, _)| name.clone()).collect();
+        assert_eq!(known.collect::<BTreeSet<_>>(), names, "{said}");
+        let all: BTreeSet<_> = kinds.iter().flat_map(|(_, keys)| keys).collect();
+        for (kind, keys) in &kinds {
+            for key in all.iter().filter(|key| **key != "kind") {
+                let said = read_with(table, &format!("kind = \"{kind}\"\n{key} = []")).concat();
+                let foreign = said.contains(&format!("`{kind}` has no key `{key}`"));
+                assert!(
+                    foreign != keys.contains(*key) && !said.contains("unknown key"),
+                    "{kind}: {key}: {said}"
+                );
+            }
+        }
+    }
+}
+
 #[test]
 fn the_schema_refuses_what_the_reader_refuses() {
     let text = include_str!("../scenarios/region-lost.toml");
@@ -148,6 +210,9 @@ fn the_schema_refuses_what_the_reader_refuses() {
         ("kind = \"crash\"", "kind = \"crush\""),
         ("least = 1", "least = 2"),
         ("at = \"20s\"", ""),
+        ("kind = \"crash\"", "kind = \"crash\"\nloss = 0.5"),
+        ("kind = \"availability\"\n", "kind = \"availability\"\nmost = 0.5\n"),
+        ("only = [\"no-compliant-region\"]", "only = [\"no-complient-region\"]"),
     ] {
         let broken = text.replacen(from, to, 1);
         assert_ne!(broken, text, "{from}");
