@@ -38,10 +38,14 @@ fn faults(whole: &Value, schema: &Value, value: &Value, at: &str) -> Vec<String>
                 }
             }
             "const" if value != says => found.push(format!("{at}: not {says}")),
-            "minItems" | "minProperties" if count(value).is_some_and(|count| count < says.as_u64().unwrap()) => {
+            "minItems" | "minProperties"
+                if count(value).is_some_and(|count| count < says.as_u64().unwrap()) =>
+            {
                 found.push(format!("{at}: fewer than {says}"));
             }
-            "maxItems" | "maxProperties" if count(value).is_some_and(|count| count > says.as_u64().unwrap()) => {
+            "maxItems" | "maxProperties"
+                if count(value).is_some_and(|count| count > says.as_u64().unwrap()) =>
+            {
                 found.push(format!("{at}: more than {says}"));
             }
             "enum" if !says.as_array().unwrap().contains(value) => {

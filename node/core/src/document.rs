@@ -40,8 +40,8 @@ pub mod reading {
     pub use super::text::Text;
     pub use super::tree::{Entry, Node, Value, parse};
     pub use super::value::{
-        assigned_country, boolean, country, distinct, duration, expecting, integer, list, mismatch,
-        mismatch_with, number, one_of, parsed, text,
+        assigned_country, boolean, country, distinct, duration, expecting, integer, list, meant_country,
+        mismatch, mismatch_with, number, one_of, parsed, text,
     };
 }
 

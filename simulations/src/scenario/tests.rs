@@ -245,6 +245,10 @@ fn selectors_that_fit_nothing_are_told_what_would() {
     };
     assert_eq!(nodes("us-east"), "unknown node or place `us-east`\n  help: did you mean `region:us-east`?");
     assert_eq!(nodes("region:us-east-1"), "unknown region `us-east-1`\n  help: did you mean `us-east`?");
+    assert_eq!(
+        nodes("country:UK"),
+        "`UK` is no country code of ISO 3166-1\n  help: did you mean `country:GB`?"
+    );
     assert_eq!(nodes("set:EUU"), "unknown set `EUU`\n  help: did you mean `EU`?");
     assert_eq!(nodes("label:asia"), "unknown label `asia`\n  help: there is `europe`");
     assert_eq!(
@@ -281,6 +285,10 @@ fn rules_speak_of_places_and_home_of_a_region() {
     assert_eq!(rules("allow = [\"set:EUU\"]"), "unknown set `EUU`\n  help: did you mean `EU`?");
     assert_eq!(rules("allow = [\"label:asia\"]"), "unknown label `asia`\n  help: there is `europe`");
     assert!(rules("allow = [\"country:XX\"]").starts_with("no country has the code `XX`"));
+    assert_eq!(
+        rules("allow = [\"country:de\"]"),
+        "`de` is no country code of ISO 3166-1\n  help: did you mean `country:DE`?"
+    );
     for home in ["region:eu-central", "eu-central-2"] {
         assert_eq!(
             rules(&format!("allow = [\"any\"], home = \"{home}\"")),

@@ -69,7 +69,7 @@ pub(crate) fn warn_if_unassigned(page: &Page, spot: Spot, country: Country) {
 }
 
 /// The code that was meant by a text that looks like one: codes that the EU uses and ISO does not, and small letters.
-pub(crate) fn meant_country(text: &str) -> Option<String> {
+pub fn meant_country(text: &str) -> Option<String> {
     match text.to_ascii_uppercase().as_str() {
         "UK" => Some("GB".to_owned()),
         "EL" => Some("GR".to_owned()),

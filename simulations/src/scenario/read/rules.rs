@@ -2,11 +2,11 @@
 
 use graticule_geo::Place;
 use graticule_node_core::document::reading::{
-    Key, Node, Page, Table, key, list, one_of, parsed, shortened, tables, text,
+    Key, Node, Page, Table, key, list, one_of, shortened, tables, text,
 };
 
 use super::fleet::Cast;
-use super::select;
+use super::{select, values};
 use crate::places;
 use crate::scenario::{Permission, Reach, Receive, Rules, Unknown};
 
@@ -47,7 +47,7 @@ fn given<T: Default>(
 fn home(page: &Page, node: &Node, cast: &Cast) -> Option<String> {
     let written = text(page, node)?;
     let known = |name: &str| cast.fleet.region(name).is_some() || cast.broken.contains(name);
-    if known(&written) {
+    if known(&written) || cast.fleet.regions.is_empty() {
         return Some(written);
     }
     let meant = written.strip_prefix("region:").filter(|name| known(name));
@@ -113,15 +113,7 @@ fn place(page: &Page, node: &Node, cast: &Cast) -> Option<String> {
         );
         return None;
     }
-    match parsed(page, node)? {
-        Place::Country(country) if !country.is_assigned() => {
-            page.error_with(
-                node.spot,
-                format!("no country has the code `{country}`"),
-                "see ISO 3166-1 for the codes of countries",
-            );
-            None
-        }
+    match values::place(page, node)? {
         Place::Set(name) if !places::is_defined(&written) => {
             page.unknown(node.spot, "set", name.as_str(), places::sets());
             None

@@ -2,13 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use graticule_geo::Place;
-use graticule_node_core::document::reading::{
-    Node, Page, Spot, Table, list, listed, parsed, shortened, text,
-};
+use graticule_node_core::document::reading::{Node, Page, Spot, Table, list, listed, shortened, text};
 
 use super::fleet::Cast;
-use super::values::unknown;
+use super::values::{place, unknown};
 use crate::fleet::RegionPlan;
 use crate::places;
 
@@ -59,7 +56,7 @@ fn select(page: &Page, node: &Node, (cast, what): (&Cast, &str)) -> Option<Vec<S
         None => cast.fleet.node_names().filter(|name| *name == written).collect(),
         Some(("region", name)) => of_regions(&|region| region.name == name),
         Some(("country" | "set" | "label", _)) => {
-            let _: Place = parsed(page, node)?;
+            place(page, node)?;
             of_regions(&|region| places::includes(&written, region))
         }
         Some(_) => Vec::new(),
@@ -76,6 +73,7 @@ fn select(page: &Page, node: &Node, (cast, what): (&Cast, &str)) -> Option<Vec<S
 /// Whether a region that is wrong may be meant: what is wrong with it is said there.
 fn perhaps_broken(cast: &Cast, written: &str) -> bool {
     match written.split_once(':') {
+        _ if cast.fleet.regions.is_empty() => true,
         Some(("region", name)) => cast.broken.contains(name),
         Some(("country" | "label", _)) => !cast.broken.is_empty(),
         Some(("set", _)) => !cast.broken.is_empty() && places::is_defined(written),

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use graticule_node_core::document::reading::{Node, Page, Spot, Table, duration, mismatch_with, shortened};
+use graticule_geo::Place;
+use graticule_node_core::document::reading::{
+    Node, Page, Spot, Table, duration, meant_country, mismatch_with, parsed, shortened,
+};
 
 use crate::scenario::Scenario;
 
@@ -61,6 +64,25 @@ pub(super) fn share(page: &Page, node: &Node) -> Option<f64> {
         mismatch_with(page, node, "a number from 0 to 1", help);
     }
     fitting
+}
+
+/// A place that rules and selectors speak of, in a country that there is.
+pub(super) fn place(page: &Page, node: &Node) -> Option<Place> {
+    let code = node.as_text().and_then(|text| text.strip_prefix("country:"));
+    if let Some(meant) = code.and_then(meant_country) {
+        let message = format!("`{}` is no country code of ISO 3166-1", shortened(code.unwrap_or_default()));
+        page.error_with(node.spot, message, format!("did you mean `country:{meant}`?"));
+        return None;
+    }
+    let place = parsed(page, node)?;
+    if let Place::Country(country) = place
+        && !country.is_assigned()
+    {
+        let message = format!("no country has the code `{country}`");
+        page.error_with(node.spot, message, "see ISO 3166-1 for the codes of countries");
+        return None;
+    }
+    Some(place)
 }
 
 /// Reports a name that nothing in the scenario has, with the nearest of those that something has.
