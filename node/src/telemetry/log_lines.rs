@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
 use tracing_subscriber::fmt::MakeWriter;
@@ -33,9 +33,18 @@ impl LogLines {
     /// Waits until what has been put here is written, if that does not take too long.
     pub(super) fn finish(&self) {
         let (written, is_written) = sync_channel(1);
-        // Whoever reads too slowly for there to be room has had its chance.
-        if self.messages.try_send(Message::Written(written)).is_ok() {
-            let _ = is_written.recv_timeout(LAST_LINES_TIMEOUT);
+        for _ in 0..LAST_LINES_LOOKS {
+            match self.messages.try_send(Message::Written(written.clone())) {
+                Ok(()) => {
+                    let _ = is_written.recv_timeout(LAST_LINES_TIMEOUT);
+                    return;
+                }
+                // There may be room in a moment, if anybody reads.
+                Err(TrySendError::Full(_)) => {
+                    let _ = is_written.recv_timeout(LAST_LINES_TIMEOUT / LAST_LINES_LOOKS);
+                }
+                Err(TrySendError::Disconnected(_)) => return,
+            }
         }
     }
 }
@@ -82,8 +91,10 @@ impl MakeWriter<'_> for LogLines {
 
 /// Lines that wait to be written.
 const LINES_MAX: usize = 4_096;
-/// How long a node that ends waits for its last lines.
+/// How long a node that ends waits for room for its last lines, and then for them.
 const LAST_LINES_TIMEOUT: Duration = Duration::from_secs(1);
+/// How often it looks for room.
+const LAST_LINES_LOOKS: u32 = 100;
 
 #[cfg(test)]
 mod tests;
