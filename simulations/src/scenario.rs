@@ -67,8 +67,10 @@ impl Scenario {
     pub fn occurrences(&self) -> Vec<Occurrence> {
         let mut occurrences: Vec<_> = (0..)
             .zip(&self.faults)
-            .flat_map(|(fault, timed)| timed.times().map(move |(at, ends)| Occurrence { fault, at, ends }))
-            .filter(|occurrence| occurrence.at < self.duration)
+            .flat_map(|(fault, timed)| {
+                let times = timed.times().take_while(|(at, _)| *at < self.duration);
+                times.map(move |(at, ends)| Occurrence { fault, at, ends })
+            })
             .collect();
         occurrences.sort_by_key(|occurrence| (occurrence.at, occurrence.fault));
         occurrences

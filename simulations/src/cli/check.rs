@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::source;
 use crate::scenario::Scenario;
+use crate::words::counted;
 use graticule::cli::output::{Failure, print, print_error, print_json};
 
 /// Check scenario files.
@@ -51,17 +52,17 @@ pub(super) fn run(options: &CheckOptions) -> Result<(), Failure> {
         return Err(Failure::Found);
     }
     if !options.json {
-        print(format_args!("{}: no errors{}", counted(named.len(), "scenario"), warnings(found.len())));
+        print(format_args!(
+            "{}: no errors{}",
+            counted(named.len() as u64, "scenario"),
+            warnings(found.len())
+        ));
     }
     Ok(())
 }
 
 fn warnings(count: usize) -> String {
-    if count == 0 { String::new() } else { format!(", {}", counted(count, "warning")) }
-}
-
-fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+    if count == 0 { String::new() } else { format!(", {}", counted(count as u64, "warning")) }
 }
 
 /// The scenarios of a directory, sorted.

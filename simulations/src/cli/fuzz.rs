@@ -1,8 +1,9 @@
 //! `graticule-sim fuzz`: faults that nobody thought of, made up from a seed.
 
+use clap::value_parser;
 use graticule::cli::output::{Failure, print};
 
-use super::seeds::{Seeds, run_all};
+use super::seeds::{SEED_MAX, Seeds, run_all};
 use super::show::ShowOptions;
 use crate::generated;
 use crate::run::run as rehearse;
@@ -11,7 +12,7 @@ use crate::run::run as rehearse;
 #[derive(Debug, clap::Args)]
 pub(super) struct FuzzOptions {
     /// One seed
-    #[arg(long, default_value_t = 1, conflicts_with = "seeds")]
+    #[arg(long, default_value_t = 1, conflicts_with = "seeds", value_parser = value_parser!(u64).range(..=SEED_MAX))]
     seed: u64,
     /// Many seeds over the cores of this machine; 1..201 are the 200 from 1 to 200, without the end
     #[arg(long, value_name = "A..B", conflicts_with_all = ["report", "trace", "print"])]

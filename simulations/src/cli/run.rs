@@ -1,8 +1,9 @@
 //! `graticule-sim run`: one scenario, with one seed or many.
 
+use clap::value_parser;
 use graticule::cli::output::Failure;
 
-use super::seeds::{Seeds, run_all};
+use super::seeds::{SEED_MAX, Seeds, run_all};
 use super::show::ShowOptions;
 use super::source;
 use crate::outcome::World;
@@ -15,7 +16,7 @@ pub(super) struct RunOptions {
     /// A scenario's file, or the name of one that comes with the program
     scenario: String,
     /// The seed; the scenario's own without
-    #[arg(long, conflicts_with = "seeds")]
+    #[arg(long, conflicts_with = "seeds", value_parser = value_parser!(u64).range(..=SEED_MAX))]
     seed: Option<u64>,
     /// Many seeds over the cores of this machine; 1..101 are the 100 from 1 to 100, without the end
     #[arg(long, value_name = "A..B", conflicts_with_all = ["report", "trace"])]

@@ -21,11 +21,15 @@ impl FromStr for Seeds {
     fn from_str(text: &str) -> Result<Self, String> {
         let parsed =
             text.split_once("..").and_then(|(first, end)| Some(first.parse().ok()?..end.parse().ok()?));
-        parsed.filter(|seeds: &Range<u64>| !seeds.is_empty()).map(Self).ok_or_else(|| {
+        let is_range = |seeds: &Range<u64>| !seeds.is_empty() && seeds.end <= SEED_MAX + 1;
+        parsed.filter(is_range).map(Self).ok_or_else(|| {
             format!("expected two numbers, the first below the second, such as `1..101` (a hundred seeds), found `{text}`")
         })
     }
 }
+
+/// The highest seed: scenario files have no higher whole number.
+pub(super) const SEED_MAX: u64 = i64::MAX as u64;
 
 /// What one seed gave, without what reports are made of.
 #[derive(Debug, Clone, serde::Serialize)]
@@ -102,7 +106,8 @@ mod tests {
     #[test]
     fn a_range_of_seeds_is_two_numbers() {
         assert_eq!("3..7".parse(), Ok(Seeds(3..7)));
-        for wrong in ["7..3", "3..3", "3", "a..b", "-1..3", ""] {
+        assert_eq!("9223372036854775807..9223372036854775808".parse(), Ok(Seeds(SEED_MAX..SEED_MAX + 1)));
+        for wrong in ["7..3", "3..3", "3", "a..b", "-1..3", "", "1..9223372036854775809"] {
             assert!(wrong.parse::<Seeds>().unwrap_err().contains("such as `1..101`"), "{wrong}");
         }
     }

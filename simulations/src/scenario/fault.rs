@@ -176,6 +176,14 @@ pub enum GeoFault {
 }
 
 impl TimedFault {
+    /// How often it begins before `end`.
+    pub fn count(&self, end: Duration) -> u64 {
+        let Some((every, until)) = self.again else { return 1 };
+        let span = until.min(end).saturating_sub(self.at).as_nanos();
+        // Once at `at`, and after every further pause that ends before the end.
+        span.div_ceil(every.as_nanos().max(1)).max(1).try_into().unwrap_or(u64::MAX)
+    }
+
     /// When it begins and ends, every time.
     pub fn times(&self) -> impl Iterator<Item = (Duration, Option<Duration>)> {
         let (every, until) = self.again.unwrap_or((Duration::MAX, Duration::ZERO));

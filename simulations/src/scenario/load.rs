@@ -68,22 +68,58 @@ impl Load {
     pub fn moments<'l>(&'l self, chance: &'l mut dyn rand::RngCore) -> impl Iterator<Item = Duration> + 'l {
         let mut at = self.from;
         std::iter::from_fn(move || {
-            at += self.arrivals.pause(at, chance);
-            (at < self.until).then_some(at)
+            loop {
+                at += self.arrivals.pause(chance);
+                if at >= self.until {
+                    return None;
+                }
+                if self.arrivals.is_one(at, chance) {
+                    return Some(at);
+                }
+            }
         })
+    }
+
+    /// How many requests it has at most, about.
+    pub fn requests_max(&self) -> f64 {
+        let whole = self.until.saturating_sub(self.from).as_secs_f64();
+        match self.arrivals {
+            Arrivals::Constant { per_second } | Arrivals::Poisson { per_second } => per_second * whole,
+            Arrivals::Surge { per_second, peak_per_second, ramp, hold, .. } => {
+                let surge = (ramp * 2 + hold).as_secs_f64().min(whole);
+                per_second * whole + peak_per_second * surge
+            }
+        }
     }
 }
 
 impl Arrivals {
-    /// How long after `at` the next request comes.
-    fn pause(&self, at: Duration, chance: &mut dyn rand::RngCore) -> Duration {
+    /// How long after one moment the next one comes at which there may be a request.
+    fn pause(&self, chance: &mut dyn rand::RngCore) -> Duration {
         let unit: f64 = chance.random();
         let exponential = -(1.0 - unit).ln();
         let seconds = match self {
             Self::Constant { per_second } => 1.0 / per_second,
-            _ => exponential / self.rate(at),
+            _ => exponential / self.rate_max(),
         };
         Duration::from_secs_f64(seconds.clamp(PAUSE_SECONDS_MIN, PAUSE_SECONDS_MAX))
+    }
+
+    /// Whether there is one. A rate that changes is drawn at its highest, and thinned out: who waits at a low rate for
+    /// the next request would sleep through what rises meanwhile.
+    fn is_one(&self, at: Duration, chance: &mut dyn rand::RngCore) -> bool {
+        match self {
+            Self::Surge { .. } => chance.random::<f64>() * self.rate_max() < self.rate(at),
+            _ => true,
+        }
+    }
+
+    /// Requests in a second at the height.
+    pub fn rate_max(&self) -> f64 {
+        match *self {
+            Self::Constant { per_second } | Self::Poisson { per_second } => per_second,
+            Self::Surge { per_second, peak_per_second, .. } => per_second.max(peak_per_second),
+        }
     }
 
     /// Requests in a second at a moment, on average.

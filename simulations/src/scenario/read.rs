@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use graticule_node_core::document::reading::{
-    At, Entry, Key, Node, Page, Table, duration, entries, integer, key, listed, shortened, tables, text,
+    At, Entry, Key, Node, Page, Spot, Table, duration, entries, integer, key, listed, shortened, tables, text,
 };
 
-use super::Scenario;
+use super::{Load, Scenario, TimedFault};
 use fleet::Cast;
 use values::up_to_an_hour;
 
@@ -43,6 +43,8 @@ pub(super) fn read(page: &Page, node: &Node, name: &str) -> Option<Scenario> {
     let Cast { fleet, rules, spot, .. } = cast?;
     let mut faults = faults;
     faults.sort_by_key(|fault| fault.at);
+    let loads_spot = table.entry("load").map_or(node.spot, |entry| entry.spot);
+    refuse_too_much(page, (&loads, loads_spot), (&faults, whole))?;
     let scenario = Scenario {
         name: name.to_owned(),
         title: title?.value,
@@ -59,6 +61,38 @@ pub(super) fn read(page: &Page, node: &Node, name: &str) -> Option<Scenario> {
     };
     warn_of_late_faults(page, &scenario, &duration?);
     Some(scenario)
+}
+
+/// A scenario must fit into a machine and into somebody's patience.
+fn refuse_too_much(
+    page: &Page,
+    (loads, spot): (&[Load], Spot),
+    (faults, whole): (&[TimedFault], Duration),
+) -> Option<()> {
+    let mut begun = 0_u64;
+    for fault in faults {
+        begun = begun.saturating_add(fault.count(whole));
+        if begun > OCCURRENCES_MAX {
+            let message = format!("with this one, faults begin more than {OCCURRENCES_MAX} times");
+            page.error_with(fault.spot, message, "let it begin less often, or end sooner");
+            return None;
+        }
+    }
+    let requests: f64 = loads.iter().map(Load::requests_max).sum();
+    if requests > REQUESTS_MAX {
+        let message = format!("its loads have {requests:.0} requests, and there may be {REQUESTS_MAX:.0}");
+        page.error_with(spot, message, "shorten `duration`, or lower `per_second`");
+        return None;
+    }
+    let bytes: f64 = loads.iter().map(|load| load.arrivals.rate_max() * f64::from(load.body_bytes)).sum();
+    if bytes > BODY_BYTES_PER_SECOND_MAX {
+        let most = BODY_BYTES_PER_SECOND_MAX;
+        let message =
+            format!("its loads send {bytes:.0} bytes of bodies a second, and there may be {most:.0}");
+        page.error_with(spot, message, "lower `body_bytes` or `per_second`");
+        return None;
+    }
+    Some(())
 }
 
 /// Whether all nodes agree again can be told only if there is time for it.
@@ -134,5 +168,11 @@ const KEYS: &[Key] = &[
 const SECOND: Duration = Duration::from_secs(1);
 /// Pauses between attempts at a peer grow to 10 s, an attempt takes 3 s, and gossip needs 2 s to tell everybody.
 const CONVERGENCE: Duration = Duration::from_secs(20);
+/// Of all loads together: an hour's work.
+const REQUESTS_MAX: f64 = 10_000_000.0;
+/// Of all loads together, at their highest: all of it is kept in memory while it is under way.
+const BODY_BYTES_PER_SECOND_MAX: f64 = 67_108_864.0;
+/// Of all faults together, repeated ones included.
+const OCCURRENCES_MAX: u64 = 10_000;
 /// Loads, faults and objectives of one scenario, each.
 const ITEMS_MAX: usize = 1_000;

@@ -149,6 +149,37 @@ fn what_would_never_happen_is_an_error() {
 }
 
 #[test]
+fn what_fits_into_no_machine_is_an_error_and_is_never_counted_out() {
+    let often = ("every = \"5s\"\nuntil = \"22s\"", "every = \"1ms\"\nuntil = \"24h\"");
+    let found = broken(often.0, often.1);
+    assert!(found[0].contains("begin more than 10000 times"), "{found:?}");
+    let found = broken("per_second = 10", "per_second = 100000\nbody_bytes = 16777216");
+    assert!(found[0].contains("bytes of bodies a second"), "{found:?}");
+    let day = SMALL.replace("duration = \"60s\"", "duration = \"24h\"");
+    let (_, found) = parse_text(&day.replace("per_second = 10", "per_second = 1000"));
+    assert!(found[0].contains("86400000 requests"), "{found:?}");
+    let found = broken(
+        "nodes = 2",
+        "nodes = 200\n[regions.x]\ncountry = \"DE\"\nlatitude = 1\nlongitude = 1\nnodes = 200",
+    );
+    assert!(found[0].contains("at most 400 nodes"), "{found:?}");
+}
+
+#[test]
+fn a_surge_comes_however_rare_requests_are_before_it() {
+    let surge = "per_second = 0.05\nsurge = { at = \"10s\", per_second = 500, hold = \"10s\" }";
+    let (scenario, found) = parse_text(&SMALL.replace("per_second = 10", surge));
+    let scenario = scenario.unwrap_or_else(|| panic!("{found:?}"));
+    for seed in 1..20 {
+        let mut chance = crate::chance::generator(seed, crate::chance::Purpose::Load, &[0]);
+        let moments: Vec<_> = scenario.loads[0].moments(&mut chance).collect();
+        let in_surge = moments.iter().filter(|at| (10..20).contains(&at.as_secs())).count();
+        assert!((4_700..5_300).contains(&in_surge), "{in_surge}");
+        assert!(moments.len() - in_surge < 20 && moments.is_sorted(), "{}", moments.len());
+    }
+}
+
+#[test]
 fn objectives_about_no_request_are_errors() {
     let other = "[tenants.other]\npools = [\"any\"]\nresidency = { allow = [\"any\"] }\n\n[load.steady]";
     let text = SMALL.replace("[load.steady]", other);

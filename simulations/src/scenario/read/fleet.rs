@@ -59,6 +59,12 @@ pub(super) fn read(table: &Table<'_>) -> Option<Cast> {
         page.error(entry.spot, format!("expected 1 to {REGIONS_MAX} regions"));
         return None;
     }
+    let nodes: usize = regions.iter().map(|region| usize::from(region.nodes)).sum();
+    if nodes > NODES_MAX {
+        let message = format!("expected at most {NODES_MAX} nodes in all regions, found {nodes}");
+        page.error_with(entry.spot, message, "200 take 10 GB of memory, and more take more for each");
+        return None;
+    }
     let fleet = FleetPlan { regions, tenants: Vec::new(), requests_in_flight_max, jitter };
     let document = if broken.is_empty() { documents::fleet(page, &fleet, &spots) } else { None };
     let (rules, tenants) = (BTreeMap::new(), BTreeSet::new());
@@ -184,5 +190,7 @@ const TENANT_KEYS: &[Key] = &[
 ];
 
 /// Each region has a network of its own, numbered in one byte of its addresses.
+/// In all regions together.
+const NODES_MAX: usize = 400;
 const REGIONS_MAX: usize = 64;
 const LABELS_MAX: usize = 16;

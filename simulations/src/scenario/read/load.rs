@@ -70,6 +70,9 @@ fn arrivals(table: &Table<'_>, until: Duration) -> Option<Arrivals> {
     let rate = table.required("per_second", rate)?.value;
     let surge = table.optional("surge", |page, node| surge(page, node, (rate, until))).map(|at| at.value);
     let is_constant = table.or("arrivals", false, one_of(ARRIVALS));
+    if let Some(entry) = table.entry("arrivals").filter(|_| is_constant && surge.is_some()) {
+        table.page().error_with(entry.spot, "a surge comes by chance", "leave `arrivals` or `surge` out");
+    }
     let even = Arrivals::Constant { per_second: rate };
     let by_chance = Arrivals::Poisson { per_second: rate };
     Some(surge.unwrap_or(if is_constant { even } else { by_chance }))
