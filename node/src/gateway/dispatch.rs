@@ -36,6 +36,8 @@ pub(super) struct Pending {
     is_limited: bool,
     tried: RegionSet,
     tried_peers: SmallVec<[PeerId; 4]>,
+    /// Whether something of what was tried was at a limit, and would have served it otherwise.
+    was_full: bool,
     /// Whether a retry was paid for that has not ended.
     paid: bool,
     chance: u32,
@@ -86,6 +88,7 @@ impl Pending {
             is_limited: false,
             tried: RegionSet::EMPTY,
             tried_peers: SmallVec::new(),
+            was_full: false,
             paid: false,
             chance,
             account: Some(account),
@@ -116,10 +119,12 @@ impl Pending {
                 Attempt::Answered(response) => return self.answered(response),
                 Attempt::Again => {}
                 Attempt::AfterPause => self.pause().await,
+                Attempt::Over(Reason::NoCompliantRegion) => break,
                 Attempt::Over(reason) => return self.refuse(reason),
             }
         }
-        self.refuse(Reason::NoCompliantRegion)
+        // Nothing that is left can serve it. Whoever reads why can do something about a limit.
+        self.refuse(if self.was_full { Reason::Overloaded } else { Reason::NoCompliantRegion })
     }
 
     async fn attempt(
@@ -300,6 +305,7 @@ impl Pending {
         self.facts.headers.remove(header::CONNECTION);
         self.facts.headers.remove(header::TRANSFER_ENCODING);
         self.upload = Upload::new(body, self.facts.method.is_idempotent());
+        self.was_full |= reason == Reason::Overloaded;
         self.tried.insert(here);
         if !reached {
             return Attempt::Again;
@@ -435,6 +441,7 @@ impl Pending {
             Failure::Never(reason) => (reason, false),
             Failure::Sent(reason) => (reason, self.facts.method.is_idempotent()),
         };
+        self.was_full |= reason == Reason::Overloaded;
         let costs = failure.is_of_backends();
         let Some(body) = self.upload.take_back().filter(|_| repeatable) else { return Attempt::Over(reason) };
         if costs && !(elsewhere && budget.is_some_and(|budget| self.pay(budget))) {

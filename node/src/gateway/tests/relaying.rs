@@ -102,6 +102,36 @@ fn a_backend_that_cannot_be_reached_over_there_is_remembered_only_if_it_says_so(
 }
 
 #[test]
+fn a_request_that_only_a_full_pool_could_serve_is_told_of_the_limit() {
+    run(async {
+        let waiting = Rc::new(tokio::sync::Notify::new());
+        let there = Rc::clone(&waiting);
+        let backend = Backend::on_loopback(move |_| {
+            let waiting = Rc::clone(&there);
+            async move {
+                waiting.notified().await;
+                Response::new(full("done"))
+            }
+        })
+        .await;
+        let narrow = || {
+            let mut policy = acme(&["DE"], &[("eu", backend.address)]);
+            Arc::make_mut(&mut policy.tenants[0]).pools[0].1.limits.requests_max = 1;
+            policy
+        };
+        let fleet = Fleet::new(narrow(), narrow()).await;
+        let refused = async {
+            eventually("the first is there", || backend.seen.requests.get() == 1).await;
+            assert_refused(&fleet.edge.get("/", "").await, Reason::Overloaded);
+            assert_refused(&fleet.node.get("/", "").await, Reason::Overloaded);
+            waiting.notify_one();
+        };
+        let (first, ()) = tokio::join!(fleet.edge.get("/", ""), refused);
+        assert_eq!(body(&first), "done");
+    });
+}
+
+#[test]
 fn attempts_are_bounded() {
     run(async {
         let policy = acme(&["DE"], &[("eu", nowhere())]);
