@@ -18,6 +18,7 @@ mod read;
 mod rules;
 
 pub use fault::{BackendFault, Checks, DiskFate, Fault, GeoFault, TimedFault, Weather};
+pub(crate) use load::MARK;
 pub use load::{Arrivals, Load};
 pub use objective::{Demand, Objective};
 pub use rules::{Permission, Reach, Receive, Rules, Unknown};

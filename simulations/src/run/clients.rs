@@ -19,7 +19,7 @@ use crate::chance::{Purpose, generator};
 use crate::fleet::TenantPlan;
 use crate::fleet::client::{Answer, ask_over};
 use crate::judge::{Fate, Sample};
-use crate::scenario::Load;
+use crate::scenario::{Load, MARK};
 use crate::words::millis;
 
 /// Sends all requests of one load.
@@ -190,8 +190,6 @@ pub(super) fn traced(trace_id: &str) -> Option<(usize, u64)> {
     Some((usize::try_from(part(trace_id.get(..16))?).ok()?, part(trace_id.get(16..))?))
 }
 
-/// What every request has in its query, before its load and number: whoever writes down a path writes this down.
-pub(super) const MARK: &str = "rehearsal=";
 const TRACEPARENT: &str = "traceparent";
 /// What the nodes of a live fleet are configured to read clients' addresses from.
 const X_FORWARDED_FOR: &str = "x-forwarded-for";

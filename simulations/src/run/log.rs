@@ -10,7 +10,7 @@ use tracing::subscriber::{DefaultGuard, Interest};
 use tracing::{Event, Level, Metadata, Subscriber};
 
 use super::chronicle::{Chronicle, Finding};
-use super::clients::MARK;
+use crate::scenario::MARK;
 
 /// Listens to all that is logged on this thread until the guard is dropped.
 pub(super) fn listen(chronicle: &Chronicle) -> DefaultGuard {

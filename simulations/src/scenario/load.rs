@@ -144,5 +144,7 @@ fn share(passed: Duration, whole: Duration) -> f64 {
     }
 }
 
+/// What every request has in its query, before its load and number: whoever writes down a path writes this down.
+pub(crate) const MARK: &str = "rehearsal=";
 const PAUSE_SECONDS_MIN: f64 = 1e-6;
 const PAUSE_SECONDS_MAX: f64 = 1e6;

@@ -9,7 +9,6 @@ use graticule_node_core::document::reading::{
 
 use super::{Load, Scenario, TimedFault};
 use fleet::Cast;
-use values::up_to_an_hour;
 
 mod documents;
 mod fault;
@@ -27,7 +26,7 @@ pub(super) fn read(page: &Page, node: &Node, name: &str) -> Option<Scenario> {
     let about = table.or("about", String::new(), text);
     let seed = table.or("seed", 1, integer(0..=i64::MAX));
     let duration = table.required("duration", duration(SECOND..=Scenario::DURATION_MAX));
-    let convergence = table.or("convergence", CONVERGENCE, up_to_an_hour);
+    let convergence = table.or("convergence", CONVERGENCE, time_to_agree);
     let cast = fleet::read(&table);
     let whole = duration.as_ref().map_or(Scenario::DURATION_MAX, |at| at.value);
     let loads =
@@ -135,6 +134,11 @@ fn foreign_keys(page: &Page, node: &Node, (kind, own): (&str, &[&[&str]]), known
             );
         }
     }
+}
+
+/// No shorter than nodes need at best: they look for documents as often.
+fn time_to_agree(page: &Page, node: &Node) -> Option<Duration> {
+    duration(SECOND..=Duration::from_hours(1))(page, node)
 }
 
 /// A table whose keys are names of the author's own, by name.

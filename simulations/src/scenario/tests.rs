@@ -108,6 +108,36 @@ fn what_is_wrong_is_said_with_line_and_column() {
 }
 
 #[test]
+fn what_requests_cannot_be_made_of_is_an_error() {
+    for name in ["two words", "<b>", "a/b", "a#b", "ü"] {
+        let found = broken("[load.steady]", &format!("[load.\"{name}\"]"));
+        assert!(found[0].starts_with("small.toml:21:"), "{found:?}");
+        assert!(found[0].contains(&format!("a load cannot be called `{name}`")), "{found:?}");
+    }
+    for path in ["/a b", "/<a>", "/a\\\"b", "/a#b", "a", "/ü", "/a?rehearsal=steady/1"] {
+        let found = broken("per_second = 10", &format!("per_second = 10\npath = \"{path}\""));
+        assert!(found[0].starts_with("small.toml:25:8: error: "), "{found:?}");
+    }
+    let (scenario, found) =
+        parse_text(&SMALL.replace("per_second = 10", "per_second = 10\npath = \"/a%20b;v=1/?c=d&e\""));
+    assert!(scenario.is_some(), "{found:?}");
+}
+
+#[test]
+fn backends_cannot_be_down_for_one_tenant() {
+    let fault = "kind = \"backends\"\nregions = [\"any\"]\ntenant = \"berlin\"\ndown = true";
+    let found = broken("kind = \"crash\"", fault);
+    let expected = "small.toml:29:10: error: a backend refuses connections";
+    assert!(found.iter().any(|found| found.starts_with(expected)), "{found:?}");
+}
+
+#[test]
+fn nobody_can_agree_within_no_time() {
+    let found = broken("duration = \"60s\"", "duration = \"60s\"\nconvergence = \"0s\"");
+    assert!(found[0].starts_with("small.toml:4:15: error: "), "{found:?}");
+}
+
+#[test]
 fn a_last_fault_without_time_to_settle_is_warned_of() {
     let (scenario, found) = parse_text(&SMALL.replace("60s", "30s"));
     assert!(scenario.is_some());

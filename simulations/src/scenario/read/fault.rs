@@ -176,6 +176,13 @@ fn backends(table: &Table<'_>, cast: &Cast) -> Option<Fault> {
     if how.down && how.checks == Checks::Healthy {
         table.page().error(table.spot, "backends that refuse every connection refuse those of checks too");
     }
+    if let Some(tenant) = tenant.as_ref().filter(|_| how.down) {
+        table.page().error_with(
+            tenant.spot,
+            "a backend refuses connections, and whose requests would come over them it cannot know",
+            "leave out `tenant`, or use `errors` or `latency` in place of `down`",
+        );
+    }
     Some(Fault::Backends { regions: regions?.value, tenant: tenant.map(|at| at.value), how })
 }
 

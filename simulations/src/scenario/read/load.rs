@@ -4,14 +4,15 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use graticule_node_core::document::reading::{
-    Entry, Key, Node, Page, Table, assigned_country, boolean, duration, integer, key, number, one_of, text,
+    Entry, Key, Node, Page, Table, assigned_country, boolean, duration, integer, key, number, one_of, shortened,
+    text,
 };
 use http::Method;
 
 use super::fleet::Cast;
 use super::values::{moment, unknown, window};
 use super::{named, select};
-use crate::scenario::{Arrivals, Load};
+use crate::scenario::{Arrivals, Load, MARK};
 
 /// Reads every load, by name.
 pub(super) fn read(page: &Page, node: &Node, (cast, whole): (&Cast, Duration)) -> Vec<Load> {
@@ -20,6 +21,7 @@ pub(super) fn read(page: &Page, node: &Node, (cast, whole): (&Cast, Duration)) -
 }
 
 fn load(page: &Page, entry: &Entry, (cast, whole): (&Cast, Duration)) -> Option<Load> {
+    check_name(page, entry);
     let table = Table::open(page, &entry.node, KEYS)?;
     let tenant = table.required("tenant", |page, node| super::load::tenant(page, node, cast));
     let edges = select::required(&table, "edges", cast);
@@ -57,13 +59,29 @@ pub(super) fn tenant(page: &Page, node: &Node, cast: &Cast) -> Option<String> {
     Some(id)
 }
 
+/// Names are part of every request's query, by which it is known again.
+fn check_name(page: &Page, Entry { key: name, spot, .. }: &Entry) {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    if !name.bytes().all(legal) {
+        let message = format!("a load cannot be called `{}`", shortened(name));
+        page.error_with(*spot, message, "use letters, digits, `-` and `_`");
+    }
+}
+
 fn path(page: &Page, node: &Node) -> Option<String> {
     let path = text(page, node)?;
-    let legal = path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
-    if !legal {
-        page.error(node.spot, "expected a path that begins with `/`, of visible ASCII characters");
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || URI_SIGNS.contains(&byte);
+    if !path.starts_with('/') || !path.bytes().all(legal) {
+        let message = "expected a path that begins with `/`, with a query or without, of what a URI may have";
+        page.error_with(node.spot, message, "write other characters as `%` and two hexadecimal digits");
+        return None;
     }
-    legal.then_some(path)
+    if path.contains(MARK) {
+        let message = format!("`{MARK}` is how requests of a rehearsal are known again");
+        page.error_with(node.spot, message, "call the parameter something else");
+        return None;
+    }
+    Some(path)
 }
 
 fn arrivals(table: &Table<'_>, until: Duration) -> Option<Arrivals> {
@@ -125,6 +143,8 @@ const METHODS: &[(&str, &Method)] = &[
 ];
 /// Whether they come at equal distances.
 const ARRIVALS: &[(&str, bool)] = &[("constant", true), ("poisson", false)];
+/// What a path and a query may have besides letters and digits (RFC 3986).
+const URI_SIGNS: &[u8] = b"-._~!$&'()*+,;=:@/?%";
 const BODY_BYTES_MAX: i64 = 16 << 20;
 const TIMEOUT: Duration = Duration::from_secs(10);
 const TIMEOUTS: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_mins(5);

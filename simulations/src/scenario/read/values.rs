@@ -19,11 +19,6 @@ pub(super) fn some_time(page: &Page, node: &Node) -> Option<Duration> {
     duration(Duration::from_millis(1)..=HOUR)(page, node)
 }
 
-/// How long something lasts that may be over at once.
-pub(super) fn up_to_an_hour(page: &Page, node: &Node) -> Option<Duration> {
-    duration(Duration::ZERO..=HOUR)(page, node)
-}
-
 /// `from` and `until` of a table, in a scenario that ends at `whole`: a time that is not empty.
 pub(super) fn window(table: &Table<'_>, whole: Duration) -> (Duration, Duration) {
     let from = table.optional("from", moment);
