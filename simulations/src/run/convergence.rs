@@ -17,7 +17,7 @@ pub(super) async fn check(stage: Rc<Stage>) {
     let names: Vec<_> = stage.scenario.fleet.node_names().collect();
     let (alive, all_heard) = {
         let truth = stage.truth.borrow();
-        let alive: BTreeSet<_> = names.iter().filter(|node| truth.runs(node)).cloned().collect();
+        let alive: BTreeSet<_> = names.iter().filter(|node| truth.speaks(node)).cloned().collect();
         (alive, !truth.any_way_is_hurt())
     };
     for node in names.iter().filter(|node| is_well(&stage, node)) {
@@ -55,7 +55,7 @@ fn conditions(stage: &Stage, node: &str, names: &[String]) {
     }
 }
 
-/// The view has those who run, and no others.
+/// The view has those who can be heard, and no others.
 async fn view(stage: &Stage, node: &str, alive: &BTreeSet<String>) {
     let seen = match stage.driver.view(node).await {
         Ok(view) => view,

@@ -1,6 +1,6 @@
 //! How faults are brought about: each when its time comes, and undone when it is over.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::{Future, poll_fn};
 use std::io;
@@ -12,21 +12,24 @@ use graticule::task::{self, Task};
 use tokio::time::{sleep, sleep_until};
 
 use super::Stage;
+use super::truth::life::Life;
 use super::truth::{Part, parts_of};
 use crate::fleet::TenantPlan;
-use crate::scenario::{DiskFate, Fault, Occurrence, Rules, Weather};
+use crate::scenario::{DiskFate, Fault, GeoFault, Occurrence, Rules, Weather};
 
+mod layers;
 mod ways;
 
+use layers::{Replaced, Uncovered};
 use ways::Ways;
 
 /// Brings about every fault of the scenario.
 pub(super) async fn play(stage: Rc<Stage>) {
-    let ways = Rc::new(Ways::new(&stage));
+    let (ways, replaced) = (Rc::new(Ways::new(&stage)), Rc::new(Replaced::default()));
     for (number, occurrence) in (0u64..).zip(stage.scenario.occurrences()) {
         sleep_until(stage.zero + occurrence.at).await;
-        let (stage, ways, leaving) = (Rc::clone(&stage), Rc::clone(&ways), RefCell::default());
-        let act = Act { stage, ways, number, leaving };
+        let (stage, ways, replaced) = (Rc::clone(&stage), Rc::clone(&ways), Rc::clone(&replaced));
+        let act = Act { stage, ways, replaced, number, leaving: RefCell::default() };
         task::spawn_detached("fault", act.play(occurrence));
     }
 }
@@ -35,15 +38,10 @@ pub(super) async fn play(stage: Rc<Stage>) {
 struct Act {
     stage: Rc<Stage>,
     ways: Rc<Ways>,
+    replaced: Rc<Replaced>,
     number: u64,
-    /// Those whom this fault told to leave, and whether they have left.
-    leaving: RefCell<BTreeMap<String, Leaver>>,
-}
-
-/// A node that was told to leave, while somebody waits for its end.
-struct Leaver {
-    has_left: Rc<Cell<bool>>,
-    waiting: Task,
+    /// Who waits for the end of those whom this fault told to leave.
+    leaving: RefCell<BTreeMap<String, Task>>,
 }
 
 impl Act {
@@ -51,7 +49,7 @@ impl Act {
         let fault = self.stage.scenario.faults[occurrence.fault].fault.clone();
         let told = self.stage.chronicle.fault(fault.kind(), words(&fault), fault.nodes());
         let parts = parts_of(&fault);
-        self.stage.truth.borrow_mut().hurt(&parts, self.stage.now());
+        self.stage.truth.borrow_mut().hurt(&parts, self.number, self.stage.now());
         self.report(self.begin(&fault).await);
         if let Fault::Upgrade { .. } = fault {
             return self.stage.chronicle.fault_over(told);
@@ -59,7 +57,7 @@ impl Act {
         let Some(ends) = occurrence.ends else { return };
         sleep_until(self.stage.zero + ends).await;
         self.report(self.end(&fault).await);
-        self.stage.truth.borrow_mut().heal(&parts, self.stage.now());
+        self.stage.truth.borrow_mut().heal(&parts, self.number, self.stage.now());
         self.stage.chronicle.fault_over(told);
     }
 
@@ -85,15 +83,27 @@ impl Act {
                 self.ways.begin(self.number, &ways_of(fault), *weather, false);
                 Ok(())
             }
-            Fault::Clock { nodes, drift_ppm } => self.drift(nodes, *drift_ppm),
+            Fault::Clock { nodes, drift_ppm } => nodes.iter().try_for_each(|node| {
+                self.replaced.clocks.cover(node.clone(), self.number, *drift_ppm);
+                self.drift(node, *drift_ppm)
+            }),
             Fault::Backends { regions, tenant, how } => {
                 let tenant = tenant.as_ref().and_then(|tenant| self.stage.scenario.fleet.tenant(tenant));
                 driver.hurt_backends(self.number, regions, tenant.map(TenantPlan::host), *how);
                 Ok(())
             }
-            Fault::Names { nodes, to } => nodes.iter().try_for_each(|node| driver.rename(node, to)),
-            Fault::Geo { nodes, how } => nodes.iter().try_for_each(|node| driver.put_geo(node, Some(*how))),
-            Fault::Document { nodes, tenant, rules } => self.publish(nodes, tenant, rules, 0),
+            Fault::Names { nodes, to } => nodes.iter().try_for_each(|node| {
+                self.replaced.names.cover(node.clone(), self.number, to.clone());
+                driver.rename(node, to)
+            }),
+            Fault::Geo { nodes, how } => nodes.iter().try_for_each(|node| {
+                self.replaced.geo.cover(node.clone(), self.number, *how);
+                driver.put_geo(node, Some(*how))
+            }),
+            Fault::Document { nodes, tenant, rules } => nodes.iter().try_for_each(|node| {
+                self.replaced.documents.cover((node.clone(), tenant.clone()), self.number, rules.clone());
+                self.publish(node, tenant, rules)
+            }),
         }
     }
 
@@ -108,46 +118,59 @@ impl Act {
                 self.ways.end(self.number);
                 Ok(())
             }
-            Fault::Clock { nodes, .. } => self.drift(nodes, 0),
+            Fault::Clock { nodes, .. } => nodes.iter().try_for_each(|node| self.right_clock(node)),
             Fault::Backends { .. } => {
                 driver.mend_backends(self.number);
                 Ok(())
             }
-            Fault::Names { nodes, .. } => {
-                nodes.iter().try_for_each(|node| driver.rename(node, std::slice::from_ref(node)))
+            Fault::Names { nodes, .. } => nodes.iter().try_for_each(|node| self.right_name(node)),
+            Fault::Geo { nodes, .. } => nodes.iter().try_for_each(|node| self.right_geo(node)),
+            Fault::Document { nodes, tenant, .. } => {
+                nodes.iter().try_for_each(|node| self.right_document(node, tenant))
             }
-            Fault::Geo { nodes, .. } => nodes.iter().try_for_each(|node| driver.put_geo(node, None)),
-            Fault::Document { nodes, tenant, .. } => match self.stage.scenario.rules.get(tenant) {
-                Some(rules) => self.publish(nodes, tenant, rules, 1),
-                None => Ok(()),
-            },
         }
     }
 
+    /// Something becomes of a node's process.
+    fn befalls<R>(&self, node: &str, what: impl FnOnce(&mut Life, Duration) -> R) -> R {
+        let now = self.stage.now();
+        self.stage.truth.borrow_mut().befalls(node, now, |life| what(life, now))
+    }
+
+    /// Asks something of a node's process, as it really is.
+    fn really(&self, node: &str, what: impl FnOnce(&Life) -> bool) -> bool {
+        self.stage.truth.borrow().life(node).is_some_and(what)
+    }
+
     fn crash(&self, node: &str, disk: DiskFate) -> io::Result<()> {
-        if self.stage.truth.borrow_mut().count_down(node, true) {
+        if self.befalls(node, |life, now| life.hold(self.number, now)) {
             self.stage.driver.crash(node)?;
-            self.stage.truth.borrow_mut().set_draining(node, None);
             self.stage.chronicle.note("node", node, "dies");
         }
-        if disk == DiskFate::Lost {
-            self.stage.driver.lose_disk(node)?;
-            let mut truth = self.stage.truth.borrow_mut();
-            for (tenant, rules) in &self.stage.scenario.rules {
-                truth.set_rules(node, tenant, rules.clone(), self.stage.now());
-            }
+        if disk == DiskFate::Lost { self.lose_disk(node) } else { Ok(()) }
+    }
+
+    /// What an operator had put on a node's disk is there again, and nothing that faults had put there.
+    fn lose_disk(&self, node: &str) -> io::Result<()> {
+        self.stage.driver.lose_disk(node)?;
+        let (mut truth, now) = (self.stage.truth.borrow_mut(), self.stage.now());
+        self.replaced.geo.clear(&node.to_owned());
+        truth.cure(&Part::Geo(node.to_owned()), now);
+        for (tenant, rules) in &self.stage.scenario.rules {
+            self.replaced.documents.clear(&(node.to_owned(), tenant.clone()));
+            truth.cure(&Part::Document(node.to_owned(), tenant.clone()), now);
+            truth.set_rules(node, tenant, rules.clone(), now);
         }
         Ok(())
     }
 
     /// Starts a node unless another fault holds it down; again and again until it starts, as a supervisor does.
     async fn start(&self, node: &str) -> io::Result<()> {
-        if !self.stage.truth.borrow_mut().count_down(node, false) {
-            return Ok(());
-        }
+        let Some(number) = self.befalls(node, |life, _| life.release(self.number)) else { return Ok(()) };
         let mut said = None;
-        while self.stage.truth.borrow().runs(node) {
+        while self.really(node, |life| life.is_wanted(number)) {
             let Err(error) = self.stage.driver.start(node).await else {
+                self.befalls(node, |life, _| life.start());
                 self.stage.chronicle.note("node", node, "starts");
                 return Ok(());
             };
@@ -163,106 +186,137 @@ impl Act {
 
     fn stall(&self, nodes: &[String], stalled: bool) -> io::Result<()> {
         nodes.iter().try_for_each(|node| {
-            self.stage.driver.stall(node, stalled)?;
-            let mut truth = self.stage.truth.borrow_mut();
-            if truth.draining_since(node).is_some() {
-                // While it stood still, it told nobody.
-                truth.set_draining(node, Some(self.stage.now()));
-            }
-            drop(truth);
-            self.stage.chronicle.note("node", node, if stalled { "stands still" } else { "goes on" });
-            Ok(())
+            let turns = if stalled {
+                self.befalls(node, |life, now| life.stall(self.number, now))
+            } else {
+                Some(self.befalls(node, |life, now| life.unstall(self.number, now)))
+            };
+            let what = match turns {
+                Some(true) if stalled => "stands still",
+                Some(true) => "goes on",
+                Some(false) => return Ok(()),
+                None => "is down, and cannot stand still",
+            };
+            self.stage.chronicle.note("node", node, what);
+            if turns.is_some() { self.stage.driver.stall(node, stalled) } else { Ok(()) }
         })
     }
 
-    /// Tells a node to leave. One that is down hears nothing, and stays when it is started again.
-    async fn drain(&self, node: &str) -> io::Result<()> {
-        if !self.stage.truth.borrow().runs(node) {
-            return Ok(());
+    /// Tells a node to leave; whether there is one to hear it. One that is down stays when it is started again.
+    async fn drain(&self, node: &str) -> io::Result<bool> {
+        if !self.befalls(node, |life, now| life.leave(self.number, now)) {
+            self.stage.chronicle.note("node", node, "is down, and does not hear that it is to leave");
+            return Ok(false);
         }
-        self.stage.truth.borrow_mut().set_draining(node, Some(self.stage.now()));
         self.stage.chronicle.note("node", node, "is leaving");
-        self.stage.driver.drain(node).await
+        self.stage.driver.drain(node).await.map(|()| true)
     }
 
     /// Lets nodes leave that run. Who has left is down until the fault is over.
     async fn leave(&self, nodes: &[String]) -> io::Result<()> {
         for node in nodes {
-            if self.stage.truth.borrow().runs(node) {
-                self.drain(node).await?;
-                let has_left = Rc::new(Cell::new(false));
-                let waiting = until_left(Rc::clone(&self.stage), node.clone(), Rc::clone(&has_left));
-                let leaver = Leaver { has_left, waiting: task::spawn("leaving", waiting) };
-                self.leaving.borrow_mut().insert(node.clone(), leaver);
+            if self.drain(node).await? {
+                let waiting = until_left(Rc::clone(&self.stage), node.clone(), self.number);
+                self.leaving.borrow_mut().insert(node.clone(), task::spawn("leaving", waiting));
             }
         }
         Ok(())
     }
 
-    /// Lets a node stay after all, or starts it again if it is too late for that.
+    /// Lets a node stay after all, or starts it again if it is too late for that; unless another fault wants it to leave.
     async fn stay(&self, node: &str) -> io::Result<()> {
-        let Some(Leaver { has_left, waiting }) = self.leaving.borrow_mut().remove(node) else {
-            return Ok(());
-        };
-        if !has_left.get() && self.stage.driver.undrain(node).await? {
-            self.stage.truth.borrow_mut().set_draining(node, None);
-            self.stage.chronicle.note("node", node, "stays");
+        let Some(waiting) = self.leaving.borrow_mut().remove(node) else { return Ok(()) };
+        if self.really(node, |life| life.leaves_for_others(self.number)) {
+            self.befalls(node, |life, _| life.keep(self.number));
             return Ok(());
         }
-        while !waiting.has_ended() {
-            sleep(LOOK_INTERVAL).await;
+        if self.really(node, |life| life.leaves_for(self.number)) {
+            if self.stage.driver.undrain(node).await? {
+                self.befalls(node, |life, _| life.keep(self.number));
+                self.stage.chronicle.note("node", node, "stays");
+                return Ok(());
+            }
+            while !waiting.has_ended() {
+                sleep(LOOK_INTERVAL).await;
+            }
         }
-        if has_left.get() { self.start(node).await } else { Ok(()) }
+        self.start(node).await
     }
 
     async fn upgrade(&self, fault: &Fault) -> io::Result<()> {
         let Fault::Upgrade { nodes, drained, stopped, pause } = fault else { return Ok(()) };
         for node in nodes {
-            let part = [Part::Node(node.clone())];
-            self.stage.truth.borrow_mut().hurt(&part, self.stage.now());
             self.drain(node).await?;
             sleep(*drained).await;
-            if self.stage.truth.borrow_mut().count_down(node, true) {
+            if self.befalls(node, |life, now| life.hold(self.number, now)) {
                 self.stage.driver.stop(node).await?;
                 self.stage.chronicle.note("node", node, "stops");
             }
             sleep(*stopped).await;
-            self.stage.truth.borrow_mut().set_draining(node, None);
             self.start(node).await?;
-            self.stage.truth.borrow_mut().heal(&part, self.stage.now());
             sleep(*pause).await;
         }
         Ok(())
     }
 
-    fn drift(&self, nodes: &[String], drift_ppm: i32) -> io::Result<()> {
-        nodes.iter().try_for_each(|node| self.stage.driver.drift(node, drift_ppm))
+    fn drift(&self, node: &str, ppm: i32) -> io::Result<()> {
+        self.stage.driver.drift(node, ppm)?;
+        self.befalls(node, |life, now| life.drift(ppm, now));
+        Ok(())
     }
 
-    /// Puts rules on nodes' disks, under a version that is newer than all before.
-    fn publish(&self, nodes: &[String], tenant: &str, rules: &Rules, after: u64) -> io::Result<()> {
-        let version = 2 + 2 * self.number + after;
-        nodes.iter().try_for_each(|node| {
-            self.stage.driver.put_document(node, tenant, version, &rules.document())?;
-            self.stage.truth.borrow_mut().set_rules(node, tenant, rules.clone(), self.stage.now());
-            Ok(())
-        })
+    fn right_clock(&self, node: &String) -> io::Result<()> {
+        match self.replaced.clocks.uncover(node, self.number) {
+            Uncovered::Nothing => Ok(()),
+            Uncovered::Older(ppm) => self.drift(node, ppm),
+            Uncovered::Bottom => self.drift(node, 0),
+        }
+    }
+
+    fn right_name(&self, node: &String) -> io::Result<()> {
+        match self.replaced.names.uncover(node, self.number) {
+            Uncovered::Nothing => Ok(()),
+            Uncovered::Older(to) => self.stage.driver.rename(node, &to),
+            Uncovered::Bottom => self.stage.driver.rename(node, std::slice::from_ref(node)),
+        }
+    }
+
+    fn right_geo(&self, node: &String) -> io::Result<()> {
+        let how: Option<GeoFault> = match self.replaced.geo.uncover(node, self.number) {
+            Uncovered::Nothing => return Ok(()),
+            Uncovered::Older(how) => Some(how),
+            Uncovered::Bottom => None,
+        };
+        self.stage.driver.put_geo(node, how)
+    }
+
+    fn right_document(&self, node: &str, tenant: &str) -> io::Result<()> {
+        let key = (node.to_owned(), tenant.to_owned());
+        let rules = match self.replaced.documents.uncover(&key, self.number) {
+            Uncovered::Nothing => None,
+            Uncovered::Older(rules) => Some(rules),
+            Uncovered::Bottom => self.stage.scenario.rules.get(tenant).cloned(),
+        };
+        rules.map_or(Ok(()), |rules| self.publish(node, tenant, &rules))
+    }
+
+    /// Puts rules on a node's disk, under a version that is newer than all before.
+    fn publish(&self, node: &str, tenant: &str, rules: &Rules) -> io::Result<()> {
+        let version = self.replaced.next_version();
+        self.stage.driver.put_document(node, tenant, version, &rules.document())?;
+        self.stage.truth.borrow_mut().set_rules(node, tenant, rules.clone(), self.stage.now());
+        Ok(())
     }
 }
 
-/// Waits for the end of a node that was told to leave, and counts it as down from then on: unless it was killed, or
-/// another fault has seen it leave.
-async fn until_left(stage: Rc<Stage>, node: String, has_left: Rc<Cell<bool>>) {
+/// Waits for the end of a node that was told to leave: from then on whoever told it so holds it down. Unless it was
+/// killed, or another fault has seen it leave.
+async fn until_left(stage: Rc<Stage>, node: String, fault: u64) {
     stage.driver.left(&node).await;
-    {
-        let mut truth = stage.truth.borrow_mut();
-        if truth.draining_since(&node).is_none() || !truth.runs(&node) {
-            return;
-        }
-        truth.set_draining(&node, None);
-        truth.count_down(&node, true);
+    let now = stage.now();
+    if !stage.truth.borrow_mut().befalls(&node, now, |life| life.leave_for_good(fault, now)) {
+        return;
     }
-    has_left.set(true);
     stage.chronicle.note("node", &node, "has left");
     // What is left of it: nobody may find it, as if it still ran.
     if let Err(error) = stage.driver.crash(&node) {

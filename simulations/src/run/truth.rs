@@ -9,18 +9,20 @@ use crate::fleet::{FleetPlan, RegionPlan};
 use crate::places;
 use crate::scenario::{Fault, Permission, Reach, Rules, Scenario, Unknown};
 
+pub(super) mod life;
+
+use life::{Life, Turn};
+
 /// What is wrong, and since when it is not.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Truth {
     parts: BTreeMap<Part, Wounds>,
     /// When the last fault began.
     last_begun: Option<Duration>,
     /// When the last fault ended.
     last_ended: Option<Duration>,
-    /// How many faults hold each node down.
-    down: BTreeMap<String, u32>,
-    /// Since when nodes drain.
-    draining: BTreeMap<String, Duration>,
+    /// Every node's process.
+    lives: BTreeMap<String, Life>,
     /// Every document that a node found on its disk, with the moment.
     documents: BTreeMap<(String, String), Vec<(Duration, Rules)>>,
 }
@@ -28,7 +30,7 @@ pub(super) struct Truth {
 /// What a fault can meet.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Part {
-    /// A node's process or machine.
+    /// A node's process or machine. It is hurt by what becomes of it, whatever faults go on.
     Node(String),
     /// The way from one node to another.
     Way(String, String),
@@ -42,7 +44,8 @@ pub(super) enum Part {
 
 #[derive(Debug, Default)]
 struct Wounds {
-    open: u32,
+    /// The faults that hurt it, by their numbers.
+    open: BTreeSet<u64>,
     /// When one was opened or closed last.
     last: Duration,
 }
@@ -63,49 +66,59 @@ impl Truth {
                 ((node.clone(), tenant.clone()), vec![(Duration::ZERO, rules.clone())])
             })
         });
-        Self {
-            parts: BTreeMap::new(),
-            last_begun: None,
-            last_ended: None,
-            down: BTreeMap::new(),
-            draining: BTreeMap::new(),
-            documents: documents.collect(),
-        }
+        Self { documents: documents.collect(), ..Self::default() }
     }
 
     /// A fault begins to hurt these.
-    pub(super) fn hurt(&mut self, parts: &[Part], now: Duration) {
+    pub(super) fn hurt(&mut self, parts: &[Part], fault: u64, now: Duration) {
         self.last_begun = Some(now);
         for part in parts {
             let wounds = self.parts.entry(part.clone()).or_default();
-            (wounds.open, wounds.last) = (wounds.open + 1, now);
+            wounds.open.insert(fault);
+            wounds.last = now;
         }
     }
 
     /// It hurts them no longer.
-    pub(super) fn heal(&mut self, parts: &[Part], now: Duration) {
+    pub(super) fn heal(&mut self, parts: &[Part], fault: u64, now: Duration) {
         self.last_ended = Some(now);
         for part in parts {
-            let wounds = self.parts.entry(part.clone()).or_default();
-            (wounds.open, wounds.last) = (wounds.open.saturating_sub(1), now);
+            if let Some(wounds) = self.parts.get_mut(part).filter(|wounds| wounds.open.contains(&fault)) {
+                wounds.open.remove(&fault);
+                wounds.last = now;
+            }
+        }
+    }
+
+    /// Whatever hurt it is undone, though faults go on.
+    pub(super) fn cure(&mut self, part: &Part, now: Duration) {
+        if let Some(wounds) = self.parts.get_mut(part).filter(|wounds| !wounds.open.is_empty()) {
+            wounds.open.clear();
+            wounds.last = now;
         }
     }
 
     /// Whether nothing has been wrong with it since a moment, nor is now.
     pub(super) fn is_sound(&self, part: &Part, since: Option<Duration>) -> bool {
+        if let Part::Node(node) = part {
+            return self.life(node).is_none_or(|life| life.is_sound(since));
+        }
         self.parts
             .get(part)
-            .is_none_or(|wounds| wounds.open == 0 && since.is_some_and(|since| wounds.last < since))
+            .is_none_or(|wounds| wounds.open.is_empty() && since.is_some_and(|since| wounds.last < since))
     }
 
     /// Whether nothing is wrong with it at the moment.
     pub(super) fn is_unhurt(&self, part: &Part) -> bool {
-        self.parts.get(part).is_none_or(|wounds| wounds.open == 0)
+        if let Part::Node(node) = part {
+            return self.life(node).is_none_or(Life::is_well);
+        }
+        self.parts.get(part).is_none_or(|wounds| wounds.open.is_empty())
     }
 
     /// Whether there is a node from which to which the way is hurt at the moment.
     pub(super) fn any_way_is_hurt(&self) -> bool {
-        self.parts.iter().any(|(part, wounds)| matches!(part, Part::Way(..)) && wounds.open > 0)
+        self.parts.iter().any(|(part, wounds)| matches!(part, Part::Way(..)) && !wounds.open.is_empty())
     }
 
     /// When the last fault began and the last one ended.
@@ -113,34 +126,37 @@ impl Truth {
         (self.last_begun, self.last_ended)
     }
 
-    /// One fault more, or less, holds a node down. Whether that takes it down, or lets it come back.
-    pub(super) fn count_down(&mut self, node: &str, down: bool) -> bool {
-        let count = self.down.entry(node.to_owned()).or_default();
-        if down {
-            *count += 1;
-            *count == 1
-        } else {
-            *count = count.saturating_sub(1);
-            *count == 0
+    /// Something becomes of a node's process.
+    pub(super) fn befalls<R>(&mut self, node: &str, now: Duration, what: impl FnOnce(&mut Life) -> R) -> R {
+        let life = self.lives.entry(node.to_owned()).or_default();
+        let was_well = life.is_well();
+        let became = what(life);
+        match life.turn(was_well, now) {
+            Some(Turn::Ill) => self.last_begun = Some(now),
+            Some(Turn::Well) => self.last_ended = Some(now),
+            None => {}
         }
+        became
     }
 
-    /// Whether a node's process runs.
-    pub(super) fn runs(&self, node: &str) -> bool {
-        self.down.get(node).is_none_or(|count| *count == 0)
+    /// What has become of a node's process; nothing if nothing has.
+    pub(super) fn life(&self, node: &str) -> Option<&Life> {
+        self.lives.get(node)
     }
 
-    /// A node is leaving, and nobody can have heard of it before; or not any longer.
-    pub(super) fn set_draining(&mut self, node: &str, since: Option<Duration>) {
-        match since {
-            Some(since) => self.draining.insert(node.to_owned(), since),
-            None => self.draining.remove(node),
-        };
+    /// Whether a node can be heard: it runs, and does not stand still.
+    pub(super) fn speaks(&self, node: &str) -> bool {
+        self.life(node).is_none_or(|life| life.runs() && !life.stands_still())
     }
 
     /// Since when a node is leaving.
     pub(super) fn draining_since(&self, node: &str) -> Option<Duration> {
-        self.draining.get(node).copied()
+        self.life(node)?.draining_since()
+    }
+
+    /// The moment since which a node has had so much time until `at`.
+    pub(super) fn had(&self, node: &str, time: Duration, at: Duration) -> Duration {
+        self.life(node).map_or(at.saturating_sub(time), |life| life.had(time, at))
     }
 
     /// A node finds other rules for a tenant on its disk.
@@ -164,11 +180,7 @@ pub(super) fn parts_of(fault: &Fault) -> Vec<Part> {
         let pairs = from.iter().flat_map(|from| to.iter().map(move |to| (from.clone(), to.clone())));
         pairs.filter(|(from, to)| from != to).map(|(from, to)| Part::Way(from, to)).collect::<Vec<_>>()
     };
-    let nodes = |nodes: &[String]| nodes.iter().cloned().map(Part::Node).collect();
     match fault {
-        Fault::Crash { nodes: which, .. } | Fault::Stall { nodes: which } | Fault::Drain { nodes: which } => {
-            nodes(which)
-        }
         Fault::Cut { from, to } | Fault::Link { from, to, .. } => ways(from, to),
         Fault::Partition { groups } => {
             let pairs = groups.iter().flat_map(|one| groups.iter().map(move |other| (one, other)));
@@ -181,9 +193,14 @@ pub(super) fn parts_of(fault: &Fault) -> Vec<Part> {
         Fault::Document { nodes, tenant, .. } => {
             nodes.iter().map(|node| Part::Document(node.clone(), tenant.clone())).collect()
         }
-        // Each node of an upgrade is hurt when its turn comes. The others may hurt nobody: clocks are not compared, and
-        // names are needed only by who knows nobody.
-        Fault::Upgrade { .. } | Fault::Clock { .. } | Fault::Names { .. } => Vec::new(),
+        // Whether a node is hurt is told by what becomes of its process. Wrong clocks and names may hurt nobody: clocks
+        // are not compared, and names are needed only by who knows nobody.
+        Fault::Crash { .. }
+        | Fault::Stall { .. }
+        | Fault::Drain { .. }
+        | Fault::Upgrade { .. }
+        | Fault::Clock { .. }
+        | Fault::Names { .. } => Vec::new(),
     }
 }
 

@@ -59,41 +59,48 @@ fn the_clients_country_decides_where_rules_ask_for_it() {
     assert_eq!(names(permitted_to_anybody(&rules, &fleet())), ["boston", "frankfurt", "zurich"]);
 }
 
-fn truth() -> Truth {
-    Truth {
-        parts: BTreeMap::new(),
-        last_begun: None,
-        last_ended: None,
-        down: BTreeMap::new(),
-        draining: BTreeMap::new(),
-        documents: BTreeMap::new(),
-    }
-}
-
 #[test]
 fn a_part_is_sound_once_its_last_wound_has_long_been_closed() {
-    let (mut truth, part) = (truth(), Part::Node("n".to_owned()));
-    assert!(truth.is_sound(&part, None));
-    truth.hurt(std::slice::from_ref(&part), SECOND);
-    truth.hurt(std::slice::from_ref(&part), 2 * SECOND);
-    truth.heal(std::slice::from_ref(&part), 3 * SECOND);
-    assert!(!truth.is_unhurt(&part) && !truth.is_sound(&part, Some(9 * SECOND)), "one of two is open");
-    truth.heal(std::slice::from_ref(&part), 4 * SECOND);
-    assert!(truth.is_unhurt(&part));
-    assert!(!truth.is_sound(&part, None) && !truth.is_sound(&part, Some(4 * SECOND)));
-    assert!(truth.is_sound(&part, Some(5 * SECOND)));
+    let (mut truth, part) = (Truth::default(), [Part::Geo("n".to_owned())]);
+    assert!(truth.is_sound(&part[0], None));
+    truth.hurt(&part, 1, SECOND);
+    truth.hurt(&part, 2, 2 * SECOND);
+    truth.heal(&part, 2, 3 * SECOND);
+    assert!(!truth.is_unhurt(&part[0]) && !truth.is_sound(&part[0], Some(9 * SECOND)), "one of two is open");
+    truth.heal(&part, 1, 4 * SECOND);
+    assert!(truth.is_unhurt(&part[0]));
+    assert!(!truth.is_sound(&part[0], None) && !truth.is_sound(&part[0], Some(4 * SECOND)));
+    assert!(truth.is_sound(&part[0], Some(5 * SECOND)));
 }
 
 #[test]
-fn a_node_that_two_faults_hold_down_comes_back_with_the_end_of_the_second() {
-    let mut truth = truth();
-    assert!(truth.count_down("n", true) && !truth.count_down("n", true) && !truth.runs("n"));
-    assert!(!truth.count_down("n", false) && truth.count_down("n", false) && truth.runs("n"));
+fn what_was_undone_before_its_fault_ended_is_not_healed_again_then() {
+    let (mut truth, part) = (Truth::default(), [Part::Geo("n".to_owned())]);
+    truth.hurt(&part, 1, SECOND);
+    truth.cure(&part[0], 2 * SECOND);
+    assert!(truth.is_unhurt(&part[0]));
+    truth.heal(&part, 1, 9 * SECOND);
+    assert!(truth.is_sound(&part[0], Some(3 * SECOND)));
+}
+
+#[test]
+fn what_becomes_of_a_node_begins_and_ends_with_its_process_and_not_with_faults() {
+    let (mut truth, part) = (Truth::default(), Part::Node("n".to_owned()));
+    truth.befalls("n", SECOND, |life| life.leave(1, SECOND));
+    assert!(!truth.is_unhurt(&part) && truth.speaks("n"));
+    truth.befalls("n", 2 * SECOND, |life| life.hold(2, 2 * SECOND));
+    assert!(!truth.speaks("n"));
+    truth.befalls("n", 4 * SECOND, |life| life.release(2));
+    assert!(!truth.is_unhurt(&part), "it has not started yet");
+    truth.befalls("n", 5 * SECOND, Life::start);
+    assert!(truth.is_unhurt(&part) && !truth.is_sound(&part, Some(5 * SECOND)));
+    assert!(truth.is_sound(&part, Some(6 * SECOND)));
+    assert_eq!(truth.last_changes(), (Some(SECOND), Some(5 * SECOND)));
 }
 
 #[test]
 fn a_document_counts_from_its_writing_and_the_one_before_until_then() {
-    let mut truth = truth();
+    let mut truth = Truth::default();
     for (at, allow) in [(0, "any"), (5, "set:EU"), (9, "country:DE")] {
         truth.set_rules("n", "t", rules(permission(&[allow], &[], &[])), at * SECOND);
     }
