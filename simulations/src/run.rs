@@ -44,6 +44,8 @@ struct Stage {
     chronicle: Chronicle,
     truth: RefCell<Truth>,
     samples: RefCell<Vec<Sample>>,
+    /// When each load's requests were sent, by their numbers.
+    sent: RefCell<Vec<Vec<Duration>>>,
     /// Requests whose clients still wait.
     waiting: Cell<u64>,
     /// How often invariants were asked.
@@ -128,8 +130,19 @@ pub(crate) async fn perform(
     let truth = RefCell::new(Truth::new(&scenario));
     let zero = Instant::now();
     let (samples, waiting, invariant_checks) = Default::default();
-    let stage =
-        Rc::new(Stage { scenario, seed, driver, zero, chronicle, truth, samples, waiting, invariant_checks });
+    let sent = RefCell::new(vec![Vec::new(); scenario.loads.len()]);
+    let stage = Rc::new(Stage {
+        scenario,
+        seed,
+        driver,
+        zero,
+        chronicle,
+        truth,
+        samples,
+        sent,
+        waiting,
+        invariant_checks,
+    });
     let watching = task::spawn("watch", watch::watch(Rc::clone(&stage)));
     let faults = task::spawn("faults", faults::play(Rc::clone(&stage)));
     let records = task::spawn("records", records::watch(Rc::clone(&stage)));
@@ -154,6 +167,11 @@ impl Stage {
     /// Invariants are asked of something.
     fn count_check(&self) {
         self.invariant_checks.set(self.invariant_checks.get() + 1);
+    }
+
+    /// When a load's request of this number was sent; nothing if it has not been.
+    fn sent(&self, load: usize, number: u64) -> Option<Duration> {
+        self.sent.borrow().get(load)?.get(usize::try_from(number).ok()?).copied()
     }
 
     /// Waits until every client has its answer or has given up, and what it asked for has ended.

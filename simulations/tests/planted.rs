@@ -56,6 +56,10 @@ const DEAD_REGION: &str =
 const DEAD_NODE: &str = "\n[[fault]]\nkind = \"crash\"\nat = \"4s\"\nnodes = [\"eu-west-1\"]\n";
 const LEAVING_NODE: &str = "\n[[fault]]\nkind = \"drain\"\nat = \"4s\"\nnodes = [\"eu-west-1\"]\n";
 
+const STALLED_EDGE: &str =
+    "\n[[fault]]\nkind = \"stall\"\nat = \"2s\"\nfor = \"3s\"\nnodes = [\"us-east-1\"]\n";
+const NARROWED: &str = "\n[[fault]]\nkind = \"document\"\nat = \"3s\"\nnodes = [\"us-east-1\"]\ntenant = \"union\"\nresidency = { allow = [\"country:DE\"] }\n";
+
 fn outcome(fault: &str, tamper: Option<Tamper>) -> Outcome {
     let (scenario, found) =
         Scenario::parse("planted", &Source::new("planted.toml", format!("{STAGE}{fault}")));
@@ -142,6 +146,20 @@ fn a_node_mistakes_its_place(_: &Simulation, fleet: &Fleet) {
     });
 }
 
+/// Every node goes on as the first document allowed, whatever newer ones say.
+fn newer_documents_are_ignored(_: &Simulation, fleet: &Fleet) {
+    plant(fleet, |snapshot| {
+        let regions = &snapshot.policy.fleet.regions;
+        let union = regions.iter().enumerate().filter(|(_, region)| region.name.as_str().starts_with("eu-"));
+        let union = union.filter_map(|(index, _)| RegionIndex::new(index)).collect();
+        let mut policy = Policy::clone(&snapshot.policy);
+        for tenant in &mut policy.tenants {
+            Arc::make_mut(tenant).residency.permission = Permission::new([union]);
+        }
+        snapshot.policy = Arc::new(policy);
+    });
+}
+
 /// The same policy, with every region allowed to everybody.
 fn lawless(policy: &Policy) -> Policy {
     let mut lawless = policy.clone();
@@ -187,6 +205,14 @@ fn a_suspect_peer_that_is_still_used_is_caught() {
 fn a_draining_node_that_is_still_chosen_is_caught() {
     let outcome = outcome(LEAVING_NODE, Some(leavers_are_used));
     assert!(violated(&outcome).contains(&"not-by-who-leaves"), "{:?}", violated(&outcome));
+}
+
+#[test]
+fn a_node_that_stood_still_may_act_by_what_it_had_then_and_is_caught_when_it_goes_on_so() {
+    let outcome = outcome(&format!("{STALLED_EDGE}{NARROWED}"), Some(newer_documents_are_ignored));
+    let first = outcome.violations.iter().find(|found| found.invariant == "served-in-place").unwrap();
+    // It goes on after 5 s, and has 5 s then to read what is new.
+    assert!((10_000..11_000).contains(&first.at_ms), "{first:?}");
 }
 
 /// So that the tests above fail for the mistake and not for the planting.

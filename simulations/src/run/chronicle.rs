@@ -56,6 +56,11 @@ impl Chronicle {
         self.pages().zero = now;
     }
 
+    /// When load had gone on for how long, at a moment since the simulation began.
+    pub(super) fn since_beginning(&self, at: Duration) -> Duration {
+        at.saturating_sub(self.pages().zero)
+    }
+
     /// Notes an event that happens now.
     pub(crate) fn note(&self, kind: &'static str, who: &str, what: impl Into<String>) {
         self.note_at(self.now(), kind, who, what);

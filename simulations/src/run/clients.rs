@@ -29,6 +29,7 @@ pub(super) async fn play(stage: Rc<Stage>, position: usize) {
     for (number, at) in (0u64..).zip(load.moments(&mut chance)) {
         sleep_until(stage.zero + at).await;
         let stage = Rc::clone(&stage);
+        stage.sent.borrow_mut()[position].push(stage.now());
         stage.waiting.set(stage.waiting.get() + 1);
         task::spawn_detached("client", async move {
             ask(&stage, position, number).await;

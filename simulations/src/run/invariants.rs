@@ -33,8 +33,11 @@ pub(super) fn received(stage: &Stage, receipt: &Receipt) {
     };
     // The backend's place, and the serving node's.
     let served_in = [&receipt.region, &serving.name];
-    for (node, role) in [(edge, "edge"), (server, "serving node")] {
-        let places = known_places(stage, node, load);
+    let located = (&edge[..], sent_of(stage, &receipt.target));
+    let at = stage.chronicle.since_beginning(receipt.at);
+    let (edge_since, server_since) = decided_since(stage, (edge, server), at);
+    for (node, since, role) in [(edge, edge_since, "edge"), (server, server_since, "serving node")] {
+        let places = known_places(stage, load, (node, since), located);
         if !places.iter().any(|places| served_in.iter().all(|region| places.contains(*region))) {
             let what = format!(
                 "{} of {} was served in {} through {}; no document that its {role} had allows that",
@@ -46,16 +49,42 @@ pub(super) fn received(stage: &Stage, receipt: &Receipt) {
             violation(stage, "served-in-place", Some(server), what);
         }
     }
-    not_by_who_leaves(stage, receipt, (edge, server));
+    not_by_who_leaves(stage, receipt, (edge, server), at);
+}
+
+/// Since when an edge and a serving node can have taken the documents that they acted by for a request that a backend
+/// received at a moment. Who stood still decides late; who is far away, or has waited for who stood still, had decided before.
+fn decided_since(stage: &Stage, (edge, server): (&str, &str), at: Duration) -> (Duration, Duration) {
+    let truth = stage.truth.borrow();
+    let server_since = truth.had(server, DOCUMENT_READ_WITHIN, at);
+    if edge == server {
+        return (server_since, server_since);
+    }
+    let stood_still = at.saturating_sub(DOCUMENT_READ_WITHIN).saturating_sub(server_since);
+    let decided = at.saturating_sub(stood_still + longer(stage, edge, server));
+    (truth.had(edge, DOCUMENT_READ_WITHIN, decided), server_since)
+}
+
+/// How much longer than without faults a packet may be on its way at worst.
+fn longer(stage: &Stage, from: &str, to: &str) -> Duration {
+    let longer = stage.scenario.faults.iter().map(|timed| match &timed.fault {
+        Fault::Link { from: here, to: there, weather }
+            if here.iter().any(|node| node == from) && there.iter().any(|node| node == to) =>
+        {
+            weather.latency + weather.jitter
+        }
+        _ => Duration::ZERO,
+    });
+    longer.sum()
 }
 
 /// A node that is leaving is given nothing by other nodes that must know it.
-fn not_by_who_leaves(stage: &Stage, receipt: &Receipt, (edge, server): (&str, &str)) {
+fn not_by_who_leaves(stage: &Stage, receipt: &Receipt, (edge, server): (&str, &str), at: Duration) {
     let truth = stage.truth.borrow();
-    let since = stage.now().checked_sub(SETTLED);
+    let since = at.checked_sub(SETTLED);
     let way = |from: &str, to: &str| Part::Way(from.to_owned(), to.to_owned());
     let told = edge != server
-        && truth.draining_since(server).is_some_and(|since| since + LEAVING_KNOWN < stage.now())
+        && truth.draining_since(server).is_some_and(|since| since + LEAVING_KNOWN < at)
         && [way(server, edge), way(edge, server)].iter().all(|way| truth.is_sound(way, since))
         && truth.is_sound(&Part::Node(edge.to_owned()), since);
     drop(truth);
@@ -67,8 +96,13 @@ fn not_by_who_leaves(stage: &Stage, receipt: &Receipt, (edge, server): (&str, &s
 
 /// A node that is leaving serves its own clients for a while, and then takes nothing new.
 fn not_from_who_has_left(stage: &Stage, sample: &Sample, load: &Load) {
-    let leaving = stage.truth.borrow().draining_since(&sample.last_edge);
-    let closed = leaving.is_some_and(|since| since + ACCEPTING + LEAVING_KNOWN < sample.sent);
+    let truth = stage.truth.borrow();
+    let asked = sample.sent.saturating_sub(LEAVING_KNOWN);
+    // The node goes by its own clock.
+    let closed = truth.life(&sample.last_edge).is_some_and(|life| {
+        life.draining_since().is_some_and(|since| life.own_time(since, asked) > ACCEPTING)
+    });
+    drop(truth);
     if closed && sample.fate.is_served() {
         let what =
             format!("{} was taken by {}, which has long been leaving", name(load, sample), sample.last_edge);
@@ -81,7 +115,8 @@ pub(super) fn answered(stage: &Stage, sample: &Sample) {
     stage.count_check();
     let load = &stage.scenario.loads[sample.load];
     let Some(edge) = stage.scenario.fleet.region_of(&sample.last_edge) else { return };
-    let places = known_places(stage, &sample.last_edge, load);
+    let since = stage.truth.borrow().had(&sample.last_edge, DOCUMENT_READ_WITHIN, sample.sent);
+    let places = known_places(stage, load, (&sample.last_edge, since), (&sample.last_edge, sample.sent));
     if let Some(region) =
         sample.fate.region().filter(|region| !places.iter().any(|places| places.contains(*region)))
     {
@@ -97,7 +132,9 @@ pub(super) fn answered(stage: &Stage, sample: &Sample) {
 /// With `receive = "allowed"`, a node elsewhere answers nothing but 421; that it is leaving or full, it may say of
 /// itself before it knows whose request it is.
 fn received_in_place(stage: &Stage, sample: &Sample, (load, edge): (&Load, &str)) {
-    let rules = documents(stage, &sample.last_edge, load);
+    let truth = stage.truth.borrow();
+    let since = truth.had(&sample.last_edge, DOCUMENT_READ_WITHIN, sample.sent);
+    let rules = truth.rules_since(&sample.last_edge, &load.tenant, since);
     let outside = |rules: &Rules| {
         rules.receive == Receive::Allowed
             && !permitted_to_anybody(rules, &stage.scenario.fleet).contains(edge)
@@ -106,7 +143,8 @@ fn received_in_place(stage: &Stage, sample: &Sample, (load, edge): (&Load, &str)
         Fate::Answered { status, .. } | Fate::Refused { status, .. } => *status,
         Fate::NoAnswer => return,
     };
-    if said != 421 && !SAYS_OF_ITSELF.contains(&sample.fate.word()) && rules.iter().all(outside) {
+    if said != 421 && !SAYS_OF_ITSELF.contains(&sample.fate.word()) && rules.into_iter().all(outside) {
+        drop(truth);
         let what =
             format!("{} was answered {said} by {}, outside its places", name(load, sample), sample.last_edge);
         violation(stage, "received-in-place", Some(&sample.last_edge), what);
@@ -142,7 +180,8 @@ fn alternative(stage: &Stage, sample: &Sample, load: &Load) -> Option<String> {
         return None;
     }
     let document = |node: &str| Part::Document(node.to_owned(), load.tenant.clone());
-    let places = known_places(stage, edge, load);
+    let read = truth.had(edge, DOCUMENT_READ_WITHIN, sample.sent);
+    let places = known_places(stage, load, (edge, read), (edge, sample.sent));
     let fleet = &stage.scenario.fleet;
     let pools = &fleet.tenant(&load.tenant)?.pools;
     let mut regions = fleet.regions.iter().filter(|region| {
@@ -234,25 +273,21 @@ fn delays(fault: &Fault) -> bool {
     matches!(fault, Fault::Link { .. } | Fault::Backends { .. } | Fault::Geo { .. } | Fault::Document { .. })
 }
 
-/// Where a load's requests may be served, by each of the documents that a node may have acted by.
-fn known_places(stage: &Stage, node: &str, load: &Load) -> Vec<BTreeSet<String>> {
-    places_lately(stage, node, load, DOCUMENT_READ_WITHIN)
-}
-
-/// Where a load's requests may be recorded, by each of the documents that a node may have had when one ended that it
-/// has written down since the last look.
-pub(super) fn recording_places(stage: &Stage, node: &str, load: &Load) -> Vec<BTreeSet<String>> {
-    places_lately(stage, node, load, DOCUMENT_READ_WITHIN + WRITTEN_WITHIN)
-}
-
-fn places_lately(stage: &Stage, node: &str, load: &Load, lately: Duration) -> Vec<BTreeSet<String>> {
-    let fleet = &stage.scenario.fleet;
+/// Where a load's requests may be served, by each of the documents that a node may have acted by since a moment. Where
+/// the client is, the edge says, who located it when it was sent or later.
+fn known_places(
+    stage: &Stage,
+    load: &Load,
+    (node, since): (&str, Duration),
+    (edge, sent): (&str, Duration),
+) -> Vec<BTreeSet<String>> {
+    let (fleet, truth) = (&stage.scenario.fleet, stage.truth.borrow());
+    let told = truth.had(edge, DOCUMENT_READ_WITHIN, sent);
     let whereabouts = load.country.map_or(Whereabouts::Nowhere, Whereabouts::In);
-    let truth = stage.truth.borrow();
-    let geo_sound = truth.is_sound(&Part::Geo(node.to_owned()), stage.now().checked_sub(lately));
+    let geo_sound = truth.is_sound(&Part::Geo(edge.to_owned()), Some(told));
     // Otherwise it may take the client for one from nowhere.
     let whereabouts = [Some(whereabouts), (!geo_sound).then_some(Whereabouts::Nowhere)];
-    let documents = truth.rules_since(node, &load.tenant, stage.now().saturating_sub(lately));
+    let documents = truth.rules_since(node, &load.tenant, since);
     let places = whereabouts
         .into_iter()
         .flatten()
@@ -260,16 +295,34 @@ fn places_lately(stage: &Stage, node: &str, load: &Load, lately: Duration) -> Ve
     places.collect()
 }
 
-/// The documents that a node may have acted by lately.
-fn documents(stage: &Stage, node: &str, load: &Load) -> Vec<Rules> {
-    let since = stage.now().saturating_sub(DOCUMENT_READ_WITHIN);
-    stage.truth.borrow().rules_since(node, &load.tenant, since).into_iter().cloned().collect()
+/// Where a request of a load may be recorded, by each of the documents that a node may have had when it ended, which the
+/// node has written down since the last look. Of a request that nobody knows any edge may have been the load's.
+pub(super) fn recording_places(
+    stage: &Stage,
+    node: &str,
+    (load, number): (usize, Option<u64>),
+) -> Vec<BTreeSet<String>> {
+    let now = stage.now();
+    let since = stage.truth.borrow().had(node, DOCUMENT_READ_WITHIN + WRITTEN_WITHIN, now);
+    let sent = number.and_then(|number| stage.sent(load, number));
+    let sent = sent.unwrap_or_else(|| now.saturating_sub(REMEMBERED));
+    let load = &stage.scenario.loads[load];
+    let edges = load.edges.iter();
+    edges.flat_map(|edge| known_places(stage, load, (node, since), (edge, sent))).collect()
 }
 
 fn load_of<'s>(stage: &'s Stage, receipt: &Receipt) -> Option<&'s Load> {
     let (name, _) = marked(&receipt.target)?;
     let load = stage.scenario.loads.iter().find(|load| load.name == name)?;
     (stage.scenario.fleet.tenant(&load.tenant)?.host() == receipt.host).then_some(load)
+}
+
+/// When the request with this target was sent.
+fn sent_of(stage: &Stage, target: &str) -> Duration {
+    let sent = marked(target).and_then(|(name, number)| {
+        stage.sent(stage.scenario.loads.iter().position(|load| load.name == name)?, number)
+    });
+    sent.unwrap_or_else(|| stage.now())
 }
 
 fn name(load: &Load, sample: &Sample) -> String {
@@ -301,6 +354,8 @@ const REPLAYED_BYTES_MAX: u32 = 64 << 10;
 const SETTLED: Duration = Duration::from_secs(16);
 /// A changed document is looked for every second; a request that was decided before may be on its way for a moment.
 const DOCUMENT_READ_WITHIN: Duration = Duration::from_secs(5);
+/// How long ago a request may have been sent of which that is not known.
+const REMEMBERED: Duration = Duration::from_mins(1);
 /// From the end of a request to its line in the access log.
 const WRITTEN_WITHIN: Duration = Duration::from_secs(2);
 /// A probe says it at once, or the next one.

@@ -48,9 +48,10 @@ fn judge(stage: &Stage, node: &str, text: &str) {
     let mut loads =
         stage.scenario.loads.iter().enumerate().filter(|(at, load)| is_of(stage, (*at, load), (&line, text)));
     let mut of_somebody = false;
-    let allowed = loads.any(|(_, load)| {
+    let number = line.trace_id.as_deref().and_then(clients::traced).map(|(_, number)| number);
+    let allowed = loads.any(|(at, _)| {
         of_somebody = true;
-        let places = invariants::recording_places(stage, node, load);
+        let places = invariants::recording_places(stage, node, (at, number));
         places.iter().any(|places| places.contains(&region.name))
     });
     if of_somebody && !allowed {
