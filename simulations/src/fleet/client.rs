@@ -65,4 +65,5 @@ fn broken(error: impl Error + Send + Sync + 'static) -> io::Error {
     io::Error::new(io::ErrorKind::BrokenPipe, error)
 }
 
+/// How long a client waits for an answer.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);

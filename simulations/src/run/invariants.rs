@@ -160,7 +160,7 @@ fn answered_if_possible(stage: &Stage, sample: &Sample, load: &Load) {
         Fate::Refused { reason, .. } => FAILURES.contains(&&**reason),
         Fate::Answered { .. } => false,
     };
-    if !replayable || !failed {
+    if !replayable || !failed || gave_up_early(stage, sample, load) {
         return;
     }
     if let Some(region) = alternative(stage, sample, load) {
@@ -190,6 +190,7 @@ fn alternative(stage: &Stage, sample: &Sample, load: &Load) -> Option<String> {
             && sound(Part::Backends(region.name.clone(), None))
             && sound(Part::Backends(region.name.clone(), Some(load.tenant.clone())))
             && sound(document(edge))
+            && region.backend_latency < response_timeout(stage, load)
     });
     let found = regions.find(|region| {
         region.node_names().any(|node| {
@@ -203,6 +204,30 @@ fn alternative(stage: &Stage, sample: &Sample, load: &Load) -> Option<String> {
         })
     });
     found.map(|region| region.name.clone())
+}
+
+/// Whether the client waited less than the regions may take that its request can have been given to, one after the other:
+/// no node knows how long a client will wait.
+fn gave_up_early(stage: &Stage, sample: &Sample, load: &Load) -> bool {
+    let (fleet, timeout) = (&stage.scenario.fleet, response_timeout(stage, load));
+    let Some(tenant) = fleet.tenant(&load.tenant) else { return false };
+    let regions = fleet.regions.iter().filter(|region| tenant.pools.contains(&region.name));
+    let takes = regions.map(|region| {
+        let slower = stage.scenario.faults.iter().map(|timed| match &timed.fault {
+            Fault::Backends { regions, how, .. } if regions.contains(&region.name) => how.latency,
+            _ => Duration::ZERO,
+        });
+        let rtt = way(stage, &sample.last_edge, &region.name).map_or(Duration::ZERO, |(rtt, _)| rtt);
+        rtt + timeout.min(region.backend_latency + slower.sum::<Duration>())
+    });
+    let patience = load.timeout;
+    sample.fate == Fate::NoAnswer && sample.took >= patience && takes.sum::<Duration>() + SLACK >= patience
+}
+
+/// How long a backend may take to begin an answer.
+fn response_timeout(stage: &Stage, load: &Load) -> Duration {
+    let tenant = stage.scenario.fleet.tenant(&load.tenant);
+    tenant.and_then(|tenant| tenant.response_timeout).unwrap_or(RESPONSE_TIMEOUT)
 }
 
 /// Who was suspect in time has kept nobody waiting: once the promised time has passed, an answer takes as long as its
@@ -347,6 +372,8 @@ const FAILURES: [&str; 7] = [
 ];
 /// Within which an edge that is well has an answer, whomever it has to try before.
 const PATIENCE_MIN: Duration = Duration::from_secs(5);
+/// The default of a pool's `response_timeout`.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 /// What an edge can send again.
 const REPLAYED_BYTES_MAX: u32 = 64 << 10;
 /// What was wrong so long ago has no consequences any more: pauses between attempts at a peer grow to 10 s, an attempt
