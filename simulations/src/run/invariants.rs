@@ -10,7 +10,7 @@ use super::truth::{Part, Whereabouts, permitted, permitted_to_anybody};
 use crate::Link;
 use crate::fleet::Receipt;
 use crate::judge::{Fate, Sample};
-use crate::scenario::{Fault, Load, Receive, Rules};
+use crate::scenario::{Fault, Load, Occurrence, Receive, Rules, Scenario};
 
 /// A backend has received a request.
 pub(super) fn received(stage: &Stage, receipt: &Receipt) {
@@ -278,7 +278,11 @@ pub(super) fn called_dead(stage: &Stage, node: &str, dead: &str) {
     let truth = stage.truth.borrow();
     let since = stage.now().checked_sub(SETTLED);
     let well = [node, dead].iter().all(|node| truth.is_sound(&Part::Node((*node).to_owned()), since));
-    if well && stage.scenario.faults.iter().all(|timed| is_borne_by_gossip(&timed.fault)) {
+    let borne = || {
+        stage.scenario.faults.iter().all(|timed| is_borne_by_gossip(&timed.fault))
+            && slowest(&stage.scenario) <= SILENCE_BORNE
+    };
+    if well && borne() {
         drop(truth);
         let what = format!("{node} hears that {dead} is dead, and it is well");
         violation(stage, "nobody-is-evicted", Some(node), what);
@@ -291,6 +295,20 @@ fn is_borne_by_gossip(fault: &Fault) -> bool {
         Fault::Link { weather, .. } => weather.loss <= LOSS_BORNE && weather.bytes_per_second.is_none(),
         _ => true,
     }
+}
+
+/// How much longer packets take at worst at any time, on any way: all faults of links that last together.
+fn slowest(scenario: &Scenario) -> Duration {
+    let slow = |occurrence: &Occurrence| match &scenario.faults[occurrence.fault].fault {
+        Fault::Link { weather, .. } => weather.latency + weather.jitter,
+        _ => Duration::ZERO,
+    };
+    let all = scenario.occurrences();
+    let together = all.iter().map(|one| {
+        let lasts = |other: &&Occurrence| other.at <= one.at && other.ends.is_none_or(|ends| ends >= one.at);
+        all.iter().filter(lasts).map(slow).sum()
+    });
+    together.max().unwrap_or_default()
 }
 
 /// The round trip between an edge and a region, and how long after a death there nobody is sent there any more: three
@@ -400,6 +418,10 @@ const WRITTEN_WITHIN: Duration = Duration::from_secs(2);
 const LEAVING_KNOWN: Duration = Duration::from_secs(1);
 /// How long a node that is leaving goes on taking what clients send it: the default of `drain.delay`.
 const ACCEPTING: Duration = Duration::from_secs(5);
+/// How much longer packets may suddenly take, which is a silence first, without anybody being held for dead: gossip gives
+/// up on who is silent for eight times as long as he was between two signs of life on average, and in a small fleet, where
+/// everybody hears of everybody from several, that may be 0.6 s.
+const SILENCE_BORNE: Duration = Duration::from_millis(500);
 /// The share of packets that may get lost without anybody being held for dead.
 const LOSS_BORNE: f64 = 0.2;
 /// What is promised of a dead peer nearby.
