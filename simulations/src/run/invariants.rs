@@ -266,7 +266,7 @@ fn is_behind_bodies(stage: &Stage, sample: &Sample) -> bool {
         if stage.scenario.fleet.jitter.is_zero() { BODY_BYTES_QUICK } else { BODY_BYTES_QUICK_IN_JITTER };
     stage.scenario.loads.iter().any(|load| {
         load.body_bytes > quick
-            && load.edges.contains(&sample.edge)
+            && load.edges.contains(&sample.last_edge)
             && (load.from..load.until + SETTLED).contains(&sample.sent)
     })
 }
