@@ -190,7 +190,7 @@ const TENANT_KEYS: &[Key] = &[
 ];
 
 /// Each region has a network of its own, numbered in one byte of its addresses.
-/// In all regions together.
-const NODES_MAX: usize = 400;
+/// In all regions together: as many as `graticule-sim scale` can be asked for.
+const NODES_MAX: usize = 2_000;
 const REGIONS_MAX: usize = 64;
 const LABELS_MAX: usize = 16;

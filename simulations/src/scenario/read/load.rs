@@ -4,8 +4,8 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use graticule_node_core::document::reading::{
-    Entry, Key, Node, Page, Table, assigned_country, boolean, duration, integer, key, number, one_of, shortened,
-    text,
+    Entry, Key, Node, Page, Table, assigned_country, boolean, duration, integer, key, number, one_of,
+    shortened, text,
 };
 use http::Method;
 
