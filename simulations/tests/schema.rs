@@ -127,6 +127,25 @@ fn files(directory: &str) -> Vec<String> {
 }
 
 #[test]
+fn every_reference_leads_somewhere() {
+    fn references(value: &Value, found: &mut Vec<String>) {
+        match value {
+            Value::Object(entries) => {
+                found.extend(entries.get("$ref").and_then(Value::as_str).map(str::to_owned));
+                entries.values().for_each(|value| references(value, found));
+            }
+            Value::Array(values) => values.iter().for_each(|value| references(value, found)),
+            _ => {}
+        }
+    }
+    let (schema, mut found) = (schema(), Vec::new());
+    references(&schema, &mut found);
+    assert!(found.len() > 10, "{found:?}");
+    found.retain(|pointer| schema.pointer(pointer.trim_start_matches('#')).is_none());
+    assert_eq!(found, [""; 0], "they lead nowhere");
+}
+
+#[test]
 fn every_scenario_is_one_by_the_schema_too() {
     let written = ["scenarios", "regressions", "fleets"].into_iter().flat_map(files);
     for text in written.chain((0..50).map(generated::text)) {
