@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::outcome::{Answer, Bucket, Latency, Misses, Verdict};
 use crate::scenario::{Demand, Objective, Scenario};
+use crate::words::milliseconds;
 
 mod misses;
 mod words;
@@ -123,7 +124,7 @@ impl Measured {
     }
 
     fn time(value_ms: f64, most: Duration) -> Self {
-        Self { met: value_ms <= millis(most), value: Some(value_ms), text: format!("{value_ms:.3} ms") }
+        Self { met: value_ms <= milliseconds(most), value: Some(value_ms), text: format!("{value_ms:.3} ms") }
     }
 }
 
@@ -164,7 +165,7 @@ fn recovery(
     match samples.iter().rposition(|sample| failed(sample)) {
         None => Measured::time(0.0, within),
         Some(last) if last + 1 == samples.len() => Measured::nothing("not recovered by the end"),
-        Some(last) => Measured::time(millis(misses::after(objective, samples[last])), within),
+        Some(last) => Measured::time(milliseconds(misses::after(objective, samples[last])), within),
     }
 }
 
@@ -229,7 +230,7 @@ fn served_times<'s>(samples: impl Iterator<Item = &'s Sample>) -> Vec<f64> {
     let mut times: Vec<_> =
         samples.filter(|sample| sample.fate.is_served()).map(|sample| sample.took).collect();
     times.sort_unstable();
-    times.into_iter().map(millis).collect()
+    times.into_iter().map(milliseconds).collect()
 }
 
 /// The smallest that at least this share of all is not above; none of none.
@@ -237,11 +238,6 @@ fn nth(sorted: &[f64], quantile: f64) -> Option<f64> {
     let enough = |rank: &usize| *rank as f64 >= quantile * sorted.len() as f64;
     let rank = (1..=sorted.len()).find(enough).unwrap_or(sorted.len());
     sorted.get(rank.saturating_sub(1)).copied()
-}
-
-/// In whole microseconds.
-fn millis(time: Duration) -> f64 {
-    time.as_micros() as f64 / 1e3
 }
 
 #[cfg(test)]

@@ -14,7 +14,18 @@ pub(crate) fn counted(count: u64, what: &str) -> String {
 
 /// A length in milliseconds, to the microsecond.
 pub(crate) fn millis(time: Duration) -> String {
-    format!("{:.3} ms", time.as_micros() as f64 / 1e3)
+    format!("{:.3} ms", milliseconds(time))
+}
+
+/// The same as a number.
+pub(crate) fn milliseconds(time: Duration) -> f64 {
+    time.as_micros() as f64 / 1e3
+}
+
+/// A moment in seconds, to the microsecond.
+pub(crate) fn to_the_microsecond(at_us: i64) -> String {
+    let sign = if at_us < 0 { "-" } else { "" };
+    format!("{sign}{}.{:06}", at_us.unsigned_abs() / 1_000_000, at_us.unsigned_abs() % 1_000_000)
 }
 
 /// A text of several lines as one.

@@ -7,7 +7,7 @@ use graticule::cli::output::{Failure, print, print_error, print_json};
 use super::seeds::Summary;
 use crate::outcome::{Misses, Outcome, TRACE_LEGEND, TraceLine, Violation};
 use crate::report;
-use crate::words::counted;
+use crate::words::{counted, to_the_microsecond};
 
 /// How one run is shown.
 #[derive(Debug, clap::Args)]
@@ -116,9 +116,7 @@ fn trace(outcome: &Outcome) {
 }
 
 pub(super) fn trace_line(TraceLine { at_us, kind, who, what }: &TraceLine) -> String {
-    let sign = if *at_us < 0 { "-" } else { "" };
-    let (seconds, micros) = (at_us.unsigned_abs() / 1_000_000, at_us.unsigned_abs() % 1_000_000);
-    format!("{:>12} {kind:<9} {who:<16} {what}", format!("{sign}{seconds}.{micros:06}"))
+    format!("{:>12} {kind:<9} {who:<16} {what}", to_the_microsecond(*at_us))
 }
 
 fn summaries(summaries: &[Summary], replay: &str) {

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use super::{Sample, is_slow, millis};
+use super::{Sample, is_slow};
 use crate::outcome::{Miss, Misses};
 use crate::scenario::{Demand, Objective, Scenario};
+use crate::words::milliseconds;
 
 /// The requests that speak against an objective that was missed: how many, the first and the last. In the order of time,
 /// as `samples` are.
@@ -23,7 +24,7 @@ fn told(scenario: &Scenario, sample: &Sample) -> Miss {
         edge: sample.edge.clone(),
         fate: sample.fate.word().to_owned(),
         served_by: sample.fate.region().map(str::to_owned),
-        took_ms: millis(sample.took),
+        took_ms: milliseconds(sample.took),
     }
 }
 

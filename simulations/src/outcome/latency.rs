@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::words::milliseconds;
+
 /// How long answered requests of a load took.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Latency {
@@ -133,10 +135,6 @@ fn percentiles(mut took: Vec<Duration>) -> Option<[f64; 4]> {
     took.sort_unstable();
     let rank = |percent: usize| (took.len() * percent).div_ceil(100) - 1;
     Some([50, 90, 99, 100].map(|percent| milliseconds(took[rank(percent)])))
-}
-
-fn milliseconds(took: Duration) -> f64 {
-    took.as_micros() as f64 / 1000.0
 }
 
 #[cfg(test)]

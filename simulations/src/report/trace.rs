@@ -8,6 +8,7 @@ use super::run::Run;
 use super::summary::{VIOLATIONS_SHOWN_MAX, missed};
 use super::table::Table;
 use crate::outcome::{Miss, Misses, Outcome, TRACE_LEGEND, TraceLine, Verdict, Violation};
+use crate::words::to_the_microsecond;
 
 /// So many lines before a moment are shown.
 const BEFORE_MAX: usize = 14;
@@ -192,12 +193,6 @@ fn told(misses: &Misses) -> Table {
         ]);
     }
     table
-}
-
-/// When, in seconds to the microsecond.
-fn to_the_microsecond(at_us: i64) -> String {
-    let sign = if at_us < 0 { "-" } else { "" };
-    format!("{sign}{}.{:06}", at_us.unsigned_abs() / 1_000_000, at_us.unsigned_abs() % 1_000_000)
 }
 
 /// Whether a text names a node, and not only one whose name begins with it.
