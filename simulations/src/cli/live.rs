@@ -7,12 +7,14 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
+use clap::value_parser;
 use graticule::cli::output::{Failure, print_error};
 use graticule::task;
 use graticule_node_core::document::Diagnostic;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
 
+use super::seeds::SEED_MAX;
 use super::show::ShowOptions;
 use super::source;
 use crate::live::{self, Phase, Programs, Rehearsed, child, janitor};
@@ -26,7 +28,7 @@ pub(super) struct LiveOptions {
     /// A scenario's file, or the name of one that comes with the program
     scenario: String,
     /// The seed of arrivals and of the dice of links; the scenario's own without
-    #[arg(long)]
+    #[arg(long, value_parser = value_parser!(u64).range(..=SEED_MAX))]
     seed: Option<u64>,
     /// The node's program; `graticule` beside this one without
     #[arg(long, value_name = "FILE")]

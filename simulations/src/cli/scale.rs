@@ -1,7 +1,9 @@
 //! `graticule-sim scale`: what fleets of several sizes cost, and how fast they agree.
 
+use clap::value_parser;
 use graticule::cli::output::{Failure, print, print_error, print_json};
 
+use super::seeds::SEED_MAX;
 use crate::scale::{self, NODES_MAX, Survey};
 
 /// Measure fleets of several sizes.
@@ -9,10 +11,10 @@ use crate::scale::{self, NODES_MAX, Survey};
 pub(super) struct ScaleOptions {
     /// How many nodes, one fleet after the other
     #[arg(long, value_name = "N,N,..", value_delimiter = ',', default_value = "9,50,200",
-          value_parser = clap::value_parser!(u16).range(3..=i64::from(NODES_MAX)))]
+          value_parser = value_parser!(u16).range(3..=i64::from(NODES_MAX)))]
     nodes: Vec<u16>,
     /// The seed
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = value_parser!(u64).range(..=SEED_MAX))]
     seed: u64,
     /// Print the scenario of one size instead of running it
     #[arg(long, conflicts_with = "json")]

@@ -61,7 +61,7 @@ impl Act {
         self.stage.chronicle.fault_over(told);
     }
 
-    /// A fault that cannot be brought about is a mistake of the scenario, such as a node that is down already.
+    /// A fault that cannot be brought about is a mistake of the scenario.
     fn report(&self, result: io::Result<()>) {
         if let Err(error) = result {
             self.stage.chronicle.note("log", "-", format!("a fault cannot be brought about: {error}"));

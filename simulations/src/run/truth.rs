@@ -116,7 +116,7 @@ impl Truth {
         self.parts.get(part).is_none_or(|wounds| wounds.open.is_empty())
     }
 
-    /// Whether there is a node from which to which the way is hurt at the moment.
+    /// Whether any way is hurt at the moment.
     pub(super) fn any_way_is_hurt(&self) -> bool {
         self.parts.iter().any(|(part, wounds)| matches!(part, Part::Way(..)) && !wounds.open.is_empty())
     }

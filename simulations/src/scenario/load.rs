@@ -80,6 +80,11 @@ impl Load {
         })
     }
 
+    /// How often chance is asked at most, about: at the highest rate all the time.
+    pub fn draws_max(&self) -> f64 {
+        self.arrivals.rate_max() * self.until.saturating_sub(self.from).as_secs_f64()
+    }
+
     /// How many requests it has at most, about.
     pub fn requests_max(&self) -> f64 {
         let whole = self.until.saturating_sub(self.from).as_secs_f64();

@@ -39,7 +39,7 @@ pub enum Demand {
         /// The share, 0 to 1.
         most: f64,
     },
-    /// This share of the answered ones took at most so long.
+    /// This share of the served ones took at most so long.
     Latency {
         /// The share, as 0.99.
         quantile: f64,

@@ -83,6 +83,11 @@ fn refuse_too_much(
         page.error_with(spot, message, "shorten `duration`, or lower `per_second`");
         return None;
     }
+    if loads.iter().map(Load::draws_max).sum::<f64>() > DRAWS_MAX {
+        let message = "a surge so high in loads so long takes too long to draw";
+        page.error_with(spot, message, "let `from` and `until` of its load lie close to the surge");
+        return None;
+    }
     let bytes: f64 = loads.iter().map(|load| load.arrivals.rate_max() * f64::from(load.body_bytes)).sum();
     if bytes > BODY_BYTES_PER_SECOND_MAX {
         let most = BODY_BYTES_PER_SECOND_MAX;
@@ -174,6 +179,8 @@ const SECOND: Duration = Duration::from_secs(1);
 const CONVERGENCE: Duration = Duration::from_secs(20);
 /// Of all loads together: an hour's work.
 const REQUESTS_MAX: f64 = 10_000_000.0;
+/// What arrivals of all loads together take of chance, a second of CPU or so.
+const DRAWS_MAX: f64 = 100_000_000.0;
 /// Of all loads together, at their highest: all of it is kept in memory while it is under way.
 const BODY_BYTES_PER_SECOND_MAX: f64 = 67_108_864.0;
 /// Of all faults together, repeated ones included.

@@ -188,6 +188,9 @@ fn what_fits_into_no_machine_is_an_error_and_is_never_counted_out() {
     let day = SMALL.replace("duration = \"60s\"", "duration = \"24h\"");
     let (_, found) = parse_text(&day.replace("per_second = 10", "per_second = 1000"));
     assert!(found[0].contains("86400000 requests"), "{found:?}");
+    let surge = "per_second = 0.001\nsurge = { at = \"1h\", per_second = 100000, hold = \"60s\" }";
+    let (_, found) = parse_text(&day.replace("per_second = 10", surge));
+    assert!(found[0].contains("a surge so high"), "{found:?}");
     let region =
         |at| format!("\n[regions.x{at}]\ncountry = \"DE\"\nlatitude = 1\nlongitude = 1\nnodes = 200");
     let found = broken("nodes = 2", &(0..10).map(region).fold("nodes = 2".to_owned(), |all, one| all + &one));

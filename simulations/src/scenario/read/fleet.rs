@@ -189,8 +189,8 @@ const TENANT_KEYS: &[Key] = &[
     key("response_timeout", "\"5s\""),
 ];
 
-/// Each region has a network of its own, numbered in one byte of its addresses.
 /// In all regions together: as many as `graticule-sim scale` can be asked for.
 const NODES_MAX: usize = 2_000;
+/// Each region has a network of its own, numbered in one byte of its addresses.
 const REGIONS_MAX: usize = 64;
 const LABELS_MAX: usize = 16;
