@@ -211,10 +211,19 @@ fn alternative(stage: &Stage, sample: &Sample, load: &Load) -> Option<String> {
 fn gave_up_early(stage: &Stage, sample: &Sample, load: &Load) -> bool {
     let (fleet, timeout) = (&stage.scenario.fleet, response_timeout(stage, load));
     let Some(tenant) = fleet.tenant(&load.tenant) else { return false };
-    let regions = fleet.regions.iter().filter(|region| tenant.pools.contains(&region.name));
+    let read = stage.truth.borrow().had(&sample.last_edge, DOCUMENT_READ_WITHIN, sample.sent);
+    let places = known_places(stage, load, (&sample.last_edge, read), (&sample.last_edge, sample.sent));
+    let regions = fleet.regions.iter().filter(|region| {
+        tenant.pools.contains(&region.name) && places.iter().any(|places| places.contains(&region.name))
+    });
     let takes = regions.map(|region| {
         let slower = stage.scenario.faults.iter().map(|timed| match &timed.fault {
-            Fault::Backends { regions, how, .. } if regions.contains(&region.name) => how.latency,
+            Fault::Backends { regions, tenant, how }
+                if regions.contains(&region.name)
+                    && tenant.as_ref().is_none_or(|tenant| *tenant == load.tenant) =>
+            {
+                how.latency
+            }
             _ => Duration::ZERO,
         });
         let rtt = way(stage, &sample.last_edge, &region.name).map_or(Duration::ZERO, |(rtt, _)| rtt);
@@ -262,10 +271,8 @@ fn answered_in_time(stage: &Stage, sample: &Sample, load: &Load) {
 
 /// Whether an edge sends bodies that fill its ways, so that others wait behind them.
 fn is_behind_bodies(stage: &Stage, sample: &Sample) -> bool {
-    let quick =
-        if stage.scenario.fleet.jitter.is_zero() { BODY_BYTES_QUICK } else { BODY_BYTES_QUICK_IN_JITTER };
     stage.scenario.loads.iter().any(|load| {
-        load.body_bytes > quick
+        load.body_bytes > BODY_BYTES_QUICK
             && load.edges.contains(&sample.last_edge)
             && (load.from..load.until + SETTLED).contains(&sample.sent)
     })
@@ -430,8 +437,5 @@ const SUSPECTED_WITHIN_MIN: Duration = Duration::from_millis(250);
 const MOMENT: Duration = Duration::from_millis(5);
 /// What crosses a way at once, in ten packets; more takes several round trips, and others wait behind it.
 const BODY_BYTES_QUICK: u32 = 12_000;
-/// Three packets: where packets overtake each other, a way takes one for lost that comes later than three others, and goes
-/// slower for that.
-const BODY_BYTES_QUICK_IN_JITTER: u32 = 3_600;
 /// What handling may take besides the way: less than the least patience with a peer.
 const SLACK: Duration = Duration::from_millis(90);

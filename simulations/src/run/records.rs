@@ -48,7 +48,13 @@ fn judge(stage: &Stage, node: &str, text: &str) {
     let mut loads =
         stage.scenario.loads.iter().enumerate().filter(|(at, load)| is_of(stage, (*at, load), (&line, text)));
     let mut of_somebody = false;
-    let number = line.trace_id.as_deref().and_then(clients::traced).map(|(_, number)| number);
+    let traced = traced(stage, &line);
+    let number = traced.map(|(_, number)| number);
+    if let (Some((of, _)), Some(tenant)) = (traced, &line.tenant)
+        && stage.scenario.loads[of].tenant != *tenant
+    {
+        violation("recorded-in-place", format!("its access log names another's tenant: {text}"));
+    }
     let allowed = loads.any(|(at, _)| {
         of_somebody = true;
         let places = invariants::recording_places(stage, node, (at, number));
@@ -61,9 +67,15 @@ fn judge(stage: &Stage, node: &str, text: &str) {
     }
 }
 
+/// The load and number of the request that a line is of, if it is in the trace of one.
+fn traced(stage: &Stage, line: &Line) -> Option<(usize, u64)> {
+    let traced = line.trace_id.as_deref().and_then(clients::traced);
+    traced.filter(|(load, number)| stage.sent(*load, *number).is_some())
+}
+
 /// Whether a line can be of a load's request: by its trace, or by anything in it that tells of the tenant.
 fn is_of(stage: &Stage, (position, load): (usize, &Load), (line, text): (&Line, &str)) -> bool {
-    if let Some((of, _)) = line.trace_id.as_deref().and_then(clients::traced) {
+    if let Some((of, _)) = traced(stage, line) {
         return of == position;
     }
     let host = stage.scenario.fleet.tenant(&load.tenant).map(TenantPlan::host);
