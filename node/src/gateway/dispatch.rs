@@ -297,6 +297,8 @@ impl Pending {
         budget: &RetryBudget,
     ) -> Attempt {
         let SendFailure { reason, reached, request, sent } = failure;
+        // Such a request is bad everywhere, and a retry would cost.
+        let request = request.filter(|_| reason != Reason::BadRequest);
         let Some(request) = request else { return Attempt::Over(reason) };
         let (parts, mut body) = request.into_parts();
         body.put_back(sent.chunks.into_iter(), sent.trailers);

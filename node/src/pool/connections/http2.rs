@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use graticule_node_core::Reason;
@@ -35,8 +35,9 @@ pub(super) struct Multiplexed {
 #[derive(Debug)]
 struct Shared {
     sender: SendRequest<RequestBody>,
-    /// Knows what the backend has said of itself.
-    connection: Rc<RefCell<Driven>>,
+    /// Knows what the backend has said of itself. Its driver alone holds it: the library takes a connection for open as long
+    /// as anybody does.
+    connection: Weak<RefCell<Driven>>,
     streams: Cell<u32>,
     /// Ticks without a stream.
     idle: Cell<u32>,
@@ -73,9 +74,7 @@ impl Multiplexed {
             return Err(None);
         }
         let stream = connect.await.map_err(Some)?;
-        let shared =
-            handshake(stream).await.map_err(|error| ConnectError::Untrusted(io::Error::other(error)))?;
-        let shared = Rc::new(shared);
+        let shared = Rc::new(handshake(stream).await.map_err(Some)?);
         self.open.borrow_mut().push(Rc::clone(&shared));
         Ok(Lane::on(shared))
     }
@@ -96,12 +95,15 @@ impl Shared {
     /// Requests beyond what the backend allows would wait for others to end, and upgrades may not end for hours.
     fn has_room(&self) -> bool {
         let streams = self.streams.get();
-        streams < STREAMS_MAX && (streams as usize) < self.connection.borrow().current_max_send_streams()
+        let allows = |connection: Rc<RefCell<Driven>>| {
+            (streams as usize) < connection.borrow().current_max_send_streams()
+        };
+        streams < STREAMS_MAX && self.connection.upgrade().is_some_and(allows)
     }
 }
 
 /// HTTP/2 over `stream`, once the backend has said what it takes.
-async fn handshake(stream: Stream) -> Result<Shared, Failed> {
+async fn handshake(stream: Stream) -> Result<Shared, ConnectError> {
     let mut builder = Builder::new(LocalExecutor);
     builder
         .timer(TokioTimer::new())
@@ -112,19 +114,19 @@ async fn handshake(stream: Stream) -> Result<Shared, Failed> {
         .max_header_list_size(RESPONSE_HEAD_BYTES_MAX)
         .max_concurrent_reset_streams(RESET_STREAMS_MAX);
     let (stream, greeting) = Greeted::listen(stream);
-    let (sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
+    let refused = |error| ConnectError::Untrusted(io::Error::other(error));
+    let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(refused)?;
     let connection = Rc::new(RefCell::new(connection));
-    let polled = Rc::clone(&connection);
+    let asked = Rc::downgrade(&connection);
     let driver = task::spawn("backend connection", async move {
-        if let Err(error) = poll_fn(|cx| Pin::new(&mut *polled.borrow_mut()).poll(cx)).await {
+        if let Err(error) = poll_fn(|cx| Pin::new(&mut *connection.borrow_mut()).poll(cx)).await {
             tracing::debug!(%error, "a backend connection ended");
         }
     });
-    greeting.await?;
-    Ok(Shared { sender, connection, streams: Cell::new(0), idle: Cell::new(0), _driver: driver })
+    // What is no HTTP/2 fails here, too, and so does a backend that is about to stop: neither has said a word.
+    greeting.await.map_err(|_| ConnectError::Unreachable(io::ErrorKind::UnexpectedEof.into()))?;
+    Ok(Shared { sender, connection: asked, streams: Cell::new(0), idle: Cell::new(0), _driver: driver })
 }
-
-type Failed = Box<dyn std::error::Error + Send + Sync>;
 
 impl Lane {
     fn on(of: Rc<Shared>) -> Self {
@@ -142,7 +144,8 @@ impl Lane {
 
     /// Whether the backend has said that it may be asked for upgrades.
     pub(super) fn takes_upgrades(&self) -> bool {
-        self.of.connection.borrow().is_extended_connect_protocol_enabled()
+        let connection = self.of.connection.upgrade();
+        connection.is_some_and(|connection| connection.borrow().is_extended_connect_protocol_enabled())
     }
 }
 

@@ -86,6 +86,31 @@ async fn an_upgrade_is_asked_for_by_connect() {
 }
 
 #[tokio::test(flavor = "local", start_paused = true)]
+async fn a_connection_that_its_backend_has_ended_is_given_no_request() {
+    let net = Arc::new(MemoryNet::default());
+    let (address, mut incoming) = net.listen_in_memory();
+    let accepted = Rc::new(Cell::new(0));
+    let counted = Rc::clone(&accepted);
+    let _backend = task::spawn("backend", async move {
+        while let Some(stream) = incoming.recv().await {
+            counted.set(counted.get() + 1);
+            let service = service_fn(|request| async { Ok::<_, std::io::Error>(agree(request).await) });
+            let serving = server().serve_connection(TokioIo::new(stream), service);
+            // Closes it while nothing is under way.
+            let _ = tokio::time::timeout(Duration::from_millis(100), serving).await;
+        }
+    });
+    let connections = Connections::new(&net.world(), links());
+    for times in 1..=3 {
+        let request = Request::get("/").header("host", "test").body(full("")).unwrap();
+        let response = send(&connections, &[address], &pool_of_http2(), 0, request).await.unwrap();
+        assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "ok");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(accepted.get(), times);
+    }
+}
+
+#[tokio::test(flavor = "local", start_paused = true)]
 async fn a_backend_that_has_not_said_it_takes_upgrades_is_not_asked() {
     let net = Arc::new(MemoryNet::default());
     let backend = Backend::of_http2(&net, Http2::new(LocalExecutor), agree);
