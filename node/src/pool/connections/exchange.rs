@@ -162,6 +162,14 @@ impl Exchange {
         self.in_flight.keep(self.connection);
     }
 
+    /// What was sent after an upgrade waits for a backend that takes nothing, and nobody wants it sent any more. The library
+    /// keeps such a stream of HTTP/2 for ever, so it must end with its connection.
+    pub(super) fn left_blocked(&self) {
+        if let Connection::Http2(lane) = &self.connection {
+            lane.retire();
+        }
+    }
+
     /// The response broke off.
     pub(super) fn broke_off(self) {
         self.in_flight.broke_off();

@@ -15,11 +15,11 @@ use hyper::client::conn::TrySendError;
 use hyper::client::conn::http2::{Builder, Connection, SendRequest};
 use hyper::ext::Protocol;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 
 use super::greeting::Greeted;
 use super::request_body::RequestBody;
-use crate::pool::executor::LocalExecutor;
+use crate::pool::executor::ConnectionExecutor;
 use crate::pool::transport::ConnectError;
 use crate::task::{self, Task};
 use crate::world::Stream;
@@ -41,10 +41,14 @@ struct Shared {
     streams: Cell<u32>,
     /// Ticks without a stream.
     idle: Cell<u32>,
+    /// Whether it takes nothing new, and ends with its last stream.
+    retired: Cell<bool>,
     _driver: Task,
+    /// What the library runs for it, until this is dropped.
+    _running: watch::Sender<()>,
 }
 
-type Driven = Connection<TokioIo<Greeted>, RequestBody, LocalExecutor>;
+type Driven = Connection<TokioIo<Greeted>, RequestBody, ConnectionExecutor>;
 
 /// One request's place on a connection; given back when this is dropped.
 #[derive(Debug)]
@@ -56,7 +60,7 @@ impl Multiplexed {
     /// A place on an open connection, if one has room.
     pub(super) fn lane(&self) -> Option<Lane> {
         let mut open = self.open.borrow_mut();
-        open.retain(|shared| !shared.sender.is_closed());
+        open.retain(|shared| !shared.sender.is_closed() && !shared.retired.get());
         let with_room = open.iter().find(|shared| shared.has_room() && shared.sender.is_ready());
         with_room.map(|shared| Lane::on(Rc::clone(shared)))
     }
@@ -85,7 +89,7 @@ impl Multiplexed {
         open.retain(|shared| {
             let idle = if shared.streams.get() == 0 { shared.idle.get() + 1 } else { 0 };
             shared.idle.set(idle);
-            idle < ticks_max && !shared.sender.is_closed()
+            idle < ticks_max && !shared.sender.is_closed() && !shared.retired.get()
         });
         !open.is_empty()
     }
@@ -104,7 +108,8 @@ impl Shared {
 
 /// HTTP/2 over `stream`, once the backend has said what it takes.
 async fn handshake(stream: Stream) -> Result<Shared, ConnectError> {
-    let mut builder = Builder::new(LocalExecutor);
+    let (executor, running) = ConnectionExecutor::new();
+    let mut builder = Builder::new(executor);
     builder
         .timer(TokioTimer::new())
         .keep_alive_interval(KEEP_ALIVE)
@@ -125,7 +130,15 @@ async fn handshake(stream: Stream) -> Result<Shared, ConnectError> {
     });
     // What is no HTTP/2 fails here, too, and so does a backend that is about to stop: neither has said a word.
     greeting.await.map_err(|_| ConnectError::Unreachable(io::ErrorKind::UnexpectedEof.into()))?;
-    Ok(Shared { sender, connection: asked, streams: Cell::new(0), idle: Cell::new(0), _driver: driver })
+    Ok(Shared {
+        sender,
+        connection: asked,
+        streams: Cell::new(0),
+        idle: Cell::new(0),
+        retired: Cell::new(false),
+        _driver: driver,
+        _running: running,
+    })
 }
 
 impl Lane {
@@ -140,6 +153,11 @@ impl Lane {
         request: Request<RequestBody>,
     ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>> + use<> {
         self.of.sender.clone().try_send_request(request)
+    }
+
+    /// Nothing new is to come to its connection, which ends with its last stream: one of them can be given up in no other way.
+    pub(super) fn retire(&self) {
+        self.of.retired.set(true);
     }
 
     /// Whether the backend has said that it may be asked for upgrades.

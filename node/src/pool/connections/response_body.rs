@@ -45,6 +45,16 @@ impl PooledBody {
     }
 }
 
+impl Drop for PooledBody {
+    fn drop(&mut self) {
+        if let (Source::Upgraded(upgraded), Some(exchange)) = (&self.source, &self.exchange)
+            && upgraded.is_blocked()
+        {
+            exchange.left_blocked();
+        }
+    }
+}
+
 impl Body for PooledBody {
     type Data = Bytes;
     type Error = BodyError;

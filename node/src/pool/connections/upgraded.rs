@@ -1,9 +1,11 @@
 //! A connection or stream to a backend that has switched protocols: bytes both ways.
 
+use std::cell::Cell;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -25,6 +27,8 @@ pub(super) struct Upgraded {
     /// What came along with the head.
     opening: Bytes,
     pieces: Pieces,
+    /// Whether what the client sends waits for the backend to take it.
+    blocked: Rc<Cell<bool>>,
     _sending: Task,
 }
 
@@ -48,12 +52,19 @@ impl Upgraded {
     fn new(stream: Stream, opening: Bytes, input: Later) -> Self {
         input.begin();
         let (reader, writer) = tokio::io::split(stream);
+        let blocked = Rc::new(Cell::new(false));
+        let waits = Rc::clone(&blocked);
         let sending = task::spawn("upgraded backend connection", async move {
-            if let Err(error) = send(input, writer).await {
+            if let Err(error) = send(input, writer, &waits).await {
                 tracing::debug!(%error, "an upgraded backend connection broke off");
             }
         });
-        Self { reader, opening, pieces: Pieces::default(), _sending: sending }
+        Self { reader, opening, pieces: Pieces::default(), blocked, _sending: sending }
+    }
+
+    /// Whether what the client has sent waits for the backend to take it.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.blocked.get()
     }
 
     /// The next bytes; nothing at their end.
@@ -67,11 +78,17 @@ impl Upgraded {
 }
 
 /// Sends to the end of `input`, and says so. If `input` breaks off, nothing is said: the other half closes.
-async fn send(mut input: Later, mut writer: WriteHalf<Stream>) -> Result<(), BodyError> {
+async fn send(
+    mut input: Later,
+    mut writer: WriteHalf<Stream>,
+    blocked: &Cell<bool>,
+) -> Result<(), BodyError> {
     while let Some(frame) = poll_fn(|cx| input.poll_frame(cx)).await {
         let Ok(piece) = frame?.into_data() else { continue };
+        blocked.set(true);
         writer.write_all(&piece).await?;
         writer.flush().await?;
+        blocked.set(false);
     }
     Ok(writer.shutdown().await?)
 }

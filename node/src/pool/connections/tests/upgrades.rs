@@ -326,6 +326,40 @@ async fn a_backend_that_stops_reading_stops_the_client_after_an_upgrade() {
 }
 
 #[tokio::test(flavor = "local", start_paused = true)]
+async fn a_stream_that_waits_for_its_backend_ends_with_its_client() {
+    let net = Arc::new(MemoryNet::default());
+    let ended = Rc::new(Cell::new(0));
+    let count = Rc::clone(&ended);
+    let backend = Backend::of_http2(&net, server(), move |mut request: Request<Incoming>| {
+        let (stream, ended) = (hyper::upgrade::on(&mut request), Rc::clone(&count));
+        task::spawn_detached("upgraded", async move {
+            let mut stream = TokioIo::new(stream.await.unwrap());
+            // An echo that nobody listens to, until it cannot say more.
+            let mut pieces = vec![0; 4_096];
+            while let Ok(length @ 1..) = stream.read(&mut pieces).await {
+                if stream.write_all(&pieces[..length]).await.is_err() {
+                    break;
+                }
+            }
+            ended.set(ended.get() + 1);
+        });
+        async { Response::new(full("")) }
+    });
+    let connections = Connections::new(&net.world(), links());
+    let (input, request) = ask_for("echo");
+    let response = send(&connections, &[backend.address], &pool_of_http2(), 0, request).await.unwrap();
+    let piece = Bytes::from_static(&[7; 16 * 1024]);
+    while tokio::time::timeout(Duration::from_secs(1), input.pass_on(piece.clone())).await.is_ok() {}
+    assert_eq!(ended.get(), 0, "it waits");
+    drop((input, response));
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!((ended.get(), backend.seen.open.get()), (1, 0));
+    let (_input, request) = ask_for("echo");
+    let response = send(&connections, &[backend.address], &pool_of_http2(), 0, request).await.unwrap();
+    assert_eq!((response.status(), backend.seen.connections.get()), (StatusCode::SWITCHING_PROTOCOLS, 2));
+}
+
+#[tokio::test(flavor = "local", start_paused = true)]
 async fn a_backend_that_speaks_no_http_2_is_not_reached() {
     let net = Arc::new(MemoryNet::default());
     let backend = Backend::in_memory(&net, ok);
