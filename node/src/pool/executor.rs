@@ -1,42 +1,41 @@
 //! Where the HTTP/2 library runs what belongs to a connection: on the thread that it is used on.
 
-use std::future::{Future, poll_fn};
-use std::pin::pin;
-use std::task::Poll;
+use std::cell::RefCell;
+use std::future::Future;
+use std::rc::{Rc, Weak};
 
-use tokio::sync::watch;
-
-use crate::task;
+use crate::task::{self, Task};
 
 /// Runs tasks on this thread's runtime.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct LocalExecutor;
 
-/// Runs the tasks of one connection on this thread's runtime, until that is given up: the library keeps a connection for as
-/// long as any task of it waits for its backend.
-#[derive(Debug, Clone)]
-pub(super) struct ConnectionExecutor(watch::Receiver<()>);
+/// What runs for one connection, until this is dropped: the library keeps a connection for as long as any task of it waits
+/// for its backend.
+#[derive(Debug, Default)]
+pub(super) struct Running(RefCell<Vec<Task>>);
 
-impl ConnectionExecutor {
-    /// What runs ends when the sender is dropped.
-    pub(super) fn new() -> (Self, watch::Sender<()>) {
-        let (sender, receiver) = watch::channel(());
-        (Self(receiver), sender)
+/// Runs the tasks of one connection on this thread's runtime.
+#[derive(Debug, Clone)]
+pub(super) struct ConnectionExecutor(Weak<Running>);
+
+impl Running {
+    /// What runs them.
+    pub(super) fn executor(self: &Rc<Self>) -> ConnectionExecutor {
+        ConnectionExecutor(Rc::downgrade(self))
     }
 }
 
 impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for ConnectionExecutor {
     fn execute(&self, future: F) {
-        let mut given_up = self.0.clone();
-        task::spawn_detached("backend stream", async move {
-            let (mut future, mut given_up) = (pin!(future), pin!(given_up.changed()));
-            // Nothing is ever sent.
-            poll_fn(|cx| match future.as_mut().poll(cx) {
-                Poll::Pending => given_up.as_mut().poll(cx).map(drop),
-                Poll::Ready(()) => Poll::Ready(()),
-            })
-            .await;
-        });
+        let Some(running) = self.0.upgrade() else { return };
+        let tasks = &mut *running.0.borrow_mut();
+        // When there are twice as many as ran the last time, so that each is looked at about once.
+        if tasks.len() == tasks.capacity() {
+            tasks.retain(|task| !task.has_ended());
+            tasks.reserve(tasks.len() + 1);
+        }
+        tasks.push(task::spawn("backend stream", future));
     }
 }
 

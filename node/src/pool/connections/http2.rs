@@ -15,11 +15,11 @@ use hyper::client::conn::TrySendError;
 use hyper::client::conn::http2::{Builder, Connection, SendRequest};
 use hyper::ext::Protocol;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::sync::{Mutex, watch};
+use tokio::sync::Mutex;
 
 use super::greeting::Greeted;
 use super::request_body::RequestBody;
-use crate::pool::executor::ConnectionExecutor;
+use crate::pool::executor::{ConnectionExecutor, Running};
 use crate::pool::transport::ConnectError;
 use crate::task::{self, Task};
 use crate::world::Stream;
@@ -45,7 +45,7 @@ struct Shared {
     retired: Cell<bool>,
     _driver: Task,
     /// What the library runs for it, until this is dropped.
-    _running: watch::Sender<()>,
+    _running: Rc<Running>,
 }
 
 type Driven = Connection<TokioIo<Greeted>, RequestBody, ConnectionExecutor>;
@@ -108,8 +108,8 @@ impl Shared {
 
 /// HTTP/2 over `stream`, once the backend has said what it takes.
 async fn handshake(stream: Stream) -> Result<Shared, ConnectError> {
-    let (executor, running) = ConnectionExecutor::new();
-    let mut builder = Builder::new(executor);
+    let running = Rc::<Running>::default();
+    let mut builder = Builder::new(running.executor());
     builder
         .timer(TokioTimer::new())
         .keep_alive_interval(KEEP_ALIVE)
