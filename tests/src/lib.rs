@@ -10,6 +10,7 @@ mod client;
 mod clock;
 mod courteous;
 mod fleet;
+pub mod frames;
 mod load;
 mod lone;
 mod moody;

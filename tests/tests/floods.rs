@@ -4,6 +4,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use graticule_tests::frames::{
+    CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PING, PREFACE, RST_STREAM, SETTINGS, frame,
+};
 use graticule_tests::{Ask, Connection, EU_CENTRAL, Node, Plan, US_EAST, ask, eventually, story};
 use http::StatusCode;
 use tokio::io::AsyncWriteExt;
@@ -105,7 +108,7 @@ async fn cut_off(node: &Node, limits: &[&str]) -> [u64; 2] {
 /// Floods a node until that has closed the connection, and says how many frames it may have read before.
 async fn flood(edge: SocketAddr, begin: &[u8], again: fn(u32) -> Vec<u8>) -> u32 {
     let mut stream = TcpStream::connect(edge).await.expect("a connection");
-    let preface = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &frame(SETTINGS, 0, 0, &[])[..], begin].concat();
+    let preface = [PREFACE, &frame(SETTINGS, 0, 0, &[])[..], begin].concat();
     stream.write_all(&preface).await.expect("the preface is taken");
     for sent in 0..FLOOD_MAX {
         if stream.write_all(&again(sent)).await.is_err() || is_closed(&mut stream) {
@@ -129,11 +132,6 @@ fn is_closed(stream: &mut TcpStream) -> bool {
     }
 }
 
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = (payload.len() as u32).to_be_bytes();
-    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
-}
-
 /// `GET http://eu-only.example/`, by the static table but for the host.
 fn headers(stream: u32, flags: u8) -> Vec<u8> {
     let host = [&[0x82, 0x86, 0x84, 0x41, HOST.len() as u8], HOST.as_bytes()].concat();
@@ -145,14 +143,6 @@ fn rules() -> String {
 }
 
 const HOST: &str = "eu-only.example";
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-const CONTINUATION: u8 = 9;
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
 const CANCEL: [u8; 4] = [0, 0, 0, 8];
 /// The default of each limit.
 const PER_SECOND_MAX: u32 = 200;

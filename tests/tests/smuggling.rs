@@ -10,6 +10,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
+use graticule_tests::frames::{
+    DATA, END_HEADERS, END_STREAM, FRAME_HEAD_BYTES, GOAWAY, HEADERS, PREFACE, RST_STREAM, SETTINGS, frame,
+};
 use graticule_tests::{EU_CENTRAL, Fleet, Plan, Record, Recorder, US_EAST, story};
 use serde::Deserialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -170,7 +173,7 @@ fn told_2(mut seen: &[u8]) -> Option<Got> {
 
 /// A whole HTTP/2 connection of a client with one request.
 fn frames(case: &Case, number: &str) -> Vec<u8> {
-    let mut all = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    let mut all = PREFACE.to_vec();
     all.extend(frame(SETTINGS, 0, 0, &[]));
     all.extend(frame(HEADERS, END_HEADERS, 1, &block(&case.fields, number)));
     let has_trailers = !case.trailers.is_empty();
@@ -180,11 +183,6 @@ fn frames(case: &Case, number: &str) -> Vec<u8> {
         all.extend(frame(HEADERS, END_HEADERS | END_STREAM, 1, &block(&case.trailers, number)));
     }
     all
-}
-
-fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    [&length[1..], &[kind, flags, 0, 0, 0, stream], payload].concat()
 }
 
 /// HPACK without a table and without Huffman: every byte as it is.
@@ -267,13 +265,5 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 /// How long nothing comes when nothing comes.
 const SILENCE: Duration = Duration::from_millis(500);
 
-const FRAME_HEAD_BYTES: usize = 9;
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const GOAWAY: u8 = 7;
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
 /// In the static table.
 const STATUS_200: u8 = 0x88;

@@ -465,19 +465,24 @@ fn an_expecting_client_is_told_to_go_on_and_the_backend_is_not_asked() {
     });
 }
 
+/// A backend that answers when it is told to.
+async fn patient() -> (Backend, Rc<tokio::sync::Notify>) {
+    let waiting = Rc::new(tokio::sync::Notify::new());
+    let there = Rc::clone(&waiting);
+    let backend = Backend::on_loopback(move |_| {
+        let waiting = Rc::clone(&there);
+        async move {
+            waiting.notified().await;
+            Response::new(full("done"))
+        }
+    });
+    (backend.await, waiting)
+}
+
 #[test]
 fn a_node_at_its_limit_refuses() {
     run(async {
-        let waiting = Rc::new(tokio::sync::Notify::new());
-        let there = Rc::clone(&waiting);
-        let backend = Backend::on_loopback(move |_| {
-            let waiting = Rc::clone(&there);
-            async move {
-                waiting.notified().await;
-                Response::new(full("done"))
-            }
-        })
-        .await;
+        let (backend, waiting) = patient().await;
         let policy = acme(&["DE"], &[("eu", backend.address)]);
         let site = Site::with_limit(snapshot(policy, ("node-1", "eu"), &[]), 1);
         let refused = async {

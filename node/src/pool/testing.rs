@@ -126,15 +126,8 @@ impl Backend {
         F: Fn(Request<Incoming>) -> A + 'static,
         A: Future<Output = Response<AnyBody>> + 'static,
     {
-        let (address, mut incoming) = net.listen_in_memory();
-        let (seen, answer) = (Rc::new(Seen::default()), Rc::new(answer));
-        let accepting = Rc::clone(&seen);
-        let task = task::spawn("backend", async move {
-            while let Some(stream) = incoming.recv().await {
-                task::spawn_detached("served", serve(stream, Rc::clone(&accepting), Rc::clone(&answer)));
-            }
-        });
-        Self { address, seen, _task: task }
+        let answer = Rc::new(answer);
+        Self::accepting(net, move |stream, seen| serve(stream, seen, Rc::clone(&answer)))
     }
 
     /// In memory, with HTTP/2 as `http2` has it.
@@ -143,18 +136,27 @@ impl Backend {
         F: Fn(Request<Incoming>) -> A + 'static,
         A: Future<Output = Response<AnyBody>> + 'static,
     {
+        let answer = Rc::new(answer);
+        Self::accepting(net, move |stream, seen| {
+            let serving = http2.serve_connection(TokioIo::new(stream), seen.service(Rc::clone(&answer)));
+            async move {
+                let _ = serving.await;
+                seen.open.set(seen.open.get() - 1);
+            }
+        })
+    }
+
+    /// In memory, with `serve` for every connection.
+    fn accepting<S>(net: &MemoryNet, serve: impl Fn(DuplexStream, Rc<Seen>) -> S + 'static) -> Self
+    where
+        S: Future<Output = ()> + 'static,
+    {
         let (address, mut incoming) = net.listen_in_memory();
-        let (seen, answer) = (Rc::new(Seen::default()), Rc::new(answer));
+        let seen = Rc::new(Seen::default());
         let accepting = Rc::clone(&seen);
         let task = task::spawn("backend", async move {
             while let Some(stream) = incoming.recv().await {
-                let service = accepting.service(Rc::clone(&answer));
-                let serving = http2.serve_connection(TokioIo::new(stream), service);
-                let seen = Rc::clone(&accepting);
-                task::spawn_detached("served", async move {
-                    let _ = serving.await;
-                    seen.open.set(seen.open.get() - 1);
-                });
+                task::spawn_detached("served", serve(stream, Rc::clone(&accepting)));
             }
         });
         Self { address, seen, _task: task }

@@ -104,16 +104,7 @@ fn a_backend_that_cannot_be_reached_over_there_is_remembered_only_if_it_says_so(
 #[test]
 fn a_request_that_only_a_full_pool_could_serve_is_told_of_the_limit() {
     run(async {
-        let waiting = Rc::new(tokio::sync::Notify::new());
-        let there = Rc::clone(&waiting);
-        let backend = Backend::on_loopback(move |_| {
-            let waiting = Rc::clone(&there);
-            async move {
-                waiting.notified().await;
-                Response::new(full("done"))
-            }
-        })
-        .await;
+        let (backend, waiting) = patient().await;
         let narrow = || {
             let mut policy = acme(&["DE"], &[("eu", backend.address)]);
             Arc::make_mut(&mut policy.tenants[0]).pools[0].1.limits.requests_max = 1;

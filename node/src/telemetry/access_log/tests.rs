@@ -76,23 +76,23 @@ impl Write for Small {
 
 impl Disk for Small {
     fn read(&self, _: &Path, _: usize) -> io::Result<Vec<u8>> {
-        unimplemented!("only appended to")
+        Err(io::ErrorKind::Unsupported.into())
     }
 
     fn replace(&self, _: &Path, _: &[u8]) -> io::Result<()> {
-        unimplemented!("only appended to")
+        Err(io::ErrorKind::Unsupported.into())
     }
 
     fn list(&self, _: &Path) -> io::Result<Vec<PathBuf>> {
-        unimplemented!("only appended to")
+        Err(io::ErrorKind::Unsupported.into())
     }
 
     fn stamp(&self, _: &Path) -> io::Result<u64> {
-        unimplemented!("only appended to")
+        Err(io::ErrorKind::Unsupported.into())
     }
 
     fn create_directory(&self, _: &Path) -> io::Result<()> {
-        unimplemented!("only appended to")
+        Err(io::ErrorKind::Unsupported.into())
     }
 
     fn append(&self, _: &Path) -> io::Result<Box<dyn Write + Send>> {
