@@ -63,6 +63,7 @@ fn rule(page: &Page, node: &Node, known: &[&PoolName]) -> Option<ContentRules> {
     if wrong("path_prefix", path_prefix.is_some())
         || wrong("header", header.is_some())
         || wrong("query", query.is_some())
+        || wrong("methods", methods.as_ref().is_some_and(|at| !at.value.is_empty()))
     {
         return None;
     }

@@ -148,6 +148,12 @@ fn a_rule_behind_one_about_everything_is_an_error() {
 }
 
 #[test]
+fn a_rule_whose_methods_cannot_be_read_is_not_about_everything() {
+    let content = "[[content]]\nmethods = [\"delete\"]\npool = \"api\"\n[[content]]\npool = \"canary\"\n";
+    assert_snapshot!(found(content), @"6:12: error: expected a method in capitals such as `GET`, found `delete`");
+}
+
+#[test]
 fn names_of_pools_are_checked() {
     let text = String::from_utf8(source("content = [{ pool = \"api\" }]\n").text).unwrap();
     let text = text
