@@ -65,12 +65,13 @@ pub(super) fn read(page: &Page, node: &Node) -> Option<MeshConfig> {
 
     let listen_spot = listen.as_ref().map_or(table.spot, |at| at.spot);
     let listen = listen.map_or(LISTEN, |at| at.value);
-    if let Some(At { spot, .. }) = advertise.as_ref().filter(|at| at.value.ip().is_unspecified()) {
-        page.error_with(
-            *spot,
-            "others cannot dial this address",
-            "write the address that they reach this node at",
-        );
+    if let Some(At { value, spot }) = &advertise {
+        let help = "write the address that they reach this node at";
+        if value.ip().is_unspecified() {
+            page.error_with(*spot, "others cannot dial this address", help);
+        } else if is_for_documentation(value.ip()) {
+            page.warn(*spot, format!("`{}` is an address for examples, which nobody has", value.ip()), help);
+        }
     }
     if advertise.is_none() && table.entry("advertise").is_none() && listen.ip().is_unspecified() {
         let message = format!("`{listen}` is every address of this machine, and others need one to dial");
@@ -91,6 +92,14 @@ pub(super) fn read(page: &Page, node: &Node) -> Option<MeshConfig> {
         tunnels_per_region_max,
         open_timeout,
     })
+}
+
+/// Whether an address is one of RFC 5737 or RFC 3849.
+fn is_for_documentation(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_documentation(),
+        IpAddr::V6(address) => address.segments().starts_with(&[0x2001, 0xdb8]),
+    }
 }
 
 /// An address whose port leaves room for those of the workers behind it.

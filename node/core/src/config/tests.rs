@@ -64,7 +64,12 @@ fn what_is_not_written_has_its_default() {
 fn the_starter_is_right_and_says_the_defaults() {
     let (_, text) = starter::files().into_iter().find(|(name, _)| *name == starter::NODE).unwrap();
     let (config, found) = parse_with(&text, &[]);
-    assert_eq!(found, "");
+    // The one thing that nobody can know before.
+    assert_snapshot!(found, @r"
+    node.toml:46:13: warning: `192.0.2.7` is an address for examples, which nobody has
+      help: write the address that they reach this node at
+    ");
+    assert_eq!(parse_with(&text, &[("mesh.advertise", "10.0.0.7:7400")]).1, "");
     let config = config.unwrap();
     let defaults = read(LEAST);
     assert_eq!(config.ingress, defaults.ingress);
@@ -76,11 +81,24 @@ fn the_starter_is_right_and_says_the_defaults() {
 }
 
 #[test]
+fn an_address_for_examples_that_others_are_to_dial_is_worth_a_warning() {
+    let text = format!("{LEAST}advertise = \"192.0.2.7:7400\"\n");
+    let (config, found) = parse_with(&text, &[]);
+    assert_eq!(config.unwrap().mesh.advertise, "192.0.2.7:7400".parse().unwrap());
+    assert_snapshot!(found, @r"
+    node.toml:9:13: warning: `192.0.2.7` is an address for examples, which nobody has
+      help: write the address that they reach this node at
+    ");
+    let text = format!("{LEAST}advertise = \"[2001:db8::7]:7400\"\n");
+    assert!(parse_with(&text, &[]).1.contains("`2001:db8::7` is an address for examples"));
+}
+
+#[test]
 fn everything_can_be_set() {
     let text = format!(
         r#"workers = 64
 {LEAST}seeds = ["a.example:7400", "[::1]:7401"]
-advertise = "192.0.2.7:7400"
+advertise = "10.0.0.7:7400"
 dial = {{ us-1 = "127.0.0.1:7500" }}
 tunnels_per_region_max = 2
 [ingress]
@@ -106,7 +124,7 @@ format = "json"
     assert_eq!(config.workers, Some(64));
     let seeds: Vec<String> = config.mesh.seeds.iter().map(ToString::to_string).collect();
     assert_eq!(seeds, ["a.example:7400", "[::1]:7401"]);
-    assert_eq!(config.mesh.advertise, "192.0.2.7:7400".parse().unwrap());
+    assert_eq!(config.mesh.advertise, "10.0.0.7:7400".parse().unwrap());
     assert_eq!(config.mesh.dial[&"us-1".parse().unwrap()], "127.0.0.1:7500".parse().unwrap());
     assert_eq!(
         config.ingress.client_address.trusted,
