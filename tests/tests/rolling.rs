@@ -68,6 +68,7 @@ fn a_node_is_drained_by_command_and_takes_it_back_while_it_can() {
         let told = run(["drain", "eu-central", "--json", "--admin", &admin]).await;
         assert!(told.status.success(), "{told:?}");
         assert_eq!(told.stdout.matches("\"draining\"").count(), 2, "{told:?}");
+        assert!(told.stderr.contains("only `eu-central` may and can serve berlin"), "{told:?}");
         for node in ["eu-central-1", "eu-central-2"] {
             let status = fleet.node_mut(node).until_ended(Duration::from_secs(20)).await;
             assert!(status.success(), "{node}: {status}");
