@@ -10,4 +10,4 @@ pub use announcement::{
     Announcement, AnnouncementError, Generation, MeshAddress, VALUE_BYTES_MAX, VALUES_MAX,
 };
 pub use name::{MeshName, NameError, NodeName, RegionName};
-pub use view::{Member, NODES_MAX, View, ViewBuilder};
+pub use view::{Member, MemberState, NODES_MAX, View, ViewBuilder};

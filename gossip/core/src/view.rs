@@ -14,6 +14,46 @@ pub struct Member {
     pub alive: bool,
 }
 
+/// What is believed of a node, in the one word that metrics, events and the admin API use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum MemberState {
+    /// It is heard, and stays.
+    Alive,
+    /// It is heard, and says that it is leaving.
+    Draining,
+    /// It is no longer heard, and said before that it was leaving.
+    Left,
+    /// It is no longer heard, and has not said why.
+    Dead,
+}
+
+impl MemberState {
+    /// Every state.
+    pub const ALL: [Self; 4] = [Self::Alive, Self::Draining, Self::Left, Self::Dead];
+
+    /// The state as it is told.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Alive => "alive",
+            Self::Draining => "draining",
+            Self::Left => "left",
+            Self::Dead => "dead",
+        }
+    }
+}
+
+impl Member {
+    /// What is believed of it.
+    pub const fn state(&self) -> MemberState {
+        match (self.alive, self.announcement.draining) {
+            (true, false) => MemberState::Alive,
+            (true, true) => MemberState::Draining,
+            (false, true) => MemberState::Left,
+            (false, false) => MemberState::Dead,
+        }
+    }
+}
+
 /// Every node that this node has heard of and not yet forgotten, itself included.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct View {

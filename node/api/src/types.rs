@@ -37,6 +37,9 @@ pub struct Node {
     /// Its region.
     #[schemars(with = "String")]
     pub region: RegionName,
+    /// `alive`, `draining`, `left` (it said that it was leaving, and is no longer heard) or `dead` (it is no longer heard).
+    #[serde(default)]
+    pub state: String,
     /// Whether gossip holds it for alive.
     pub alive: bool,
     /// Whether it is the answering node.

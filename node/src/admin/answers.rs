@@ -34,6 +34,7 @@ pub(super) fn nodes(state: &AdminState) -> Vec<api::Node> {
         api::Node {
             name: said.node.clone(),
             region: said.region.clone(),
+            state: member.state().label().to_owned(),
             alive: member.alive,
             this: said.node == state.node,
             draining: said.draining,

@@ -151,13 +151,7 @@ fn look(state: &AdminState) -> State {
     seen.insert(("ready", state.node.to_string()), ready);
     seen.insert(("documents", state.node.to_string()), snapshot.policy.digest.to_string());
     for (name, member) in &state.view.borrow().members {
-        let said = &member.announcement;
-        let condition = match (member.alive, said.draining) {
-            (false, _) => "dead",
-            (true, true) => "draining",
-            (true, false) => "alive",
-        };
-        seen.insert(("node", name.to_string()), condition.to_owned());
+        seen.insert(("node", name.to_string()), member.state().label().to_owned());
     }
     for tunnel in answers::tunnels(state) {
         seen.insert(("peer", tunnel.node.to_string()), tunnel.condition);

@@ -53,7 +53,10 @@ pub(super) fn state() -> (AdminState, mpsc::Receiver<RemoteCall>) {
     let edge = target(0, "edge-1", "us", "192.0.2.1:7400".parse().unwrap());
     let (shared, _refusals) =
         Shared::new(snapshot(policy(&documents), ("node-1", "eu"), std::slice::from_ref(&edge)), 1);
-    let members = [member("node-1", "eu", true), member("edge-1", "us", true), member("old-1", "us", false)];
+    let mut left = member("left-1", "us", false);
+    left.announcement.draining = true;
+    let members =
+        [member("node-1", "eu", true), member("edge-1", "us", true), member("old-1", "us", false), left];
     let members = members.into_iter().map(|member| (member.announcement.node.clone(), member)).collect();
     let status = |id, reason: Option<&str>| TunnelStatus {
         id: PeerId(id),
@@ -140,8 +143,19 @@ fn nodes_are_those_of_the_view() {
         let (status, nodes) = start().get("/v1/nodes").await;
         let nodes: Vec<api::Node> = serde_json::from_value(nodes).unwrap();
         assert_eq!(status, 200);
-        let said: Vec<_> = nodes.iter().map(|node| (node.name.as_str(), node.alive, node.this)).collect();
-        assert_eq!(said, [("edge-1", true, false), ("node-1", true, true), ("old-1", false, false)]);
+        let said: Vec<_> = nodes
+            .iter()
+            .map(|node| (node.name.as_str(), node.state.as_str(), node.alive, node.this))
+            .collect();
+        assert_eq!(
+            said,
+            [
+                ("edge-1", "alive", true, false),
+                ("left-1", "left", false, false),
+                ("node-1", "alive", true, true),
+                ("old-1", "dead", false, false)
+            ]
+        );
         assert_eq!((nodes[0].generation, nodes[0].workers), (7, 2));
     });
 }

@@ -60,13 +60,7 @@ fn regions(regions: &[Region]) -> String {
 fn nodes(status: &Status) -> String {
     let row = |node: &Node| {
         let tunnel = status.tunnels.iter().find(|tunnel| tunnel.node == node.name);
-        let state = match (node.this, node.alive, node.draining) {
-            (_, false, true) => "left",
-            (_, _, true) => "draining",
-            (true, ..) => "this node",
-            (_, true, _) => "alive",
-            _ => "dead",
-        };
+        let state = if node.this && !node.draining { "this node" } else { &node.state };
         vec![
             node.name.to_string(),
             node.region.to_string(),

@@ -160,3 +160,13 @@ fn no_flood_of_names_grows_a_view_over_its_limit() {
     assert_eq!(view.members.len(), NODES_MAX);
     assert!(view.member(&name("zzz")).is_some());
 }
+
+#[test]
+fn a_node_that_had_said_it_was_leaving_has_left_and_is_not_dead() {
+    let announcement = view(&[Heard::of("n1", 1, true)]).member(&name("n1")).unwrap().announcement.clone();
+    let state = |alive, draining| {
+        Member { announcement: Announcement { draining, ..announcement.clone() }, alive }.state().label()
+    };
+    assert_eq!([state(true, false), state(true, true)], ["alive", "draining"]);
+    assert_eq!([state(false, true), state(false, false)], ["left", "dead"]);
+}

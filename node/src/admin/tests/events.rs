@@ -91,3 +91,27 @@ fn subscribers_are_limited_and_those_that_leave_make_room() {
         }
     });
 }
+
+#[test]
+fn a_planned_leave_is_told_as_that_and_a_death_as_a_death() {
+    run(async {
+        let (state, _calls) = state();
+        let (views, view) = watch::channel(Arc::new(View::clone(&state.view.borrow())));
+        let server = start_with(LIMITS, |state| state.view = view);
+        let mut stream = subscribe(&server).await;
+        until(&mut stream, ": from now on").await;
+        let heard = |node: &str, change: fn(&mut Member)| {
+            views.send_modify(|view| {
+                let mut changed = View::clone(view);
+                changed.members.get_mut(&node.parse().unwrap()).into_iter().for_each(change);
+                *view = Arc::new(changed);
+            });
+        };
+        heard("edge-1", |member| member.announcement.draining = true);
+        until(&mut stream, r#""subject":"edge-1","was":"alive","is":"draining""#).await;
+        heard("edge-1", |member| member.alive = false);
+        until(&mut stream, r#""subject":"edge-1","was":"draining","is":"left""#).await;
+        heard("node-1", |member| member.alive = false);
+        until(&mut stream, r#""subject":"node-1","was":"alive","is":"dead""#).await;
+    });
+}
