@@ -143,6 +143,7 @@ fn handler(route: Route) -> MethodRouter<AdminState> {
         Route::Tenants => get(handlers::tenants),
         Route::Pools => get(handlers::pools),
         Route::Tunnels => get(handlers::tunnels),
+        Route::Reloads => get(handlers::reloads),
         Route::Why => get(handlers::why),
         Route::Events => get(handlers::events),
         Route::Drain | Route::Undrain => post(handlers::drain),

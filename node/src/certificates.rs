@@ -110,6 +110,11 @@ impl Certificates {
         current.pairs.iter().filter_map(ends).collect()
     }
 
+    /// What is wrong with pairs, one text for each.
+    pub fn problems(&self) -> Vec<String> {
+        self.0.current.load().pairs.values().filter_map(|held| held.problem.clone()).collect()
+    }
+
     /// Pairs with which something is wrong; an older form of one may be in use.
     pub fn faulty(&self) -> usize {
         self.0.current.load().pairs.values().filter(|held| held.problem.is_some()).count()

@@ -19,6 +19,7 @@ mod departure;
 mod flood_counts;
 mod pool_events;
 mod pulse;
+mod reloads;
 mod trace_lane;
 
 pub use access_lane::{AccessLane, LogMessage};
@@ -26,6 +27,7 @@ pub use departure::Departure;
 pub use flood_counts::FloodCounts;
 pub use pool_events::PoolEventCounts;
 pub use pulse::Pulse;
+pub use reloads::{Refusal, Reloadable, Reloads};
 pub use trace_lane::{Span, SpanCounts, TraceLane, place};
 
 /// Shared by all runtimes of a node: one snapshot and a few atomics.
@@ -49,6 +51,8 @@ pub struct Shared {
     pub pool_events: Arc<PoolEventCounts>,
     /// Clients that were cut off for floods of frames.
     pub floods: FloodCounts,
+    /// Which of its files are refused as they are.
+    pub reloads: Reloads,
     /// Whether its workers answer.
     pub pulse: Pulse,
 }
@@ -75,6 +79,7 @@ impl Shared {
             joining: watch::Sender::new(false),
             pool_events: Arc::default(),
             floods: FloodCounts::default(),
+            reloads: Reloads::default(),
             pulse: Pulse::new(workers),
         };
         (shared, met)

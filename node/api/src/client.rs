@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::types::{
-    DrainQuery, Drained, Health, Node, Pool, Problem, Ready, Region, Tenant, Tunnel, Why, WhyQuery,
+    DrainQuery, Drained, Health, Node, Pool, Problem, Ready, Region, Reload, Tenant, Tunnel, Why, WhyQuery,
 };
 
 /// One call: a method and a path, and the type of its answer.
@@ -111,6 +111,11 @@ pub fn pools() -> Call<Vec<Pool>> {
 /// The peers of the answering node.
 pub fn tunnels() -> Call<Vec<Tunnel>> {
     Call::new("/v1/tunnels")
+}
+
+/// Whether the answering node's files are in force as they are.
+pub fn reloads() -> Call<Vec<Reload>> {
+    Call::new("/v1/reloads")
 }
 
 /// What would be decided.

@@ -11,6 +11,6 @@ pub use client::{Call, ClientError, Method};
 pub use openapi::openapi;
 pub use routes::Route;
 pub use types::{
-    Candidate, Change, DrainQuery, Drained, Health, Node, Pool, PoolBackend, Problem, Ready, Region, Tenant,
-    Tunnel, Why, WhyQuery,
+    Candidate, Change, DrainQuery, Drained, Health, Node, Pool, PoolBackend, Problem, Ready, Region, Reload,
+    Tenant, Tunnel, Why, WhyQuery,
 };

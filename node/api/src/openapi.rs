@@ -6,7 +6,8 @@ use serde_json::{Map, Value, json};
 
 use crate::Route;
 use crate::types::{
-    Change, DrainQuery, Drained, Health, Node, Pool, Problem, Ready, Region, Tenant, Tunnel, Why, WhyQuery,
+    Change, DrainQuery, Drained, Health, Node, Pool, Problem, Ready, Region, Reload, Tenant, Tunnel, Why,
+    WhyQuery,
 };
 
 /// The description of the API, of this version of the software.
@@ -63,6 +64,7 @@ fn answer(route: Route, schemas: &mut SchemaGenerator) -> (&'static str, Schema)
         Route::Tenants => (json, schemas.subschema_for::<Vec<Tenant>>()),
         Route::Pools => (json, schemas.subschema_for::<Vec<Pool>>()),
         Route::Tunnels => (json, schemas.subschema_for::<Vec<Tunnel>>()),
+        Route::Reloads => (json, schemas.subschema_for::<Vec<Reload>>()),
         Route::Why => (json, schemas.subschema_for::<Why>()),
         // Each event has one of these as its data.
         Route::Events => ("text/event-stream", schemas.subschema_for::<Change>()),

@@ -17,6 +17,8 @@ pub enum Route {
     Pools,
     /// The node's peers.
     Tunnels,
+    /// Whether what is read again is in force.
+    Reloads,
     /// What would be decided.
     Why,
     /// What changes, as it does.
@@ -33,7 +35,7 @@ pub enum Route {
 
 impl Route {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Health,
         Self::Ready,
         Self::Nodes,
@@ -41,6 +43,7 @@ impl Route {
         Self::Tenants,
         Self::Pools,
         Self::Tunnels,
+        Self::Reloads,
         Self::Why,
         Self::Events,
         Self::Drain,
@@ -64,6 +67,7 @@ impl Route {
             Self::Tenants => "/v1/tenants",
             Self::Pools => "/v1/pools",
             Self::Tunnels => "/v1/tunnels",
+            Self::Reloads => "/v1/reloads",
             Self::Why => "/v1/why",
             Self::Events => "/v1/events",
             Self::Drain => "/v1/drain",
@@ -93,6 +97,7 @@ impl Route {
             Self::Tenants => "Every tenant, by id",
             Self::Pools => "The pools of this node's region",
             Self::Tunnels => "The peers that this node keeps control tunnels to",
+            Self::Reloads => "Whether the node's files are in force as they are, and why not",
             Self::Why => "What would be decided for a request, with every candidate",
             Self::Events => "What changes at this node from now on, as server-sent events",
             Self::Drain => "Nodes leave without losing a request",

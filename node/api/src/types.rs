@@ -102,6 +102,9 @@ pub struct Tenant {
     pub id: String,
     /// The version of its document.
     pub version: u64,
+    /// Whether a newer document is refused, and this one stays in force; `/v1/reloads` says why.
+    #[serde(default)]
+    pub kept: bool,
     /// What it is recognised by, one text for each claim.
     pub claims: Vec<String>,
     /// The regions where it may be served, one list for each tier.
@@ -112,6 +115,24 @@ pub struct Tenant {
     /// The regions it has a pool in.
     #[schemars(with = "Vec<String>")]
     pub pools: Vec<RegionName>,
+}
+
+/// One of `GET /v1/reloads`: files that the answering node reads again while it runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Reload {
+    /// `configuration`, `documents`, `identity` (the node's certificate), `certificates` (for clients) or `geo`.
+    pub what: String,
+    /// Whether they are in force as they are. If not, what was before them stays, but a node that is started with them may
+    /// not start.
+    pub successful: bool,
+    /// For how long they have not been.
+    pub refused_for_ms: Option<u64>,
+    /// What is wrong with them, at most 20 lines of it.
+    pub errors: Vec<String>,
+    /// Tenants whose last good document stays in force.
+    pub kept: Vec<String>,
+    /// Tenants that are not served, because there was no good one before.
+    pub absent: Vec<String>,
 }
 
 /// One of `GET /v1/pools`: a tenant's servers in the answering node's region, under one name.

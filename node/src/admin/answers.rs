@@ -1,12 +1,15 @@
 //! What the node knows, in the admin API's words.
 
+use std::collections::BTreeSet;
+
 use graticule_node_api as api;
 use graticule_node_core::mesh::{self, Cost, PeerId};
-use graticule_node_core::policy::{Pool, PoolIndex, Receive, Tenant, TenantIndex};
+use graticule_node_core::policy::{Pool, PoolIndex, Receive, Tenant, TenantId, TenantIndex};
 use graticule_node_core::pool::{Condition, Member, PoolState};
 use graticule_node_core::{Moment, Snapshot};
 
 use super::AdminState;
+use crate::shared::Reloadable;
 
 pub(super) fn health(state: &AdminState) -> api::Health {
     api::Health {
@@ -72,7 +75,28 @@ pub(super) fn regions(state: &AdminState) -> Vec<api::Region> {
         .collect()
 }
 
-pub(super) fn tenants(snapshot: &Snapshot) -> Vec<api::Tenant> {
+pub(super) fn reloads(state: &AdminState) -> Vec<api::Reload> {
+    let (now, mut refused) = (state.clock.now(), state.shared.reloads.refused());
+    let ids = |ids: Vec<TenantId>| ids.iter().map(ToString::to_string).collect();
+    let reload = |what: Reloadable| {
+        let (since, refusal) = refused.remove(&what).unzip();
+        let refusal = refusal.unwrap_or_default();
+        api::Reload {
+            what: what.label().to_owned(),
+            successful: since.is_none(),
+            refused_for_ms: since.map(|since| now.since(since).as_millis() as u64),
+            errors: refusal.errors,
+            kept: ids(refusal.kept),
+            absent: ids(refusal.absent),
+        }
+    };
+    Reloadable::ALL.map(reload).into()
+}
+
+pub(super) fn tenants(state: &AdminState) -> Vec<api::Tenant> {
+    let (snapshot, refused) = (state.shared.snapshot(), state.shared.reloads.refused());
+    let kept = refused.get(&Reloadable::Documents).map_or(&[][..], |(_, refusal)| &refusal.kept);
+    let kept: BTreeSet<_> = kept.iter().collect();
     let fleet = &snapshot.policy.fleet;
     let names = |regions: graticule_node_core::RegionSet| {
         regions.iter().filter_map(|region| Some(fleet.region(region)?.name.clone())).collect::<Vec<_>>()
@@ -80,6 +104,7 @@ pub(super) fn tenants(snapshot: &Snapshot) -> Vec<api::Tenant> {
     let tenant = |tenant: &std::sync::Arc<graticule_node_core::policy::Tenant>| api::Tenant {
         id: tenant.id.to_string(),
         version: tenant.version.0,
+        kept: kept.contains(&tenant.id),
         claims: tenant.claims.iter().map(ToString::to_string).collect(),
         tiers: tenant.residency.permission.tiers.iter().map(|tier| names(*tier)).collect(),
         receive: match tenant.residency.receive {

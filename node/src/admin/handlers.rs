@@ -30,7 +30,7 @@ pub(super) async fn regions(State(state): State<AdminState>) -> Json<Vec<api::Re
 }
 
 pub(super) async fn tenants(State(state): State<AdminState>) -> Json<Vec<api::Tenant>> {
-    Json(answers::tenants(&state.shared.snapshot()))
+    Json(answers::tenants(&state))
 }
 
 pub(super) async fn pools(State(state): State<AdminState>) -> Json<Vec<api::Pool>> {
@@ -39,6 +39,10 @@ pub(super) async fn pools(State(state): State<AdminState>) -> Json<Vec<api::Pool
 
 pub(super) async fn tunnels(State(state): State<AdminState>) -> Json<Vec<api::Tunnel>> {
     Json(answers::tunnels(&state))
+}
+
+pub(super) async fn reloads(State(state): State<AdminState>) -> Json<Vec<api::Reload>> {
+    Json(answers::reloads(&state))
 }
 
 pub(super) async fn events(State(state): State<AdminState>) -> Response {

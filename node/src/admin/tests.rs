@@ -13,6 +13,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use super::*;
+use crate::shared::{Refusal, Reloadable};
 use crate::task::{self, Task};
 use crate::testing::{LOOPBACK, policy, raw, run, snapshot, target, tenant};
 use crate::world::World;
@@ -200,6 +201,28 @@ fn tenants_pools_and_tunnels_are_shown() {
             (&tunnels[1]["condition"], &tunnels[1]["reason"]),
             (&"unreachable".into(), &"no answer".into())
         );
+    });
+}
+
+#[test]
+fn what_is_refused_is_told_with_its_reasons_and_of_the_tenant() {
+    run(async {
+        let server = start();
+        let (status, reloads) = server.get("/v1/reloads").await;
+        assert_eq!(
+            (status, &reloads[1]["what"], &reloads[1]["successful"]),
+            (200, &"documents".into(), &true.into())
+        );
+        let refusal =
+            Refusal { kept: vec!["beta".parse().unwrap()], ..Refusal::of(["beta.toml:1:1: error: x"]) };
+        server.state.shared.reloads.tell(Reloadable::Documents, server.state.clock.now(), Some(refusal));
+        let (_, reloads) = server.get("/v1/reloads").await;
+        let told = &reloads[1];
+        assert_eq!((&told["successful"], &told["kept"]), (&false.into(), &serde_json::json!(["beta"])));
+        assert_eq!(told["errors"], serde_json::json!(["beta.toml:1:1: error: x"]));
+        assert!(told["refused_for_ms"].as_u64().unwrap() < 60_000, "{told}");
+        let (_, tenants) = server.get("/v1/tenants").await;
+        assert_eq!((&tenants[0]["kept"], &tenants[1]["kept"]), (&false.into(), &true.into()));
     });
 }
 

@@ -97,11 +97,11 @@ impl Signals {
             tokio::select! {
                 _ = self.terminate.recv() => leave(node, "SIGTERM"),
                 _ = self.interrupt.recv() => leave(node, "SIGINT"),
-                () = settings.due() => settings.look(),
+                () = settings.due() => settings.look(&node.shared().reloads),
                 _ = self.hangup.recv() => {
                     tracing::info!("SIGHUP: looking for changed files");
                     supervise::tell(supervisor, Notice::Reloading);
-                    settings.look();
+                    settings.look(&node.shared().reloads);
                     node.reload().await;
                     supervise::tell(supervisor, Notice::Ready);
                 }

@@ -1,7 +1,7 @@
 //! `graticule status`: the fleet in a table.
 
 use graticule_node_api::client;
-use graticule_node_api::{Node, Region, Tunnel};
+use graticule_node_api::{Node, Region, Reload, Tunnel};
 use serde::Serialize;
 
 use super::client::{block_on, call_as};
@@ -20,6 +20,7 @@ struct Status {
     nodes: Vec<Node>,
     regions: Vec<Region>,
     tunnels: Vec<Tunnel>,
+    reloads: Vec<Reload>,
 }
 
 pub(super) fn run(options: &AdminOptions) -> Result<(), Failure> {
@@ -30,6 +31,7 @@ pub(super) fn run(options: &AdminOptions) -> Result<(), Failure> {
     print(regions(&status.regions));
     print("");
     print(nodes(&status));
+    status.reloads.iter().filter_map(refused).for_each(print);
     Ok(())
 }
 
@@ -38,6 +40,8 @@ async fn ask(admin: (&str, Option<&str>)) -> Result<Status, Failure> {
         nodes: call_as(admin, &client::nodes()).await?,
         regions: call_as(admin, &client::regions()).await?,
         tunnels: call_as(admin, &client::tunnels()).await?,
+        // A node of an older version does not know.
+        reloads: call_as(admin, &client::reloads()).await.unwrap_or_default(),
     })
 }
 
@@ -75,6 +79,16 @@ fn nodes(status: &Status) -> String {
     };
     let rows: Vec<_> = status.nodes.iter().map(row).collect();
     table(&["NODE", "REGION", "STATE", "TUNNEL", "RTT MS", "CLIENTS", "FLEET", "DOCUMENTS", "REASON"], &rows)
+}
+
+/// What this node would not start with.
+fn refused(reload: &Reload) -> Option<String> {
+    let seconds = reload.refused_for_ms? / 1_000;
+    let errors: String = reload.errors.iter().map(|error| format!("\n{error}")).collect();
+    let what = &reload.what;
+    Some(format!(
+        "\n{what}: refused for {seconds} s; what was before stays, until this node is restarted{errors}"
+    ))
 }
 
 /// Where clients come in, as far as the answering node knows.

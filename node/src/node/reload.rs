@@ -17,7 +17,7 @@ use crate::documents::Documents;
 use crate::identity::{Identity, PeerIdentity, Reloaded};
 use crate::mesh::Tracking;
 use crate::pool::checks::CheckedPolicy;
-use crate::shared::Shared;
+use crate::shared::{Refusal, Reloadable, Shared};
 use crate::world::World;
 
 /// What is looked at.
@@ -65,7 +65,9 @@ pub(super) async fn watch(
             _ = ticks.tick() => None,
             Some(done) = asked.recv() => Some(done),
         };
-        reload_identity(&watched.identity, &mut said);
+        let moment = watched.world.clock.now();
+        let tell = |what, refusal| shared.reloads.tell(what, moment, refusal);
+        tell(Reloadable::Identity, reload_identity(&watched.identity, &mut said));
         let now = watched.world.clock.wall();
         if let Some(left) = expiry.due(watched.identity.expires_in(now), now) {
             let (days, hours) = (left.as_secs() / DAY.as_secs(), left.as_secs() % DAY.as_secs() / 3_600);
@@ -75,7 +77,9 @@ pub(super) async fn watch(
                 "this node's certificate expires soon: issue a new one (graticule ca issue)"
             );
         }
-        watched.certificates.iter().for_each(reload_certificates);
+        if let Some(certificates) = &watched.certificates {
+            tell(Reloadable::Certificates, reload_certificates(certificates));
+        }
         let found = Stamps::now(&watched.world, &watched.documents, &watched.geo);
         if done.is_some() {
             // Who asks says that the files are whole.
@@ -83,11 +87,12 @@ pub(super) async fn watch(
         }
         if settled(watched.stamps.documents, seen.documents, found.documents) {
             watched.stamps.documents = found.documents;
-            reload_documents(&mut watched, &shared, &policies);
+            let refusal = reload_documents(&mut watched, &shared, &policies);
+            tell(Reloadable::Documents, refusal);
         }
         if settled(watched.stamps.databases, seen.databases, found.databases) {
             watched.stamps.databases = found.databases;
-            reload_geo(&watched, &shared);
+            tell(Reloadable::Geo, reload_geo(&watched, &shared));
         }
         seen = found;
         // Nobody waits any more if the node ends.
@@ -120,8 +125,8 @@ impl Expiry {
     }
 }
 
-/// Tells each failure once.
-fn reload_identity(identity: &Identity, said: &mut Option<String>) {
+/// Logs each failure once.
+fn reload_identity(identity: &Identity, said: &mut Option<String>) -> Option<Refusal> {
     match identity.reload() {
         Ok(Reloaded::Unchanged) => *said = None,
         Ok(Reloaded::Changed) => {
@@ -136,10 +141,11 @@ fn reload_identity(identity: &Identity, said: &mut Option<String>) {
             *said = Some(error);
         }
     }
+    said.as_ref().map(|error| Refusal::of([error]))
 }
 
-/// Tells each failure once.
-fn reload_certificates(certificates: &Certificates) {
+/// Logs each failure once; gives all that there are.
+fn reload_certificates(certificates: &Certificates) -> Option<Refusal> {
     match certificates.reload() {
         Ok(None) => {}
         Ok(Some(problems)) => {
@@ -148,11 +154,20 @@ fn reload_certificates(certificates: &Certificates) {
                 tracing::error!(%problem, "a certificate cannot be used; what was good before stays");
             }
         }
-        Err(error) => tracing::error!(%error, "cannot list the certificates; the old ones stay"),
+        Err(error) => {
+            tracing::error!(%error, "cannot list the certificates; the old ones stay");
+            return Some(Refusal::of([error]));
+        }
     }
+    let problems = certificates.problems();
+    (!problems.is_empty()).then(|| Refusal::of(problems))
 }
 
-fn reload_documents(watched: &mut Watched, shared: &Shared, policies: &watch::Sender<Arc<Policy>>) {
+fn reload_documents(
+    watched: &mut Watched,
+    shared: &Shared,
+    policies: &watch::Sender<Arc<Policy>>,
+) -> Option<Refusal> {
     let reloaded = watched.documents.reload(&watched.loaded);
     for diagnostic in &reloaded.diagnostics {
         match diagnostic.severity {
@@ -166,16 +181,23 @@ fn reload_documents(watched: &mut Watched, shared: &Shared, policies: &watch::Se
     for tenant in &reloaded.absent {
         tracing::error!(%tenant, "this tenant is not served: its only document is broken");
     }
+    let errors: Vec<_> = reloaded.diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).collect();
+    let is_refused = !(errors.is_empty() && reloaded.kept.is_empty() && reloaded.absent.is_empty());
+    let refusal = Refusal { kept: reloaded.kept, absent: reloaded.absent, ..Refusal::of(errors) };
     let Some(loaded) = reloaded.loaded else {
-        return tracing::error!("documents not reloaded; the old ones stay");
+        tracing::error!("documents not reloaded; the old ones stay");
+        return Some(refusal);
     };
     if let Err(reason) = place(&loaded.policy, &watched.identity.own()) {
-        return tracing::error!(%reason, "documents not reloaded; the old ones stay");
+        tracing::error!(%reason, "documents not reloaded; the old ones stay");
+        let kept = watched.loaded.tenants.iter().map(|tenant| tenant.id().clone()).collect();
+        return Some(Refusal { kept, ..Refusal::of([reason]) });
     }
     watched.loaded = loaded.documents;
     if loaded.policy.digest != shared.snapshot().policy.digest {
         policies.send_replace(Arc::new(loaded.policy));
     }
+    is_refused.then_some(refusal)
 }
 
 /// Where the node of this certificate is in the fleet of `policy`; or why it is none of its nodes.
@@ -194,13 +216,17 @@ pub(super) fn place(policy: &Policy, own: &PeerIdentity) -> Result<RegionIndex, 
     })
 }
 
-fn reload_geo(watched: &Watched, shared: &Shared) {
+fn reload_geo(watched: &Watched, shared: &Shared) -> Option<Refusal> {
     match geo::load(&watched.world, &watched.geo) {
         Ok(locator) => {
             shared.update(|snapshot| snapshot.locator = Arc::new(locator));
             tracing::info!("geo databases reloaded");
+            None
         }
-        Err(error) => tracing::error!(%error, "geo databases not reloaded; the old ones stay"),
+        Err(error) => {
+            tracing::error!(%error, "geo databases not reloaded; the old ones stay");
+            Some(Refusal::of([error]))
+        }
     }
 }
 

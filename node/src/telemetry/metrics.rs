@@ -19,6 +19,7 @@ use crate::world::Clock;
 mod certificates;
 mod mesh;
 mod pools;
+mod reloads;
 mod requests;
 
 /// Where the numbers of the page are from.
@@ -102,6 +103,7 @@ impl Metrics {
         let (view, tunnels) = (self.sources.view.borrow().clone(), self.sources.tunnels.borrow().clone());
         mesh::write(&snapshot, &view, &tunnels, &mut page);
         certificates::write(self.sources.certificates.as_ref(), &mut page);
+        reloads::write(&self.sources.shared.reloads, &mut page);
         page
     }
 

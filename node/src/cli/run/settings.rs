@@ -7,6 +7,7 @@ use graticule_node_core::config::NodeConfig;
 use graticule_node_core::document::Diagnostic;
 
 use crate::cli::{Failure, source};
+use crate::shared::{Refusal, Reloadable, Reloads};
 use crate::telemetry::LogControl;
 use crate::world::World;
 
@@ -45,24 +46,23 @@ impl Settings {
         Ok((config.map(|config| config.relative_to(directory)), diagnostics))
     }
 
-    /// The new configuration, if the file has changed and is right; what is wrong is logged.
-    fn changed(&mut self) -> Option<NodeConfig> {
+    /// The new configuration or what is wrong with it, which is logged, if the file has changed.
+    fn changed(&mut self) -> Option<Result<NodeConfig, Vec<String>>> {
         if self.stamp_now() == self.stamp {
             return None;
         }
-        let (config, diagnostics) = self.read().unwrap_or_else(|failure| {
-            if let Failure::Failed(error) = failure {
-                tracing::error!(error, "the configuration has gone");
-            }
-            (None, Vec::new())
-        });
-        for diagnostic in &diagnostics {
+        let (config, found) = match self.read() {
+            Ok((config, diagnostics)) => (config, diagnostics.iter().map(ToString::to_string).collect()),
+            Err(Failure::Failed(error)) => (None, vec![error]),
+            Err(Failure::Found) => (None, Vec::new()),
+        };
+        for diagnostic in &found {
             tracing::error!(%diagnostic, "configuration");
         }
         if config.is_none() {
             tracing::error!("configuration not reloaded; the old one stays");
         }
-        config
+        Some(config.ok_or(found))
     }
 
     fn stamp_now(&self) -> Option<u64> {
@@ -82,9 +82,12 @@ impl Watching {
         tokio::time::sleep(WATCH_INTERVAL).await;
     }
 
-    /// Takes over the log level if the file has changed.
-    pub(super) fn look(&mut self) {
-        let Some(config) = self.settings.changed() else { return };
+    /// Takes over the log level if the file has changed, and tells `reloads` whether it is right.
+    pub(super) fn look(&mut self, reloads: &Reloads) {
+        let Some(changed) = self.settings.changed() else { return };
+        let refusal = changed.as_ref().err().map(Refusal::of);
+        reloads.tell(Reloadable::Configuration, self.settings.world.clock.now(), refusal);
+        let Ok(config) = changed else { return };
         self.running.log_level = config.log_level;
         match self.log.set_level(config.log_level) {
             Ok(()) => tracing::info!(level = ?config.log_level, "configuration reloaded"),
@@ -122,15 +125,17 @@ mod tests {
         assert!(settings.read().unwrap().0.is_some());
         assert_eq!(settings.changed(), None);
         write(&format!("{LEAST}[log]\nlevel = \"debug\"\n"));
-        let level = settings.changed().map(|config| config.log_level);
-        assert_eq!(level, Some(graticule_node_core::config::LogLevel::Debug));
+        let level = settings.changed().unwrap().unwrap().log_level;
+        assert_eq!(level, graticule_node_core::config::LogLevel::Debug);
         assert_eq!(settings.changed(), None);
         write(&format!("{LEAST}[log]\nlevel = \"loud\"\n"));
-        assert_eq!(settings.changed(), None);
+        let found = settings.changed().unwrap().unwrap_err();
+        assert!(found[0].contains("node.toml:10:"), "{found:?}");
         std::fs::remove_file(directory.path().join("node.toml")).unwrap();
-        assert_eq!(settings.changed(), None);
+        let found = settings.changed().unwrap().unwrap_err();
+        assert!(found[0].contains("cannot read"), "{found:?}");
         write(LEAST);
-        assert!(settings.changed().is_some(), "mended");
+        assert!(settings.changed().unwrap().is_ok(), "mended");
     }
 
     #[test]
@@ -138,7 +143,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("node.toml"), LEAST).unwrap();
         let mut settings = settings(directory.path(), &[("log.level", "error")]);
-        let config = settings.changed().unwrap();
+        let config = settings.changed().unwrap().unwrap();
         assert_eq!(config.log_level, graticule_node_core::config::LogLevel::Error);
         assert_eq!(config.documents, directory.path().join("."), "and paths are from the file's directory");
     }

@@ -82,6 +82,11 @@ impl Reloading {
         }
     }
 
+    /// Why what is on the disk is not in force after another look, if it is not.
+    fn refusal(&mut self) -> Option<Refusal> {
+        reload_documents(&mut self.watched, &self.shared, &self.policies)
+    }
+
     /// The countries whose regions may serve the tenant, by what is to take force after another look.
     fn reach(&mut self) -> usize {
         reload_documents(&mut self.watched, &self.shared, &self.policies);
@@ -109,4 +114,26 @@ fn documents_of_another_mesh_or_without_this_region_are_not_taken() {
     }
     node.machine.disk.put("docs/fleet.toml", FLEET);
     assert_eq!(node.reach(), 2);
+}
+
+#[test]
+fn a_document_that_is_kept_back_is_told_with_its_errors_until_it_is_right() {
+    let mut node = Reloading::new();
+    assert_eq!(node.refusal(), None);
+    node.machine.disk.put("docs/tenants/acme.toml", "id = \"acme\"\nversion = ");
+    let refusal = node.refusal().expect("it is broken");
+    assert!(refusal.errors[0].starts_with("docs/tenants/acme.toml:2:"), "{refusal:?}");
+    assert_eq!((refusal.kept[0].as_str(), refusal.absent.len()), ("acme", 0));
+    node.machine.disk.put("docs/tenants/new.toml", "id = \"new\"\nversion = ");
+    assert_eq!(node.refusal().unwrap().absent[0].as_str(), "new");
+    node.machine.disk.put("docs/fleet.toml", "version = ");
+    assert!(node.refusal().unwrap().errors.iter().any(|error| error.contains("fleet.toml")));
+    node.machine.disk.put("docs/fleet.toml", FLEET.replace("\"atlas\"", "\"other\""));
+    node.machine.disk.put("docs/tenants/acme.toml", acme(&["DE"]));
+    node.machine
+        .disk
+        .put("docs/tenants/new.toml", tenant("new", &["DE"], &[("eu", "127.0.0.1:1".parse().unwrap())]));
+    assert!(node.refusal().unwrap().errors[0].contains("mesh `other`"));
+    node.machine.disk.put("docs/fleet.toml", FLEET);
+    assert_eq!(node.refusal(), None);
 }
