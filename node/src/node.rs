@@ -25,6 +25,7 @@ use crate::world::World;
 
 mod announce;
 mod control;
+mod fault;
 mod geo;
 mod leaving;
 mod reload;
@@ -157,8 +158,8 @@ impl Node {
     }
 
     /// Everything that would keep a node of this configuration from starting, or some of its clients from being served, as
-    /// far as the files tell that it names. Nothing is written or bound.
-    pub fn faults(world: &World, config: &NodeConfig) -> Vec<StartError> {
+    /// far as the files tell that it names, and what is hardly meant. Nothing is written or bound.
+    pub fn faults(world: &World, config: &NodeConfig) -> Vec<Diagnostic> {
         start::faults(world, config)
     }
 

@@ -139,6 +139,24 @@ fn check_reads_a_nodes_configuration_too() {
 }
 
 #[test]
+fn check_tells_which_files_of_a_configuration_are_missing_and_where_it_names_them() {
+    story(QUICK, async {
+        let scratch = scratch();
+        let directory = path(&scratch, "documents");
+        run(["init", &directory]).await.succeeded();
+        let file = format!("{directory}/node.toml");
+        let text = fs::read_to_string(&file).unwrap();
+        let line = 1 + text.lines().position(|line| line.starts_with("certificate = ")).unwrap();
+        let ran = run(["check", &file]).await.ended_with(1);
+        assert!(ran.stderr.contains(&format!("{file}:{line}:15: error: ")), "{}", ran.stderr);
+        assert!(ran.stderr.contains("help: this is what `mesh.certificate` says"), "{}", ran.stderr);
+        let ran = run(["check", "--json", &file]).await.ended_with(1);
+        let found: Vec<serde_json::Value> = ran.json();
+        assert!(found.iter().any(|one| one["line"] == line && one["severity"] == "error"), "{found:?}");
+    });
+}
+
+#[test]
 fn check_looks_at_the_files_that_a_configuration_names() {
     story(QUICK, async {
         let fleet = Fleet::prepare(plan()).await;

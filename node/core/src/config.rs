@@ -21,6 +21,7 @@ mod ingress;
 mod mesh;
 mod otlp;
 mod overrides;
+mod places;
 
 pub use admin::{AdminConfig, AdminRole, AdminToken};
 pub use geo::GeoConfig;
@@ -28,6 +29,7 @@ pub use http2::Http2Limits;
 pub use ingress::{IngressConfig, IngressLimits};
 pub use mesh::{HostAndPort, HostAndPortError, MeshConfig};
 pub use otlp::OtlpConfig;
+pub use places::Places;
 
 /// How one node is set up.
 #[derive(Debug, Clone, PartialEq)]
@@ -64,6 +66,8 @@ pub struct NodeConfig {
     pub metrics_tenants_max: u32,
     /// Where traces and metrics are sent, if they are.
     pub otlp: Option<OtlpConfig>,
+    /// Where it was written what this says.
+    pub places: Places,
 }
 
 /// What is logged: this and everything graver.
@@ -167,6 +171,7 @@ fn read(page: &Page, node: &Node) -> Option<NodeConfig> {
         access_log: access_log.map(|at| at.value),
         metrics_tenants_max: metrics_tenants_max?,
         otlp: otlp.map(|at| at.value),
+        places: Places::of(node, page),
     })
 }
 

@@ -10,6 +10,7 @@ use crate::Policy;
 
 mod assemble;
 mod canonical;
+mod certificates;
 mod diagnostic;
 mod duplicate;
 mod fleet;

@@ -28,7 +28,7 @@ pub use pool::{
     Backend, BackendHost, BackendTls, Balance, CheckKind, EjectionRule, HashKey, HealthCheck, Pool,
     PoolIndex, PoolLimits, PoolName, PoolNameError, Protocol, RetryRule,
 };
-pub use receiving::{ReceivingFault, ShownCertificate, receiving_faults};
+pub use receiving::{CertificateFault, CertificateProblem, ShownCertificate, certificate_faults};
 
 /// Everything the documents say, in the form decisions use.
 #[derive(Debug, Clone)]

@@ -94,24 +94,19 @@ fn file(options: &CheckOptions) -> Result<Checked, Failure> {
             checked(path, document.map(summary), found)
         }
         _ => {
-            let (config, found) = NodeConfig::parse(&source, &[]);
-            if let Some(config) = config.as_ref().filter(|_| !options.written_only) {
-                files(config, path)?;
-            }
+            let (config, mut found) = NodeConfig::parse(&source, &[]);
+            let files = config.as_ref().filter(|_| !options.written_only).map(|config| files(config, path));
+            found.extend(files.into_iter().flatten());
+            let config = config.filter(|_| !found.iter().any(Diagnostic::is_error));
             checked(path, config.map(|config| format!("node `{}`", config.name)), found)
         }
     })
 }
 
 /// Looks at the files that a configuration names: certificates, keys, authorities, documents and databases.
-fn files(config: &NodeConfig, path: &Path) -> Result<(), Failure> {
+fn files(config: &NodeConfig, path: &Path) -> Vec<Diagnostic> {
     let config = config.clone().relative_to(path.parent().unwrap_or(Path::new(".")));
-    let faults = Node::faults(&World::system(), &config);
-    // They have no place in this file: each names its own.
-    for fault in &faults {
-        print_error(fault.to_string().trim_end());
-    }
-    if faults.is_empty() { Ok(()) } else { Err(Failure::Found) }
+    Node::faults(&World::system(), &config)
 }
 
 fn checked(path: &Path, what: Option<String>, found: Vec<Diagnostic>) -> Checked {

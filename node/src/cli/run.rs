@@ -9,7 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::client::block_on;
 use super::{Failure, descriptors, environment, output};
-use crate::node::Node;
+use crate::node::{Node, StartError};
 use crate::telemetry;
 use crate::tunnel::Farewell;
 use crate::world::{Notice, Supervisor, World};
@@ -63,7 +63,7 @@ async fn serve(config: NodeConfig, mut settings: Watching, until_input_closes: b
     let supervisor = Supervisor::from_environment().map_err(|error| {
         Failure::doing("cannot use NOTIFY_SOCKET; unset it if nobody listens there", error)
     })?;
-    let node = Node::start(config).await.map_err(|error| Failure::doing("cannot start the node", error))?;
+    let node = Node::start(config.clone()).await.map_err(|error| cannot_start(&error, &config))?;
     let addresses = node.addresses();
     tracing::info!(node = %name, http = %addresses.http, mesh = %addresses.mesh, admin = %addresses.admin, "started");
     let farewell = tokio::select! {
@@ -75,6 +75,18 @@ async fn serve(config: NodeConfig, mut settings: Watching, until_input_closes: b
     tracing::info!(node = %name, "stopping");
     node.stop(farewell).await;
     Ok(())
+}
+
+/// Why there is no node, with where its configuration names what failed.
+fn cannot_start(error: &StartError, config: &NodeConfig) -> Failure {
+    match error {
+        // They have places of their own.
+        StartError::Documents(_) => Failure::doing("cannot start the node", error),
+        _ => {
+            let found: Vec<_> = error.diagnostics(config).iter().map(ToString::to_string).collect();
+            Failure::doing("cannot start the node", found.join("\n"))
+        }
+    }
 }
 
 /// The signals that a node listens to.

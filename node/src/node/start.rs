@@ -8,9 +8,8 @@ use std::sync::Arc;
 use graticule_gossip_core::Generation;
 use graticule_node_core::config::{NodeConfig, OtlpConfig};
 use graticule_node_core::decide::{Here, Snapshot};
-use graticule_node_core::document::Loaded;
+use graticule_node_core::document::{Diagnostic, Loaded};
 use graticule_node_core::mesh::MeshState;
-use graticule_node_core::policy::receiving_faults;
 use graticule_node_core::shared::Tallies;
 use graticule_node_core::{Moment, Policy};
 use http::HeaderValue;
@@ -42,11 +41,11 @@ pub(super) async fn start(
 ) -> Result<Node, StartError> {
     let identity = load_identity(&world, &config)?;
     let (documents, stamps, loaded) = read_documents(&world, &config)?;
-    let (shared, refusals) = first_shared(&world, &config, &identity, loaded.policy)?;
+    let (shared, refusals) = first_shared(&world, &config, &identity, loaded.policy.clone())?;
     let generation = next_generation(&world, &config.data)?;
 
     let (endpoint, admin, admin_address) = bind_control(&world, &config, &identity)?;
-    let certificates = load_certificates(&world, &config)?;
+    let certificates = load_certificates(&world, &config, &loaded)?;
     let (phase, phases) = watch::channel(Phase::Serving);
     let (failing, has_failed) = mpsc::channel(FAILING_MAX);
     let links = Links { failing, trust: Trust::default() };
@@ -143,8 +142,8 @@ fn open_access_log(
 }
 
 /// Everything that would keep a node of this configuration from starting, or some of its clients from being served, as
-/// far as files tell: nothing is written, and nothing is bound.
-pub(super) fn faults(world: &World, config: &NodeConfig) -> Vec<StartError> {
+/// far as files tell, and what is hardly meant: nothing is written, and nothing is bound.
+pub(super) fn faults(world: &World, config: &NodeConfig) -> Vec<Diagnostic> {
     let identity = load_identity(world, config);
     let documents = Documents::new(config.documents.clone(), Arc::clone(&world.disk)).load();
     let place = match (&identity, &documents) {
@@ -155,10 +154,23 @@ pub(super) fn faults(world: &World, config: &NodeConfig) -> Vec<StartError> {
         _ => None,
     };
     let geo = geo::load(world, &config.geo).err().map(StartError::Geo);
-    let certificates =
-        certificate_faults(world, config, documents.as_ref().ok().map(|loaded| &loaded.policy));
+    let (certificates, warnings) = certificate_faults(world, config, documents.as_ref().ok());
     let documents = documents.err().map(StartError::Documents);
-    [identity.err(), documents, place, geo].into_iter().flatten().chain(certificates).collect()
+    let log = access_log_fault(world, config);
+    let errors = [identity.err(), documents, place, geo, log].into_iter().flatten().chain(certificates);
+    errors.flat_map(|error| error.diagnostics(config)).chain(warnings).collect()
+}
+
+/// Why there could be no access log where it is to be.
+fn access_log_fault(world: &World, config: &NodeConfig) -> Option<StartError> {
+    let path = config.access_log.as_ref().filter(|path| path.as_os_str() != NodeConfig::STANDARD_OUTPUT)?;
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let error = match (world.disk.list(directory), world.disk.list(path)) {
+        (Err(error), _) => error,
+        (_, Ok(_)) => std::io::ErrorKind::IsADirectory.into(),
+        _ => return None,
+    };
+    Some(StartError::AccessLog(path.clone(), error))
 }
 
 fn load_identity(world: &World, config: &NodeConfig) -> Result<Identity, StartError> {
@@ -244,10 +256,17 @@ fn parse_generation(bytes: &[u8]) -> Option<u64> {
 }
 
 /// Pairs that cannot be used are told, and keep nobody else from being served.
-fn load_certificates(world: &World, config: &NodeConfig) -> Result<Option<Certificates>, StartError> {
+fn load_certificates(
+    world: &World,
+    config: &NodeConfig,
+    loaded: &Loaded,
+) -> Result<Option<Certificates>, StartError> {
     let Some((certificates, problems)) = read_certificates(world, config)? else { return Ok(None) };
     for problem in problems {
         tracing::error!(%problem, "a certificate cannot be used");
+    }
+    for warning in loaded.certificate_warnings(&certificates.shown()) {
+        tracing::warn!(%warning, "certificates");
     }
     Ok(Some(certificates))
 }
@@ -265,16 +284,18 @@ fn read_certificates(
     })
 }
 
-/// What is wrong with the certificates that clients would see, and with sharing them among the tenants of `policy`.
-fn certificate_faults(world: &World, config: &NodeConfig, policy: Option<&Policy>) -> Vec<StartError> {
+/// What is wrong with the certificates that clients would see, and how they do not fit the tenants of `loaded`.
+fn certificate_faults(
+    world: &World,
+    config: &NodeConfig,
+    loaded: Option<&Loaded>,
+) -> (Vec<StartError>, Vec<Diagnostic>) {
     match read_certificates(world, config) {
-        Err(error) => vec![error],
-        Ok(None) => Vec::new(),
-        Ok(Some((certificates, mut problems))) => {
-            let shown = certificates.shown();
-            let sharing = policy.map(|policy| receiving_faults(policy, &shown)).unwrap_or_default();
-            problems.extend(sharing.iter().map(ToString::to_string));
-            problems.into_iter().map(StartError::Certificates).collect()
+        Err(error) => (vec![error], Vec::new()),
+        Ok(None) => (Vec::new(), Vec::new()),
+        Ok(Some((certificates, problems))) => {
+            let warnings = loaded.map(|loaded| loaded.certificate_warnings(&certificates.shown()));
+            (problems.into_iter().map(StartError::Certificates).collect(), warnings.unwrap_or_default())
         }
     }
 }

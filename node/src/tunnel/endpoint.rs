@@ -22,7 +22,8 @@ pub struct EndpointError {
 
 impl fmt::Display for EndpointError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot bind UDP {}: {}", self.address, self.error)
+        let advice = "choose another address in `mesh.listen`, or stop what has this one; each worker takes one port behind it";
+        write!(f, "cannot bind UDP {}: {}; {advice}", self.address, self.error)
     }
 }
 

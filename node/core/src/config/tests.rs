@@ -28,6 +28,27 @@ fn parse_with(text: &str, overrides: &[(&str, &str)]) -> (Option<NodeConfig>, St
     (config, found.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
 }
 
+#[test]
+fn a_fault_of_a_file_is_told_where_the_file_is_named() {
+    let text = "name = \"n1\"\ndata = \"d\"\ndocuments = \".\"\n[mesh]\nlisten = \"127.0.0.1:7400\"\n\
+         certificate = \"n\"\nkey = \"k\"\nauthorities = \"a\"\n";
+    let overrides = [("mesh.key".to_owned(), "other".to_owned())];
+    let (config, _) = NodeConfig::parse(&Source::new("node.toml", text), &overrides);
+    let places = config.unwrap().places;
+    let told = |key| places.error(Some(key), "x".to_owned()).to_string();
+    assert_eq!(
+        told("mesh.certificate"),
+        "node.toml:6:15: error: x\n  help: this is what `mesh.certificate` says"
+    );
+    assert_eq!(told("mesh.key"), "mesh.key: error: x\n  help: this is what `mesh.key` says");
+    assert_eq!(
+        told("admin.listen"),
+        "node.toml: error: x\n  help: this is what `admin.listen` says",
+        "by default"
+    );
+    assert_eq!(places.error(None, "x".to_owned()).to_string(), "node.toml: error: x");
+}
+
 fn read(text: &str) -> NodeConfig {
     let (config, found) = parse_with(text, &[]);
     config.unwrap_or_else(|| panic!("{found}"))

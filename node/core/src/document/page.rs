@@ -159,7 +159,8 @@ impl Page {
         found.diagnostics.push(diagnostic);
     }
 
-    fn position(&self, spot: Spot) -> (String, u32, u32) {
+    /// File, line and column of a place, as diagnostics have them.
+    pub(crate) fn position(&self, spot: Spot) -> (String, u32, u32) {
         match spot {
             Spot::Document => (self.file.to_string(), 0, 0),
             Spot::Text { line, column } => (self.file.to_string(), line, column),

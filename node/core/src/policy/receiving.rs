@@ -1,8 +1,10 @@
-//! Do certificates keep apart tenants whose requests may be received in their own regions only?
+//! Do the certificates that clients see fit what tenants ask for?
 //!
 //! A client reuses a connection for every name in the certificate that it was shown. So a tenant that receives alone needs
-//! certificates of its own, or requests for it would come over connections that were made for others.
+//! certificates of its own, or requests for it would come over connections that were made for others. And whoever sends
+//! their clients to TLS needs a certificate there.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::{HostPattern, Policy, Receive, Tenant, TenantId};
@@ -16,33 +18,73 @@ pub struct ShownCertificate {
     pub names: Vec<String>,
 }
 
-/// Why a tenant cannot receive alone with the certificates there are.
+/// A host of a tenant that the certificates there are do not fit.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ReceivingFault {
-    /// No certificate is for this host.
-    Uncovered {
-        /// Whose host it is.
-        tenant: TenantId,
-        /// The host.
-        host: HostPattern,
-    },
-    /// A certificate for a host of the tenant is for one of another tenant, too.
+pub struct CertificateFault {
+    /// Whose host it is.
+    pub tenant: TenantId,
+    /// The host.
+    pub host: HostPattern,
+    /// Why not.
+    pub problem: CertificateProblem,
+}
+
+/// Why certificates do not fit a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CertificateProblem {
+    /// None is for it, and its tenant receives alone.
+    NoneAlone,
+    /// None is for it, and its tenant sends clients to TLS.
+    NoneRedirected,
+    /// One that is for it is for a host of another tenant, too, and its own receives alone.
     Shared {
-        /// Who receives alone.
-        tenant: TenantId,
         /// The certificate's file.
         file: String,
         /// The other one.
         other: TenantId,
         /// The other one's host.
-        host: HostPattern,
+        theirs: HostPattern,
     },
 }
 
-/// What keeps tenants with `receive = "allowed"` from receiving alone, in the order of the tenants.
-pub fn receiving_faults(policy: &Policy, certificates: &[ShownCertificate]) -> Vec<ReceivingFault> {
-    let alone = policy.tenants.iter().filter(|tenant| receives_alone(tenant));
-    alone.flat_map(|tenant| faults(policy, tenant, certificates)).collect()
+/// Every host that the certificates do not fit, in the order of the tenants.
+pub fn certificate_faults(policy: &Policy, certificates: &[ShownCertificate]) -> Vec<CertificateFault> {
+    let asks = |tenant: &Tenant| receives_alone(tenant) || tenant.redirect_http;
+    if !policy.tenants.iter().any(|tenant| asks(tenant)) {
+        return Vec::new();
+    }
+    let hosts = Hosts::of(policy);
+    let mut found = vec![Coverage::default(); hosts.all.len()];
+    for certificate in certificates {
+        let covered = hosts.covered(certificate);
+        for at in &covered {
+            found[*at].is_covered = true;
+            let (tenant, _) = hosts.all[*at];
+            let other = covered.iter().find(|other| hosts.all[**other].0.id != tenant.id);
+            if let Some(other) = other.filter(|_| receives_alone(tenant)) {
+                found[*at].shared.push((&certificate.file, *other));
+            }
+        }
+    }
+    let fault = |at: usize, problem| {
+        let (tenant, host) = hosts.all[at];
+        CertificateFault { tenant: tenant.id.clone(), host: host.clone(), problem }
+    };
+    let mut faults = Vec::new();
+    for (at, coverage) in found.into_iter().enumerate() {
+        let (tenant, _) = hosts.all[at];
+        faults.extend(coverage.shared.into_iter().map(|(file, other)| {
+            let (other, theirs) = hosts.all[other];
+            let (file, other, theirs) = (file.to_owned(), other.id.clone(), theirs.clone());
+            fault(at, CertificateProblem::Shared { file, other, theirs })
+        }));
+        if !coverage.is_covered && receives_alone(tenant) {
+            faults.push(fault(at, CertificateProblem::NoneAlone));
+        } else if !coverage.is_covered && tenant.redirect_http {
+            faults.push(fault(at, CertificateProblem::NoneRedirected));
+        }
+    }
+    faults
 }
 
 fn receives_alone(tenant: &Tenant) -> bool {
@@ -50,63 +92,77 @@ fn receives_alone(tenant: &Tenant) -> bool {
     std::iter::once(&tenant.residency).chain(routes).any(|rules| rules.receive == Receive::Allowed)
 }
 
-fn faults(policy: &Policy, tenant: &Tenant, certificates: &[ShownCertificate]) -> Vec<ReceivingFault> {
-    let mut faults = Vec::new();
-    for host in hosts(tenant) {
-        let mut covered = false;
-        for certificate in certificates.iter().filter(|certificate| certificate.covers(host)) {
-            covered = true;
-            let others = policy.tenants.iter().filter(|other| other.id != tenant.id);
-            let mut shared = others.flat_map(|other| {
-                hosts(other).filter(|host| certificate.covers(host)).map(move |host| (other, host))
-            });
-            if let Some((other, theirs)) = shared.next() {
-                let (file, other, host) = (certificate.file.clone(), other.id.clone(), theirs.clone());
-                faults.push(ReceivingFault::Shared { tenant: tenant.id.clone(), file, other, host });
+/// What the certificates are for one host.
+#[derive(Debug, Clone, Default)]
+struct Coverage<'a> {
+    is_covered: bool,
+    /// The files of those that it shares, and the other's host by its number.
+    shared: Vec<(&'a str, usize)>,
+}
+
+/// The hosts of all tenants, to be found by the names in certificates: there may be many of both.
+struct Hosts<'p> {
+    all: Vec<(&'p Tenant, &'p HostPattern)>,
+    exact: BTreeMap<&'p str, Vec<usize>>,
+    /// Of exact ones, by what stands behind their first label.
+    by_parent: BTreeMap<&'p str, Vec<usize>>,
+    wildcards: BTreeMap<&'p str, Vec<usize>>,
+}
+
+impl<'p> Hosts<'p> {
+    fn of(policy: &'p Policy) -> Self {
+        let hosts = policy.tenants.iter().flat_map(|tenant| {
+            let mut seen = BTreeSet::new();
+            let hosts = tenant.claims.iter().filter_map(|claim| claim.host.as_ref());
+            hosts.filter(move |host| seen.insert(*host)).map(|host| (&**tenant, host))
+        });
+        let all: Vec<_> = hosts.collect();
+        let (mut exact, mut by_parent, mut wildcards) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let add = |map: &mut BTreeMap<&'p str, Vec<usize>>, name, at| map.entry(name).or_default().push(at);
+        for (at, (_, host)) in all.iter().enumerate() {
+            match host {
+                HostPattern::Exact(name) => {
+                    add(&mut exact, name.as_str(), at);
+                    name.split_once('.').into_iter().for_each(|(_, parent)| add(&mut by_parent, parent, at));
+                }
+                HostPattern::Wildcard(suffix) => add(&mut wildcards, suffix.as_str(), at),
             }
         }
-        if !covered {
-            faults.push(ReceivingFault::Uncovered { tenant: tenant.id.clone(), host: host.clone() });
+        Self { all, exact, by_parent, wildcards }
+    }
+
+    /// Those that a client which was shown it could ask for, wildcards with one such host included.
+    fn covered(&self, certificate: &ShownCertificate) -> BTreeSet<usize> {
+        let mut covered = BTreeSet::new();
+        for name in &certificate.names {
+            let (parent, one_of) = match name.strip_prefix("*.") {
+                Some(parent) => (Some(parent), self.by_parent.get(parent)),
+                None => (name.split_once('.').map(|(_, parent)| parent), self.exact.get(name.as_str())),
+            };
+            covered.extend(one_of.into_iter().flatten());
+            let above = std::iter::successors(parent, |name| Some(name.split_once('.')?.1));
+            covered.extend(above.filter_map(|suffix| self.wildcards.get(suffix)).flatten());
         }
-    }
-    faults.dedup();
-    faults
-}
-
-fn hosts(tenant: &Tenant) -> impl Iterator<Item = &HostPattern> {
-    tenant.claims.iter().filter_map(|claim| claim.host.as_ref())
-}
-
-impl ShownCertificate {
-    /// Whether a client that was shown it could ask for `host`, or for one that a wildcard means.
-    fn covers(&self, host: &HostPattern) -> bool {
-        self.names.iter().any(|name| match (name.strip_prefix("*."), host) {
-            (None, HostPattern::Exact(host)) => name == host,
-            (Some(parent), HostPattern::Exact(host)) => {
-                host.split_once('.').is_some_and(|(_, under)| under == parent)
-            }
-            (None, HostPattern::Wildcard(suffix)) => {
-                name.strip_suffix(suffix.as_str()).is_some_and(|label| label.ends_with('.'))
-            }
-            (Some(parent), HostPattern::Wildcard(suffix)) => {
-                parent == suffix
-                    || parent.strip_suffix(suffix.as_str()).is_some_and(|front| front.ends_with('.'))
-            }
-        })
+        covered
     }
 }
 
-impl fmt::Display for ReceivingFault {
+impl fmt::Display for CertificateFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Uncovered { tenant, host } => write!(
+        let Self { tenant, host, problem } = self;
+        match problem {
+            CertificateProblem::NoneAlone => write!(
                 f,
                 "no certificate for `{host}`: tenant `{tenant}` has `receive = \"allowed\"` and needs one of its own"
             ),
-            Self::Shared { tenant, file, other, host } => write!(
+            CertificateProblem::NoneRedirected => write!(
                 f,
-                "{file} is also for `{host}` of tenant `{other}`: tenant `{tenant}` has `receive = \"allowed\"` and needs one \
-                 of its own"
+                "no certificate for `{host}`: tenant `{tenant}` has `redirect_http = true`, which sends its clients to TLS"
+            ),
+            CertificateProblem::Shared { file, other, theirs } => write!(
+                f,
+                "{file} is also for `{theirs}` of tenant `{other}`: tenant `{tenant}` has `receive = \"allowed\"` and \
+                 needs one of its own"
             ),
         }
     }
@@ -120,11 +176,13 @@ mod tests {
     const FLEET: &str =
         "version = 1\nmesh = \"m\"\n[regions.eu]\ncountry = \"DE\"\nlatitude = 50.0\nlongitude = 8.0\n";
 
+    /// `redirected` is a tenant that sends its clients to TLS.
     fn policy(hosts: &[(&str, &str, bool)]) -> Policy {
         let tenant = |(id, host, alone): &(&str, &str, bool)| {
             let receive = if *alone { "receive = \"allowed\"\n" } else { "" };
+            let redirect = if *id == "redirected" { "redirect_http = true\n" } else { "" };
             let text = format!(
-                "version = 1\nid = \"{id}\"\n[[match]]\nhost = \"{host}\"\n[residency]\nallow = [\"any\"]\n{receive}[pools.eu]\nbackends = [\"127.0.0.1:1\"]\n"
+                "version = 1\nid = \"{id}\"\n{redirect}[[match]]\nhost = \"{host}\"\n[residency]\nallow = [\"any\"]\n{receive}[pools.eu]\nbackends = [\"127.0.0.1:1\"]\n"
             );
             Source::new(format!("{id}.toml"), text)
         };
@@ -137,7 +195,7 @@ mod tests {
             names: names.iter().map(ToString::to_string).collect(),
         };
         let certificates: Vec<_> = certificates.iter().enumerate().map(shown).collect();
-        receiving_faults(&policy(tenants), &certificates).iter().map(ToString::to_string).collect()
+        certificate_faults(&policy(tenants), &certificates).iter().map(ToString::to_string).collect()
     }
 
     #[test]
@@ -167,5 +225,25 @@ mod tests {
         let missing =
             "no certificate for `a.example`: tenant `a` has `receive = \"allowed\"` and needs one of its own";
         assert_eq!(faults(&[("a", "a.example", true)], &[&["b.example"], &["*.a.example"]]), [missing]);
+    }
+
+    #[test]
+    fn a_host_whose_clients_are_sent_to_tls_needs_a_certificate_there_and_may_share_it() {
+        let tenants = [("other", "b.example", false), ("redirected", "a.example", false)];
+        let missing = "no certificate for `a.example`: tenant `redirected` has `redirect_http = true`, which sends its clients to TLS";
+        assert_eq!(faults(&tenants, &[&["b.example"]]), [missing]);
+        assert!(faults(&tenants, &[&["a.example", "b.example"]]).is_empty());
+        assert!(faults(&tenants, &[&["*.example"]]).is_empty());
+    }
+
+    #[test]
+    fn wildcards_are_covered_by_any_name_under_them_and_by_nothing_beside_them() {
+        let tenants = [("a", "*.a.example", true)];
+        for names in [&["x.a.example"][..], &["x.y.a.example"], &["*.a.example"], &["*.y.a.example"]] {
+            assert!(faults(&tenants, &[names]).is_empty(), "{names:?}");
+        }
+        for names in [&["a.example"][..], &["*.example"], &["x.b.example"], &["xa.example"]] {
+            assert_eq!(faults(&tenants, &[names]).len(), 1, "{names:?}");
+        }
     }
 }

@@ -475,3 +475,93 @@ fn task_of(future: impl Future<Output = String> + 'static) -> oneshot::Receiver<
     task::spawn_detached("request", async move { drop(answer.send(future.await)) });
     answered
 }
+
+/// What is found of a configuration with these changes, as it is printed.
+fn found(config: &NodeConfig) -> Vec<String> {
+    faults(&World::system(), config).iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn hosts_without_certificate_are_a_warning_where_they_are_matched_and_no_reason_not_to_start() {
+    run(async {
+        let backend = [("eu", "127.0.0.1:1".parse().unwrap())];
+        let alone = tenant("alone", &["DE"], &backend)
+            .replace("[residency]\n", "[residency]\nreceive = \"allowed\"\n");
+        let redirected = tenant("redirected", &["DE"], &backend)
+            .replace("id = \"redirected\"\n", "id = \"redirected\"\nredirect_http = true\n");
+        let home = Home::new(&[alone, redirected]);
+        home.issue("node-1", "eu");
+        std::fs::create_dir(home.path("tls")).unwrap();
+        let mut config = home.config("node-1", &[]);
+        assert_eq!(found(&config), [""; 0], "without TLS there is nothing to show");
+        config.ingress.https = Some(("127.0.0.1:0".parse().unwrap(), home.path("tls")));
+        let warnings = found(&config);
+        assert_eq!(warnings.len(), 2, "{warnings:?}");
+        assert!(
+            warnings[0].contains("tenants/0.toml:4:8: warning: no certificate for `alone.example`"),
+            "{warnings:?}"
+        );
+        assert!(
+            warnings[1].contains("tenants/1.toml:5:8: warning: no certificate for `redirected.example`"),
+            "{warnings:?}"
+        );
+        start_node(config).await.expect("it starts");
+    });
+}
+
+#[test]
+fn what_keeps_a_node_from_starting_is_found_before_with_its_place_in_the_configuration() {
+    run(async {
+        let home = Home::new(&[]);
+        home.issue("node-1", "eu");
+        let good = home.config("node-1", &[]);
+        let place = |key| good.places.error(Some(key), String::new());
+        for (key, change) in [
+            ("access_log.path", (|config, path| config.access_log = Some(path)) as fn(&mut NodeConfig, _)),
+            ("mesh.certificate", |config, path| config.mesh.certificate = path),
+            ("mesh.key", |config, path| config.mesh.key = path),
+            ("mesh.authorities", |config, path| config.mesh.authorities = path),
+            ("geo.databases", |config, path| config.geo.databases = vec![path]),
+            ("ingress.certificates", |config, path| {
+                config.ingress.https = Some(("127.0.0.1:0".parse().unwrap(), path));
+            }),
+        ] {
+            // On ports of its own: those of a start that failed late are free only a little later.
+            let mut config = home.config("node-1", &[]);
+            change(&mut config, home.path("nowhere/at-all"));
+            let found = faults(&World::system(), &config);
+            assert_eq!(found.len(), 1, "{key}: {found:?}");
+            let (file, line) = (place(key).file, place(key).line);
+            assert_eq!((&found[0].file, found[0].line), (&file, line), "{key}");
+            assert!(found[0].message.contains("at-all") && found[0].is_error(), "{found:?}");
+            assert!(found[0].help.as_ref().unwrap().contains(key), "{found:?}");
+            let error = start_node(config.clone()).await.expect_err("nor does it start");
+            assert_eq!(error.diagnostics(&config)[0].help, found[0].help);
+        }
+        assert_eq!(place("mesh.key").line, 13);
+        let mut config = good.clone();
+        config.access_log = Some(home.path("tenants"));
+        assert_eq!(found(&config).len(), 1, "a directory is no file");
+        config.access_log = Some(home.path("access.log"));
+        assert_eq!(found(&config), [""; 0]);
+        assert!(!home.path("access.log").exists(), "nothing is written");
+    });
+}
+
+#[test]
+fn an_address_that_is_taken_is_told_with_the_key_that_names_it() {
+    run(async {
+        let home = Home::new(&[]);
+        home.issue("node-1", "eu");
+        let config = home.config("node-1", &[]);
+        let taken = UdpSocket::bind(config.mesh.listen).unwrap();
+        let error = start_node(config.clone()).await.expect_err("another has it");
+        let told = error.diagnostics(&config)[0].to_string();
+        assert!(told.starts_with("node.toml:9:10: error: cannot bind UDP"), "{told}");
+        assert!(
+            told.contains("choose another address in `mesh.listen`, or stop what has this one"),
+            "{told}"
+        );
+        drop(taken);
+    });
+}
