@@ -40,33 +40,53 @@ pub struct Export {
     pub metrics: Arc<Metrics>,
 }
 
-/// Sends until it is dropped. What a collector does not take is lost and counted: it must not pile up here.
-pub async fn export(world: World, mut export: Export) {
-    let begun = world.clock.wall();
-    let mut ticks = interval(EXPORT_INTERVAL);
+/// Sends until it is dropped. What a collector does not take is lost and counted: it must not pile up here. Metrics do not
+/// wait for traces: a collector that is slow with those would else keep them back when they are needed most.
+pub async fn export(world: World, export: Export) {
+    let Export { endpoint, resource, spans, counts, metrics } = export;
+    let sender = || Sender { world: world.clone(), endpoint: endpoint.to_string(), failing: false };
+    tokio::join!(
+        export_traces(sender(), &resource, spans, &counts),
+        export_metrics(sender(), &resource, &metrics),
+    );
+}
+
+async fn export_traces(
+    mut sender: Sender,
+    resource: &Resource,
+    mut waiting: mpsc::Receiver<Span>,
+    counts: &SpanCounts,
+) {
+    let mut ticks = interval(TRACES_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut sender = Sender { world, endpoint: export.endpoint.to_string(), failing: false };
-    for tick in 0_u64.. {
+    loop {
         ticks.tick().await;
         for _ in 0..BATCHES_PER_TICK_MAX {
             let spans: Vec<_> =
-                std::iter::from_fn(|| export.spans.try_recv().ok()).take(BATCH_SPANS_MAX).collect();
+                std::iter::from_fn(|| waiting.try_recv().ok()).take(BATCH_SPANS_MAX).collect();
             if spans.is_empty() {
                 break;
             }
-            let sent = sender.send("/v1/traces", &encode::traces(&export.resource, &spans)).await;
-            let counter = if sent { &export.counts.exported } else { &export.counts.failed };
+            let sent = sender.send("/v1/traces", &encode::traces(resource, &spans)).await;
+            let counter = if sent { &counts.exported } else { &counts.failed };
             counter.fetch_add(spans.len() as u64, Ordering::Relaxed);
             if !sent {
-                // Others may be taken later; metrics are not to wait for them.
+                // Others may be taken later.
                 break;
             }
         }
-        if tick.is_multiple_of(TICKS_UNTIL_METRICS) {
-            let metrics = export.metrics.now();
-            let times = (begun, sender.world.clock.wall());
-            sender.send("/v1/metrics", &encode::metrics(&export.resource, metrics.families(), times)).await;
-        }
+    }
+}
+
+async fn export_metrics(mut sender: Sender, resource: &Resource, metrics: &Metrics) {
+    let begun = sender.world.clock.wall();
+    let mut ticks = interval(METRICS_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let now = metrics.now();
+        let times = (begun, sender.world.clock.wall());
+        sender.send("/v1/metrics", &encode::metrics(resource, now.families(), times)).await;
     }
 }
 
@@ -116,11 +136,11 @@ fn nanos(time: SystemTime) -> String {
 }
 
 /// How long spans wait for others.
-const EXPORT_INTERVAL: Duration = Duration::from_secs(1);
-const TICKS_UNTIL_METRICS: u64 = 15;
+const TRACES_INTERVAL: Duration = Duration::from_secs(1);
+const METRICS_INTERVAL: Duration = Duration::from_secs(15);
 /// Spans that are sent at once.
 const BATCH_SPANS_MAX: usize = 512;
-/// Batches sent before metrics have their turn.
+/// Batches sent one after the other.
 const BATCHES_PER_TICK_MAX: usize = 8;
 const SEND_TIMEOUT: Duration = Duration::from_secs(5);
 

@@ -158,3 +158,33 @@ fn without_a_collector_spans_are_lost_and_counted() {
         eventually("it is counted", || counts.results()[2].1 == 1).await;
     });
 }
+
+#[test]
+fn metrics_do_not_wait_for_a_collector_that_is_slow_with_traces() {
+    run(async {
+        let got = Rc::new(RefCell::new(Vec::<String>::new()));
+        let seen = Rc::clone(&got);
+        let collector = Backend::on_loopback(move |request: Request<Incoming>| {
+            let seen = Rc::clone(&seen);
+            async move {
+                let path = request.uri().path().to_owned();
+                seen.borrow_mut().push(path.clone());
+                if path == "/v1/traces" {
+                    std::future::pending::<()>().await;
+                }
+                http::Response::new(full("{}"))
+            }
+        })
+        .await;
+        let (lane, spans) = TraceLane::new(1.0, 100);
+        lane.push(span(None));
+        let counts = Arc::clone(lane.counts());
+        let endpoint = collector.address.to_string().parse().unwrap();
+        let export_of = Export { endpoint, resource: resource(), spans, counts, metrics: metrics().await };
+        let _sending = task::spawn("export", export(World::system(), export_of));
+        let asked = tokio::time::Instant::now();
+        eventually("both have come", || got.borrow().len() >= 2).await;
+        assert!(asked.elapsed() < SEND_TIMEOUT / 2, "{:?}", asked.elapsed());
+        assert!(got.borrow().iter().any(|path| path == "/v1/metrics"));
+    });
+}
