@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,9 +12,10 @@ use graticule_gossip_core::{NodeName, RegionName, View};
 use graticule_node_api::{Problem, Route};
 use graticule_node_core::framing::{AdminAnswer, AdminCall};
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::shared::{Departure, Shared, TunnelStatus};
 use crate::task;
@@ -25,12 +27,14 @@ mod drain;
 mod events;
 mod handlers;
 mod metrics_page;
+mod places;
 mod remote;
 mod why;
 
 pub use access::Access;
 pub use events::Subscribers;
 pub use metrics_page::MetricsPage;
+use places::{Answer, Place, Places, Taken};
 
 /// What the admin server shows; cheap to clone.
 #[derive(Debug, Clone)]
@@ -82,8 +86,11 @@ pub async fn run(listener: Box<dyn Listener>, state: AdminState) {
 /// What those who ask may take of the node.
 #[derive(Debug, Clone, Copy)]
 struct Limits {
-    /// Connections open at once; further ones wait in the kernel's queue.
+    /// Connections open at once. For a further one, the one goes that has waited longest without asking anything; if all
+    /// are answered, it waits.
     connections_max: usize,
+    /// Of them from one address. For a further one, one of its own goes; if all are answered, it is closed.
+    per_address_max: usize,
     /// From the beginning of a connection, or its last answer, to the end of the next request's head.
     head_timeout: Duration,
     /// How long somebody may take nothing of an answer.
@@ -91,28 +98,52 @@ struct Limits {
 }
 
 async fn serve(listener: Box<dyn Listener>, state: AdminState, limits: Limits) {
-    let slots = Arc::new(Semaphore::new(limits.connections_max));
+    let places = Places::new(limits.connections_max, limits.per_address_max);
     let service = TowerToHyperService::new(router(state));
     let mut server = http1::Builder::new();
     server.timer(TokioTimer::new()).header_read_timeout(limits.head_timeout);
     loop {
-        // The semaphore lives as long as this loop and is never closed.
-        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
-        let stream = TokioIo::new(Taking::new(accept(&*listener).await, limits.take_timeout));
-        let connection = server.serve_connection(stream, service.clone());
-        task::spawn_detached("admin connection", async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "an admin connection ended");
+        let (stream, peer) = accept(&*listener).await;
+        let place = match places.take(peer.ip().to_canonical()).await {
+            Taken::Free(place) => place,
+            Taken::Instead(place) => {
+                // Whoever asks at once is heard before others have taken every place after this one.
+                tokio::time::sleep(DISMISSAL_PAUSE).await;
+                place
             }
-            drop(slot);
-        });
+            Taken::Refused => continue,
+        };
+        let stream = TokioIo::new(Taking::new(stream, limits.take_timeout));
+        task::spawn_detached("admin connection", converse(server.clone(), stream, service.clone(), place));
     }
 }
 
-async fn accept(listener: &dyn Listener) -> Stream {
+/// Answers on one connection until it ends, or has to make room for another one.
+async fn converse(
+    server: http1::Builder,
+    stream: TokioIo<Taking>,
+    service: TowerToHyperService<Router>,
+    place: Place,
+) {
+    let place = Rc::new(place);
+    let answering = Rc::clone(&place);
+    let counted = service_fn(move |request| {
+        let (answering, answer) = (answering.answering(), service.call(request));
+        async move { answer.await.map(|answer| answer.map(|body| Answer::new(body, answering))) }
+    });
+    let connection = server.serve_connection(stream, counted);
+    tokio::select! {
+        ended = connection => if let Err(error) = ended {
+            tracing::debug!(%error, "an admin connection ended");
+        },
+        () = place.gone() => tracing::debug!("an admin connection that asked nothing made room for another one"),
+    }
+}
+
+async fn accept(listener: &dyn Listener) -> (Stream, SocketAddr) {
     loop {
         match poll_fn(|cx| listener.poll_accept(cx)).await {
-            Ok((stream, _)) => return stream,
+            Ok(accepted) => return accepted,
             Err(error) => {
                 tracing::warn!(%error, "the admin server cannot accept a connection; trying again");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -158,9 +189,12 @@ fn problem(status: u16, kind: &str, title: &str, detail: String) -> Problem {
 
 const LIMITS: Limits = Limits {
     connections_max: 64,
+    per_address_max: 32,
     head_timeout: Duration::from_secs(10),
     take_timeout: Duration::from_secs(10),
 };
+/// After a connection had to go: so long times the places of an address is what each has to ask something.
+const DISMISSAL_PAUSE: Duration = Duration::from_millis(1);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 #[cfg(test)]

@@ -1,7 +1,5 @@
 //! Events as a subscriber reads them.
 
-use tokio::io::AsyncReadExt;
-
 use super::*;
 
 async fn subscribe(server: &Server) -> TcpStream {
