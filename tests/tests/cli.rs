@@ -175,8 +175,8 @@ fn check_looks_at_the_files_that_a_configuration_names() {
         }
         assert_eq!(
             ran.stderr.matches("error: ").count(),
-            1,
-            "one mistake in a document is one: {}",
+            3,
+            "one mistake is one, in a document too: {}",
             ran.stderr
         );
         run(["check", "--written-only", configuration.to_str().unwrap()]).await.succeeded();
