@@ -395,7 +395,7 @@ fn limits(config: &NodeConfig) -> IngressLimits {
 fn settings(config: &NodeConfig, worker: usize) -> GatewaySettings {
     // Node names are letters, digits and `-`.
     let text = |text: String| HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("graticule"));
-    let https = config.ingress.https.as_ref();
+    let listened = config.ingress.https.as_ref().map(|(listen, _)| listen.port());
     GatewaySettings {
         client_address: config.ingress.client_address.clone(),
         body_timeout: config.ingress.limits.body_timeout,
@@ -406,7 +406,7 @@ fn settings(config: &NodeConfig, worker: usize) -> GatewaySettings {
         via_1_0: text(format!("1.0 {}", config.name)),
         via: text(format!("1.1 {}", config.name)),
         via_2: text(format!("2 {}", config.name)),
-        https_port: https.map(|(listen, _)| listen.port()).filter(|port| *port != HTTPS_PORT),
+        https_port: config.ingress.redirect_port.or(listened).filter(|port| *port != HTTPS_PORT),
         proxy_status: text(config.name.to_string()),
     }
 }

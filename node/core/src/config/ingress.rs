@@ -12,7 +12,7 @@ use super::{address, count, path, section};
 use crate::document::page::{At, Page, shortened};
 use crate::document::table::{Key, Table, key};
 use crate::document::tree::Node;
-use crate::document::value::{duration, list, text};
+use crate::document::value::{duration, integer, list, text};
 use crate::headers::{ClientAddressHeader, ClientAddressRule};
 
 /// How clients come in.
@@ -22,6 +22,8 @@ pub struct IngressConfig {
     pub http: SocketAddr,
     /// Where HTTP over TLS is accepted, and the directory of the certificates that clients see.
     pub https: Option<(SocketAddr, PathBuf)>,
+    /// The port that clients are sent to who come in cleartext and are to use TLS; that of `https`, or 443 without.
+    pub redirect_port: Option<u16>,
     /// Whose connections begin with a PROXY header, which says who the client is.
     pub proxy_protocol: Vec<IpNet>,
     /// Whose word is taken for the addresses of clients, and where they say it.
@@ -62,6 +64,8 @@ pub(super) fn read(page: &Page, node: &Node) -> Option<IngressConfig> {
     let table = Table::open(page, node, KEYS)?;
     let http = table.or("http", HTTP, address);
     let https = https(page, &table);
+    let redirect_port = table.optional("redirect_port", integer(1..=u16::MAX.into()));
+    let redirect_port = redirect_port.map(|at| at.value.unsigned_abs() as u16);
     let trusted = table.or("trusted", Vec::new(), list(TRUSTED_MAX, network));
     for At { value, spot } in trusted.iter().filter(|at| at.value.prefix_len() == 0) {
         let message = format!("`{value}` trusts everybody's word for the client's address");
@@ -78,7 +82,15 @@ pub(super) fn read(page: &Page, node: &Node) -> Option<IngressConfig> {
     let over_http2 = section(&table, "http2", http2::read);
     let trusted = trusted.into_iter().map(|at| at.value).collect();
     let client_address = ClientAddressRule { header, trusted };
-    Some(IngressConfig { http, https, proxy_protocol, client_address, limits: limits?, http2: over_http2? })
+    Some(IngressConfig {
+        http,
+        https,
+        redirect_port,
+        proxy_protocol,
+        client_address,
+        limits: limits?,
+        http2: over_http2?,
+    })
 }
 
 fn https(page: &Page, table: &Table<'_>) -> Option<(SocketAddr, PathBuf)> {
@@ -175,6 +187,7 @@ const KEYS: &[Key] = &[
     key("http", "\"0.0.0.0:8080\""),
     key("https", "\"0.0.0.0:8443\""),
     key("certificates", "\"tls\""),
+    key("redirect_port", "443"),
     key("proxy_protocol", "[\"10.0.0.0/8\"]"),
     key("trusted", "[\"10.0.0.0/8\"]"),
     key("client_address", "\"x-forwarded-for\""),

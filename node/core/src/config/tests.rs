@@ -386,3 +386,13 @@ proptest! {
         prop_assert!(config.is_some() || found.starts_with(setting), "{}", found);
     }
 }
+
+#[test]
+fn the_port_that_clients_are_sent_to_is_a_port() {
+    let with = |port: &str| format!("{LEAST}[ingress]\nredirect_port = {port}\n");
+    assert_eq!(read(LEAST).ingress.redirect_port, None);
+    assert_eq!(read(&with("443")).ingress.redirect_port, Some(443));
+    for wrong in ["0", "65536", "\"443\""] {
+        assert!(errors(&with(wrong), &[]).starts_with("node.toml:10:17: error: "), "{wrong}");
+    }
+}

@@ -565,3 +565,17 @@ fn an_address_that_is_taken_is_told_with_the_key_that_names_it() {
         drop(taken);
     });
 }
+
+#[test]
+fn clients_are_redirected_to_the_port_that_is_set_or_else_to_the_one_that_is_listened_on() {
+    let home = Home::new(&[]);
+    let mut config = home.config("node-1", &[]);
+    let port = |config: &NodeConfig| settings(config, 0).https_port;
+    assert_eq!(port(&config), None);
+    config.ingress.https = Some(("127.0.0.1:8443".parse().unwrap(), home.path("tls")));
+    assert_eq!(port(&config), Some(8443));
+    config.ingress.redirect_port = Some(9443);
+    assert_eq!(port(&config), Some(9443));
+    config.ingress.redirect_port = Some(443);
+    assert_eq!(port(&config), None, "it need not be said");
+}
