@@ -1,5 +1,6 @@
 //! The admin server: what the node knows, as JSON, for operators and other nodes.
 
+use std::error::Error;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -7,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::rejection::QueryRejection;
 use axum::routing::{MethodRouter, get, post};
 use graticule_gossip_core::{NodeName, RegionName, View};
 use graticule_node_api::{Problem, Route};
@@ -181,6 +183,11 @@ fn handler(route: Route) -> MethodRouter<AdminState> {
         Route::Metrics => get(handlers::metrics),
         Route::OpenApi => get(handlers::openapi),
     }
+}
+
+/// What is wrong with a query, in words about the query.
+fn unreadable(query: &QueryRejection) -> String {
+    query.source().map_or_else(|| "the query cannot be read".to_owned(), ToString::to_string)
 }
 
 fn problem(status: u16, kind: &str, title: &str, detail: String) -> Problem {

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{ErrorKind, Write};
 use std::os::unix::net::UnixDatagram;
+use std::process::Command;
 use std::time::Duration;
 
 use graticule_node_api::client;
@@ -35,6 +36,29 @@ fn a_supervisor_hears_that_a_node_is_ready_lives_reloads_and_stops() {
         node.signal("TERM");
         assert_eq!(next_but_alive(&supervisor).await, "STOPPING=1");
         assert!(node.until_ended(Duration::from_secs(10)).await.success());
+    });
+}
+
+#[test]
+fn a_hangup_before_the_configuration_is_read_does_not_end_a_node() {
+    story(Duration::from_mins(1), async {
+        let mut fleet = prepared().await;
+        let node = &mut fleet.nodes[0];
+        let text = fs::read_to_string(node.configuration()).expect("a configuration");
+        fs::remove_file(node.configuration()).expect("to be replaced");
+        let made = Command::new("mkfifo").arg(node.configuration()).status().expect("mkfifo");
+        assert!(made.success());
+        node.start();
+        // Opened once the node opens it, and not read to its end before this is closed.
+        let path = node.configuration();
+        let opening = tokio::task::spawn_blocking(move || fs::File::options().write(true).open(path));
+        let mut pipe = opening.await.expect("no panic").expect("a reader");
+        node.signal("HUP");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        pipe.write_all(text.as_bytes()).expect("a node that reads");
+        drop(pipe);
+        eventually("it runs", Duration::from_secs(10), async || logged(node, "started")).await;
+        assert!(node.is_running());
     });
 }
 

@@ -26,7 +26,7 @@ pub(super) async fn answer(
 ) -> Result<Vec<Drained>, Problem> {
     let input = input(uri.path()).ok_or_else(|| bad_query("no such call"))?;
     let query = Query::<DrainQuery>::try_from_uri(uri);
-    let Query(query) = query.map_err(|rejection| bad_query(&rejection.body_text()))?;
+    let Query(query) = query.map_err(|rejection| bad_query(&super::unreadable(&rejection)))?;
     let mut told = Vec::new();
     for node in meant(state, query)? {
         told.push(if node == state.node {
@@ -61,7 +61,7 @@ async fn there(state: &AdminState, node: NodeName, (path, token): (&str, Option<
 fn meant(state: &AdminState, query: DrainQuery) -> Result<Vec<NodeName>, Problem> {
     let region = match (query.node, query.region) {
         (None, None) => return Ok(vec![state.node.clone()]),
-        (Some(node), None) => return Ok(vec![node]),
+        (Some(node), None) => return known(state, node).map(|node| vec![node]),
         (None, Some(region)) => region,
         (Some(_), Some(_)) => return Err(bad_query("`node` and `region` are both given")),
     };
@@ -75,6 +75,15 @@ fn meant(state: &AdminState, query: DrainQuery) -> Result<Vec<NodeName>, Problem
         return Err(super::problem(404, "unknown-region", "Unknown region", detail));
     }
     Ok(nodes)
+}
+
+/// A node that gossip knows, alive or not.
+fn known(state: &AdminState, node: NodeName) -> Result<NodeName, Problem> {
+    if node == state.node || state.view.borrow().member(&node).is_some() {
+        return Ok(node);
+    }
+    let detail = format!("this node knows no node `{node}`; `graticule status` shows those it knows");
+    Err(super::problem(404, "unknown-node", "Unknown node", detail))
 }
 
 fn bad_query(what: &str) -> Problem {

@@ -66,7 +66,7 @@ pub(super) async fn why(
     query: Result<Query<api::WhyQuery>, axum::extract::rejection::QueryRejection>,
 ) -> Response {
     let answered = match query {
-        Err(rejection) => Err(explain::bad_query(&rejection.body_text())),
+        Err(rejection) => Err(explain::bad_query(&super::unreadable(&rejection))),
         Ok(Query(query)) => {
             let (raw, token) = (raw.as_deref().unwrap_or_default(), access::bearer(&headers));
             explain::answer(&state, query, (raw, token)).await

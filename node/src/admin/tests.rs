@@ -284,6 +284,31 @@ fn why_says_what_is_wrong_with_a_question() {
 }
 
 #[test]
+fn a_question_that_cannot_be_read_or_passed_on_is_told_in_words_about_it() {
+    run(async {
+        let mut server = start();
+        for (query, said) in [
+            ("", "missing field `tenant`; expected tenant=ID"),
+            ("tenant=acme&ip=x", "invalid IP address"),
+            (
+                &*format!("tenant=acme&edge=edge-1&path=/{}", "a".repeat(2_048)),
+                "too long to be passed on to `edge-1`",
+            ),
+        ] {
+            let (status, problem) = server.get(&format!("/v1/why?{query}")).await;
+            let detail = problem["detail"].as_str().unwrap();
+            assert_eq!(
+                (status, &problem["type"]),
+                (400, &"urn:graticule:admin:bad-query".into()),
+                "{detail}"
+            );
+            assert!(detail.contains(said) && !detail.contains("deserialize"), "{detail}");
+        }
+        assert!(server.calls.try_recv().is_err(), "nobody is asked");
+    });
+}
+
+#[test]
 fn why_of_another_edge_is_asked_there() {
     run(async {
         let mut server = start();

@@ -6,7 +6,7 @@ use axum::extract::Query;
 use graticule_gossip_core::{NodeName, RegionName};
 use graticule_node_api::{Candidate, Problem, Why, WhyQuery};
 use graticule_node_core::decide::{ClientCountry, Decided, Decision, explain};
-use graticule_node_core::framing::AdminCall;
+use graticule_node_core::framing::{ADMIN_PATH_BYTES_MAX, AdminCall};
 use graticule_node_core::policy::TenantId;
 use graticule_node_core::{RegionIndex, Snapshot, path as paths};
 
@@ -47,6 +47,13 @@ pub(super) fn bad_query(what: &str) -> Problem {
 async fn ask(state: &AdminState, edge: NodeName, (raw, token): (&str, Option<&str>)) -> Result<Why, Problem> {
     let unreachable = |detail: String| problem(502, "edge-unreachable", "The edge cannot be asked", detail);
     let call = AdminCall { path: format!("{PATH}?{raw}"), token: token.map(str::to_owned) };
+    let bytes = call.path.len() + token.map_or(0, |token| token.len() + 1);
+    if bytes > ADMIN_PATH_BYTES_MAX {
+        return Err(bad_query(&format!(
+            "the query is too long to be passed on to `{edge}`: {bytes} bytes with the token, of {ADMIN_PATH_BYTES_MAX}; \
+             shorten `path`, or ask that node itself"
+        )));
+    }
     let answered = remote::ask(state, &edge, call).await.map_err(unreachable)?;
     if answered.status == 200 {
         return serde_json::from_slice(&answered.body).map_err(|error| unreachable(error.to_string()));

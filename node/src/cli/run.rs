@@ -34,6 +34,12 @@ pub(super) struct NodeOptions {
 }
 
 pub(super) fn run(options: &NodeOptions) -> Result<(), Failure> {
+    block_on(run_node(options))?
+}
+
+async fn run_node(options: &NodeOptions) -> Result<(), Failure> {
+    // Before all else: a signal that comes early must not end the process as if nobody had asked for it.
+    let signals = Signals::new()?;
     let mut settings = Settings::new(World::system(), options.config.clone(), overrides(options)?);
     let (config, diagnostics) = settings.read()?;
     diagnostics.iter().for_each(output::print_error);
@@ -41,7 +47,7 @@ pub(super) fn run(options: &NodeOptions) -> Result<(), Failure> {
     let log = telemetry::start(&config).map_err(|error| Failure::doing("cannot set up logging", error))?;
     descriptors::raise(&config);
     let settings = Watching::new(settings, config.clone(), log);
-    block_on(serve(config, settings, options.until_input_closes))?
+    serve(config, (settings, signals), options.until_input_closes).await
 }
 
 /// What stands above the file; later settings win: environment, then flags.
@@ -56,10 +62,12 @@ fn overrides(options: &NodeOptions) -> Result<Vec<(String, String)>, Failure> {
     Ok(overrides)
 }
 
-async fn serve(config: NodeConfig, mut settings: Watching, until_input_closes: bool) -> Result<(), Failure> {
+async fn serve(
+    config: NodeConfig,
+    (mut settings, mut signals): (Watching, Signals),
+    until_input_closes: bool,
+) -> Result<(), Failure> {
     let name = config.name.clone();
-    // Before anything runs: a signal that comes early must not end the process as if nobody had asked for it.
-    let mut signals = Signals::new()?;
     let supervisor = Supervisor::from_environment().map_err(|error| {
         Failure::doing("cannot use NOTIFY_SOCKET; unset it if nobody listens there", error)
     })?;

@@ -89,6 +89,8 @@ fn what_makes_no_sense_drains_nobody() {
         let server = start();
         for (path, status, kind) in [
             ("/v1/drain?region=mars", 404, "unknown-region"),
+            ("/v1/drain?node=mars-1", 404, "unknown-node"),
+            ("/v1/undrain?node=mars-1", 404, "unknown-node"),
             ("/v1/drain?node=x&region=us", 400, "bad-query"),
             ("/v1/drain?node=No%20node", 400, "bad-query"),
         ] {
