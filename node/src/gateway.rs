@@ -23,7 +23,7 @@ use crate::body::ResponseBody;
 use crate::ingress::{Client, Handler};
 use crate::pool::{Asked, Connections};
 use crate::relay::Tunnels;
-use crate::shared::{AccessLane, Shared, TraceLane};
+use crate::shared::{AccessLane, Rejection, Shared, TraceLane};
 use crate::world::World;
 
 mod account;
@@ -231,6 +231,10 @@ impl Handler for Gateway {
 
     fn flooded(&self, flood: Flood) {
         self.shared.floods.count(flood);
+    }
+
+    fn rejected(&self, rejection: Rejection) {
+        self.shared.rejections.count(rejection);
     }
 }
 

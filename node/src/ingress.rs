@@ -20,7 +20,7 @@ use rustls::ServerConfig;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::body::ResponseBody;
-use crate::shared::Phase;
+use crate::shared::{Phase, Rejection};
 use crate::task;
 use crate::world::{Listener, Stream};
 
@@ -55,6 +55,9 @@ pub trait Handler: 'static {
 
     /// Hears of a client that was cut off because it sent too many frames of a kind.
     fn flooded(&self, flood: Flood);
+
+    /// Hears of a connection that was closed before its first request.
+    fn rejected(&self, rejection: Rejection);
 }
 
 /// Whoever is at the other end of a connection.

@@ -19,6 +19,7 @@ mod departure;
 mod flood_counts;
 mod pool_events;
 mod pulse;
+mod rejections;
 mod reloads;
 mod trace_lane;
 
@@ -27,6 +28,7 @@ pub use departure::Departure;
 pub use flood_counts::FloodCounts;
 pub use pool_events::PoolEventCounts;
 pub use pulse::Pulse;
+pub use rejections::{Rejection, RejectionCounts};
 pub use reloads::{Refusal, Reloadable, Reloads};
 pub use trace_lane::{Span, SpanCounts, TraceLane, place};
 
@@ -51,6 +53,8 @@ pub struct Shared {
     pub pool_events: Arc<PoolEventCounts>,
     /// Clients that were cut off for floods of frames.
     pub floods: FloodCounts,
+    /// Clients whose connections were closed before their first request.
+    pub rejections: RejectionCounts,
     /// Which of its files are refused as they are.
     pub reloads: Reloads,
     /// Whether its workers answer.
@@ -79,6 +83,7 @@ impl Shared {
             joining: watch::Sender::new(false),
             pool_events: Arc::default(),
             floods: FloodCounts::default(),
+            rejections: RejectionCounts::default(),
             reloads: Reloads::default(),
             pulse: Pulse::new(workers),
         };

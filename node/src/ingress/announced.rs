@@ -3,9 +3,10 @@
 use std::io;
 use std::net::IpAddr;
 
-use graticule_node_core::proxy_protocol::{Wanted, source, wanted};
+use graticule_node_core::proxy_protocol::{ProxyHeaderError, Wanted, source, wanted};
 use tokio::io::AsyncReadExt;
 
+use crate::shared::Rejection;
 use crate::world::Stream;
 
 /// Reads a PROXY header and nothing after it: who the client is, or `None` for the load balancer itself. No deadline: the
@@ -21,6 +22,14 @@ pub(super) async fn read(stream: &mut Stream) -> io::Result<Option<IpAddr>> {
         };
         header.resize(to, 0);
         stream.read_exact(&mut header[from..]).await?;
+    }
+}
+
+/// Why a connection without a good header is closed; none if its other end has gone.
+pub(super) fn rejection(error: &io::Error) -> Option<Rejection> {
+    match error.get_ref()?.downcast_ref::<ProxyHeaderError>()? {
+        ProxyHeaderError::Missing => Some(Rejection::ProxyMissing),
+        ProxyHeaderError::TooLong | ProxyHeaderError::Malformed => Some(Rejection::ProxyMalformed),
     }
 }
 

@@ -24,6 +24,7 @@ use super::stream::{ClientStream, Opening, Version, sniff};
 use super::watching::{Phase, Watch};
 use super::{Accepted, Client, Handler};
 use super::{announced, handshake};
+use crate::shared::Rejection;
 use crate::task;
 use crate::ticker::Ticker;
 use crate::world::{Stream, Taking};
@@ -65,14 +66,19 @@ impl<H: Handler> Server<H> {
             watch.hear();
             match self.in_time(&watch, announced::read(&mut stream)).await {
                 Some(Ok(address)) => client.address = address.unwrap_or(client.address),
-                Some(Err(error)) => return tracing::debug!(%error, "a load balancer's connection was closed"),
-                None => return,
+                Some(Err(error)) => {
+                    self.reject(announced::rejection(&error));
+                    return tracing::debug!(%error, "a load balancer's connection was closed");
+                }
+                None => return self.reject_late(Rejection::ProxyTimeout),
             }
         }
         if let Some(tls) = tls {
             watch.shake_hands();
-            let Some(Ok(shaken)) = self.in_time(&watch, Box::pin(handshake::make(stream, tls))).await else {
-                return;
+            let shaken = match self.in_time(&watch, Box::pin(handshake::make(stream, tls))).await {
+                Some(Ok(shaken)) => shaken,
+                Some(Err(error)) => return self.reject(handshake::rejection(&error)),
+                None => return self.reject_late(Rejection::TlsTimeout),
             };
             client.secured = Some(Rc::new(shaken.secured));
             stream = shaken.stream;
@@ -90,10 +96,24 @@ impl<H: Handler> Server<H> {
             Some(Ok((Version::Http2, opening))) => {
                 Box::pin(self.serve_2((opening, stream), watch, client)).await;
             }
-            Some(Ok((Version::Neither, _))) => part(stream, b"").await,
+            Some(Ok((Version::Neither, _))) => {
+                self.reject(Some(Rejection::NotHttp));
+                part(stream, b"").await;
+            }
             Some(Err(error)) => tracing::debug!(%error, "a client connection ended before its first request"),
-            None => {}
+            None => self.reject_late(Rejection::FirstBytesTimeout),
         }
+    }
+
+    fn reject(&self, rejection: Option<Rejection>) {
+        if let Some(rejection) = rejection {
+            self.handler.rejected(rejection);
+        }
+    }
+
+    /// Whoever is late because the node closes has done nothing wrong.
+    fn reject_late(&self, rejection: Rejection) {
+        self.reject((!self.closing.has_begun()).then_some(rejection));
     }
 
     /// What comes before the first request, unless the client takes too long or the node closes.

@@ -7,6 +7,7 @@ use rustls::ServerConfig;
 use tokio_rustls::TlsAcceptor;
 
 use super::Secured;
+use crate::shared::Rejection;
 use crate::world::Stream;
 
 /// A connection after its handshake.
@@ -27,3 +28,14 @@ pub(super) async fn make(stream: Stream, tls: Arc<ServerConfig>) -> io::Result<S
     let is_http2 = connection.alpn_protocol() == Some(b"h2");
     Ok(Shaken { secured: Secured { server_name }, is_http2, stream: Box::new(stream) })
 }
+
+/// Why a connection without TLS is closed; none if its client has gone.
+pub(super) fn rejection(error: &io::Error) -> Option<Rejection> {
+    match error.get_ref()?.downcast_ref::<rustls::Error>()? {
+        rustls::Error::General(what) if what == NO_CERTIFICATE => Some(Rejection::UnknownServerName),
+        _ => Some(Rejection::TlsHandshake),
+    }
+}
+
+/// What the library calls it that there is no certificate for a name.
+const NO_CERTIFICATE: &str = "no server certificate chain resolved";

@@ -24,6 +24,8 @@ struct Sizes {
     refused: RefCell<Vec<(Version, Reason)>>,
     /// What it has heard of clients that were cut off.
     floods: RefCell<Vec<Flood>>,
+    /// Why connections were closed before their first request.
+    rejections: RefCell<Vec<&'static str>>,
 }
 
 impl Handler for Sizes {
@@ -47,6 +49,10 @@ impl Handler for Sizes {
 
     fn flooded(&self, flood: Flood) {
         self.floods.borrow_mut().push(flood);
+    }
+
+    fn rejected(&self, rejection: Rejection) {
+        self.rejections.borrow_mut().push(rejection.label());
     }
 }
 
@@ -92,6 +98,14 @@ fn start(limits: IngressLimits) -> (SocketAddr, Rc<Sizes>, Running) {
 
 /// Behind load balancers of these networks.
 fn start_behind(limits: IngressLimits, announcing: &[&str]) -> (SocketAddr, Rc<Sizes>, Running) {
+    start_secured(limits, announcing, None)
+}
+
+fn start_secured(
+    limits: IngressLimits,
+    announcing: &[&str],
+    tls: Option<Arc<ServerConfig>>,
+) -> (SocketAddr, Rc<Sizes>, Running) {
     let announcing = announcing.iter().map(|network| network.parse().unwrap()).collect();
     let listener = World::system().net.listen(LOOPBACK, false).unwrap();
     let address = listener.local_address().unwrap();
@@ -99,7 +113,7 @@ fn start_behind(limits: IngressLimits, announcing: &[&str]) -> (SocketAddr, Rc<S
     let (phase, phases) = watch::channel(Phase::Serving);
     let open = InFlightGauges::new(1).worker(0).unwrap();
     let serving = super::run(
-        vec![Entrance { listener, announcing, tls: None }],
+        vec![Entrance { listener, announcing, tls }],
         limits,
         Rc::clone(&handler),
         (open.clone(), phases),
@@ -239,6 +253,10 @@ impl Handler for Talker {
     fn flooded(&self, flood: Flood) {
         panic!("{flood:?}");
     }
+
+    fn rejected(&self, rejection: Rejection) {
+        panic!("{rejection:?}");
+    }
 }
 
 #[test]
@@ -370,5 +388,80 @@ fn nobody_else_says_who_the_client_is() {
         let (address, _handler, _running) = start_behind(limits(), &["10.0.0.0/8"]);
         let lie = raw(address, &format!("PROXY TCP4 192.0.2.7 10.0.0.1 4660 80\r\n{GET}\r\n")).await;
         assert!(lie.is_empty() || lie.starts_with("HTTP/1.1 400"), "{lie}");
+    });
+}
+
+/// TLS without any certificate.
+fn tls() -> Arc<ServerConfig> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let tls = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    Arc::new(
+        tls.with_no_client_auth()
+            .with_cert_resolver(Arc::new(rustls::server::ResolvesServerCertUsingSni::new())),
+    )
+}
+
+/// What a client begins TLS with that asks for a name.
+fn hello() -> Vec<u8> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let config = config.unwrap().with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth();
+    let name = "nobody.example".try_into().unwrap();
+    let mut client = rustls::ClientConnection::new(Arc::new(config), name).unwrap();
+    let mut bytes = Vec::new();
+    client.write_tls(&mut bytes).unwrap();
+    bytes
+}
+
+/// Why connections that begin with each of these are closed; they say nothing more, and do not end by themselves.
+async fn rejections(
+    announcing: &[&str],
+    tls: Option<Arc<ServerConfig>>,
+    openings: &[&[u8]],
+) -> Vec<&'static str> {
+    let (address, handler, _running) = start_secured(limits(), announcing, tls);
+    for opening in openings {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(opening).await.unwrap();
+        let mut rest = Vec::new();
+        // It may be reset.
+        let _ = stream.read_to_end(&mut rest).await;
+    }
+    let rejections = handler.rejections.borrow().clone();
+    rejections
+}
+
+#[test]
+fn a_connection_that_is_closed_before_its_first_request_leaves_its_reason() {
+    run(async {
+        let balancer: &[&str] = &["127.0.0.0/8"];
+        let late = b"PROXY TCP4 203.0.113.7 ";
+        let headers: &[&[u8]] = &[b"GET / HTTP/1.1\r\nhost: a\r\n\r\n", b"PROXY nonsense\r\n\r\n", late];
+        assert_eq!(
+            rejections(balancer, None, headers).await,
+            ["proxy-header-missing", "proxy-header-malformed", "proxy-header-timeout"]
+        );
+        let (hello, half) = (hello(), &hello()[..9]);
+        assert_eq!(
+            rejections(&[], Some(tls()), &[&hello, b"GET / HTTP/1.1\r\nhost: a\r\n\r\n", half]).await,
+            ["unknown-server-name", "tls-handshake", "tls-timeout"]
+        );
+        assert_eq!(
+            rejections(&[], None, &[b"\x16\x03\x01\x02\r\n", b""]).await,
+            ["not-http", "first-bytes-timeout"]
+        );
+    });
+}
+
+#[test]
+fn a_client_that_goes_by_itself_was_not_rejected() {
+    run(async {
+        let (address, handler, _running) = start_secured(limits(), &[], Some(tls()));
+        for opening in [&b""[..], &hello()[..9]] {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(opening).await.unwrap();
+        }
+        raw(address, GET).await;
+        assert_eq!(*handler.rejections.borrow(), ["tls-handshake"], "those before it have ended before");
     });
 }

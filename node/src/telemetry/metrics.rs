@@ -100,6 +100,13 @@ impl Metrics {
         );
         let floods = self.sources.shared.floods.counts();
         floods.for_each(|(limit, count)| page.sample(&[("limit", limit)], count as f64));
+        page.family(
+            "graticule_client_connections_rejected_total",
+            Kind::Counter,
+            "Connections of clients that were closed before their first request, by reason.",
+        );
+        let rejections = self.sources.shared.rejections.counts();
+        rejections.for_each(|(reason, count)| page.sample(&[("reason", reason)], count as f64));
         let (view, tunnels) = (self.sources.view.borrow().clone(), self.sources.tunnels.borrow().clone());
         mesh::write(&snapshot, &view, &tunnels, &mut page);
         certificates::write(self.sources.certificates.as_ref(), &mut page);
