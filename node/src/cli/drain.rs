@@ -114,6 +114,7 @@ mod tests {
         Tenant {
             id: id.to_owned(),
             version: 1,
+            kept: false,
             claims: Vec::new(),
             tiers: tiers.iter().map(|tier| regions(tier)).collect(),
             receive: "any".to_owned(),

@@ -87,14 +87,12 @@ async fn serve(
 
 /// Why there is no node, with where its configuration names what failed.
 fn cannot_start(error: &StartError, config: &NodeConfig) -> Failure {
-    match error {
+    if let StartError::Documents(_) = error {
         // They have places of their own.
-        StartError::Documents(_) => Failure::doing("cannot start the node", error),
-        _ => {
-            let found: Vec<_> = error.diagnostics(config).iter().map(ToString::to_string).collect();
-            Failure::doing("cannot start the node", found.join("\n"))
-        }
+        return Failure::doing("cannot start the node", error);
     }
+    let found: Vec<_> = error.diagnostics(config).iter().map(ToString::to_string).collect();
+    Failure::doing("cannot start the node", found.join("\n"))
 }
 
 /// The signals that a node listens to.

@@ -84,10 +84,9 @@ fn nodes(status: &Status) -> String {
 /// What this node would not start with.
 fn refused(reload: &Reload) -> Option<String> {
     let seconds = reload.refused_for_ms? / 1_000;
-    let errors: String = reload.errors.iter().map(|error| format!("\n{error}")).collect();
-    let what = &reload.what;
+    let (what, errors) = (&reload.what, reload.errors.join("\n"));
     Some(format!(
-        "\n{what}: refused for {seconds} s; what was before stays, until this node is restarted{errors}"
+        "\n{what}: refused for {seconds} s; what was before stays, until this node is restarted\n{errors}"
     ))
 }
 

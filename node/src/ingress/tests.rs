@@ -427,8 +427,7 @@ async fn rejections(
         // It may be reset.
         let _ = stream.read_to_end(&mut rest).await;
     }
-    let rejections = handler.rejections.borrow().clone();
-    rejections
+    handler.rejections.borrow().clone()
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use graticule_gossip_core::Generation;
 use graticule_node_core::config::{NodeConfig, OtlpConfig};
 use graticule_node_core::decide::{Here, Snapshot};
-use graticule_node_core::document::{Diagnostic, Loaded};
+use graticule_node_core::document::{Diagnostic, Loaded, Severity};
 use graticule_node_core::mesh::MeshState;
 use graticule_node_core::shared::Tallies;
 use graticule_node_core::{Moment, Policy};
@@ -154,11 +154,11 @@ pub(super) fn faults(world: &World, config: &NodeConfig) -> Vec<Diagnostic> {
         _ => None,
     };
     let geo = geo::load(world, &config.geo).err().map(StartError::Geo);
-    let (certificates, warnings) = certificate_faults(world, config, documents.as_ref().ok());
+    let (certificates, unfit) = certificate_faults(world, config, documents.as_ref().ok());
     let documents = documents.err().map(StartError::Documents);
     let log = access_log_fault(world, config);
     let errors = [identity.err(), documents, place, geo, log].into_iter().flatten().chain(certificates);
-    errors.flat_map(|error| error.diagnostics(config)).chain(warnings).collect()
+    errors.flat_map(|error| error.diagnostics(config)).chain(unfit).collect()
 }
 
 /// Why there could be no access log where it is to be.
@@ -265,8 +265,11 @@ fn load_certificates(
     for problem in problems {
         tracing::error!(%problem, "a certificate cannot be used");
     }
-    for warning in loaded.certificate_warnings(&certificates.shown()) {
-        tracing::warn!(%warning, "certificates");
+    for diagnostic in loaded.certificate_faults(&certificates.shown()) {
+        match diagnostic.severity {
+            Severity::Error => tracing::error!(%diagnostic, "certificates"),
+            Severity::Warning => tracing::warn!(%diagnostic, "certificates"),
+        }
     }
     Ok(Some(certificates))
 }
@@ -294,8 +297,8 @@ fn certificate_faults(
         Err(error) => (vec![error], Vec::new()),
         Ok(None) => (Vec::new(), Vec::new()),
         Ok(Some((certificates, problems))) => {
-            let warnings = loaded.map(|loaded| loaded.certificate_warnings(&certificates.shown()));
-            (problems.into_iter().map(StartError::Certificates).collect(), warnings.unwrap_or_default())
+            let unfit = loaded.map(|loaded| loaded.certificate_faults(&certificates.shown()));
+            (problems.into_iter().map(StartError::Certificates).collect(), unfit.unwrap_or_default())
         }
     }
 }

@@ -87,7 +87,7 @@ fn the_starter_is_right_and_says_the_defaults() {
     let (config, found) = parse_with(&text, &[]);
     // The one thing that nobody can know before.
     assert_snapshot!(found, @r"
-    node.toml:46:13: warning: `192.0.2.7` is an address for examples, which nobody has
+    node.toml:48:13: warning: `192.0.2.7` is an address for examples, which nobody has
       help: write the address that they reach this node at
     ");
     assert_eq!(parse_with(&text, &[("mesh.advertise", "10.0.0.7:7400")]).1, "");

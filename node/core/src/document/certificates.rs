@@ -1,17 +1,18 @@
-//! Where is it written what the certificates for clients do not fit? Hardly meant, but no reason not to start.
+//! Where is it written what the certificates for clients do not fit? None of it keeps a node from starting.
 
 use super::page::{Page, Spot};
 use super::{Diagnostic, Loaded};
-use crate::policy::{CertificateFault, ShownCertificate, certificate_faults};
+use crate::policy::{CertificateFault, CertificateProblem, ShownCertificate, certificate_faults};
 
 impl Loaded {
-    /// Hosts of tenants that `certificates` do not fit, where they are matched.
-    pub fn certificate_warnings(&self, certificates: &[ShownCertificate]) -> Vec<Diagnostic> {
+    /// Hosts of tenants that `certificates` do not fit, where they are matched: a shared one is an error, because requests
+    /// may be received where they must not; a missing one is a warning, because nobody is served without.
+    pub fn certificate_faults(&self, certificates: &[ShownCertificate]) -> Vec<Diagnostic> {
         let faults = certificate_faults(&self.policy, certificates);
-        faults.iter().flat_map(|fault| self.warning(fault)).collect()
+        faults.iter().flat_map(|fault| self.diagnostic(fault)).collect()
     }
 
-    fn warning(&self, fault: &CertificateFault) -> Vec<Diagnostic> {
+    fn diagnostic(&self, fault: &CertificateFault) -> Vec<Diagnostic> {
         let tenants = &self.documents.tenants;
         let Ok(at) = tenants.binary_search_by(|document| document.id().cmp(&fault.tenant)) else {
             return Vec::new();
@@ -20,7 +21,13 @@ impl Loaded {
         let claim = document.claims.iter().find(|claim| claim.value.host.as_ref() == Some(&fault.host));
         let page = Page::new(&document.file);
         let help = "put a certificate for it, and its key, into the directory of `ingress.certificates`";
-        page.warn(claim.map_or(Spot::Document, |claim| claim.spot), fault.to_string(), help);
+        let spot = claim.map_or(Spot::Document, |claim| claim.spot);
+        match fault.problem {
+            CertificateProblem::Shared { .. } => page.error_with(spot, fault.to_string(), help),
+            CertificateProblem::NoneAlone | CertificateProblem::NoneRedirected => {
+                page.warn(spot, fault.to_string(), help);
+            }
+        }
         page.into_diagnostics()
     }
 }
@@ -37,7 +44,7 @@ mod tests {
              host = \"b.example\"\n[residency]\nallow = [\"any\"]\n[pools.eu]\nbackends = [\"127.0.0.1:1\"]\n";
         let tenants = [Source::new("tenants/acme.toml", tenant)];
         let loaded = load(&Source::new("fleet.toml", fleet), &tenants).unwrap();
-        let warnings = loaded.certificate_warnings(&[]);
+        let warnings = loaded.certificate_faults(&[]);
         let places: Vec<_> =
             warnings.iter().map(|one| (one.file.as_str(), one.line, one.column, one.severity)).collect();
         let warning = |line| ("tenants/acme.toml", line, 8, Severity::Warning);
