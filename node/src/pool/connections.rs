@@ -200,6 +200,7 @@ impl Connections {
         (member, begun): (usize, Moment),
         unsent: &mut Unsent,
     ) -> Result<Response<PooledBody>, Reason> {
+        handle.begin(member, begun);
         let result = self.send_to(handle, pool, member, unsent).await;
         let outcome = match &result {
             Ok(response) if !retry::is_failure(response.status().as_u16()) => Outcome::Answered,

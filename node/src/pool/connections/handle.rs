@@ -129,6 +129,13 @@ impl Handle {
         Breaker::enter(Connecting(Rc::clone(self)), self.connecting_max)
     }
 
+    /// A request goes to a member.
+    pub(super) fn begin(&self, member: usize, now: Moment) {
+        if let Some(backend) = self.members.get(member) {
+            backend.learn(|ewma| ewma.asked(now));
+        }
+    }
+
     /// A request to a member took `latency` to its outcome.
     pub(super) fn report(&self, member: usize, outcome: Outcome, latency: Duration, now: Moment) {
         if let Some(backend) = self.members.get(member) {
