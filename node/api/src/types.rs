@@ -166,7 +166,7 @@ pub struct PoolBackend {
     pub weight: u32,
     /// Whether it is given requests.
     pub healthy: bool,
-    /// `usable`, `failed` (by its check) or `ejected` (because requests failed there).
+    /// `usable`, `failed` (by its check), `unchecked` (it has just come) or `ejected` (because requests failed there).
     pub condition: String,
     /// How long it is still out, if it is ejected.
     pub ejected_for_ms: Option<u64>,

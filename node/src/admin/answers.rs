@@ -136,12 +136,13 @@ fn pool(tenant: &Tenant, index: PoolIndex, (document, state): (&Pool, &PoolState
         condition: match member.condition {
             Condition::Usable => "usable",
             Condition::Failed => "failed",
+            Condition::Unchecked => "unchecked",
             Condition::Ejected(_) => "ejected",
         }
         .to_owned(),
         ejected_for_ms: match member.condition {
             Condition::Ejected(until) => Some(until.since(now).as_millis() as u64),
-            Condition::Usable | Condition::Failed => None,
+            Condition::Usable | Condition::Failed | Condition::Unchecked => None,
         },
         failures: member.streak.failures(),
     };

@@ -16,6 +16,7 @@ impl PoolEventCounts {
             PoolEvent::BackendRecovered { .. } => 1,
             PoolEvent::BackendEjected { .. } => 2,
             PoolEvent::BackendReturned { .. } => 3,
+            PoolEvent::BackendAdmitted { .. } => 4,
         };
         self.0[at].fetch_add(1, Ordering::Relaxed);
     }
@@ -26,4 +27,4 @@ impl PoolEventCounts {
     }
 }
 
-const LABELS: [&str; 4] = ["check-failed", "check-recovered", "ejected", "returned"];
+const LABELS: [&str; 5] = ["check-failed", "check-recovered", "ejected", "returned", "admitted"];

@@ -6,6 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::health::Belief;
 use super::{CheckTarget, Health, Plan, Transition};
 use crate::Moment;
 use crate::policy::CheckKind;
@@ -51,7 +52,8 @@ impl Checks {
     pub const CHECKS_BURST_MAX: u32 = 20;
 
     /// Replaces the plan. Targets of both plans keep their health and rhythm; a new target inherits the health of one
-    /// with the same address that asks the same and whose numbers were changed; others begin unknown.
+    /// with the same address that asks the same and whose numbers were changed; others begin unknown. Those of a first
+    /// plan are spread over a second; those that come later are checked at once.
     pub fn adopt(&mut self, plan: Plan, now: Moment) {
         let healths: Vec<_> = plan.targets().iter().map(|target| self.inherited(target, now)).collect();
         let due = |(position, health): (usize, &Health)| health.poll_timeout().map(|at| (at, position));
@@ -99,9 +101,9 @@ impl Checks {
         &self.plan
     }
 
-    /// Whether the target at a position of the plan counts as healthy.
-    pub fn is_healthy(&self, position: usize) -> bool {
-        self.healths.get(position).is_none_or(Health::is_healthy)
+    /// What is believed of the target at a position of the plan.
+    pub(super) fn belief(&self, position: usize) -> Belief {
+        self.healths.get(position).map_or(Belief::Unknown, Health::belief)
     }
 
     fn inherited(&self, target: &CheckTarget, now: Moment) -> Health {
@@ -115,7 +117,9 @@ impl Checks {
             known.is_some_and(|k| k.check.kind == target.check.kind && k.check.tls == target.check.tls)
         };
         let known = self.plan.positions_at(target.address).find(asks_the_same).and_then(health);
-        known.map_or(Health::new(first), |health| health.rescheduled(first))
+        // Others may be waiting for it.
+        let fresh = || Health::new(if self.plan.targets().is_empty() { first } else { now });
+        known.map_or_else(fresh, |health| health.rescheduled(first))
     }
 
     const PACE: Duration = Duration::from_nanos(1_000_000_000 / Self::CHECKS_PER_SECOND_MAX as u64);

@@ -23,6 +23,11 @@ pub enum PoolEvent {
         /// Which, under which check.
         target: Arc<CheckTarget>,
     },
+    /// It has come to a pool that has others, and passes its first check.
+    BackendAdmitted {
+        /// Which, under which check.
+        target: Arc<CheckTarget>,
+    },
     /// Requests failed there too often in a row: it is out for a while.
     BackendEjected {
         /// Of which pool.

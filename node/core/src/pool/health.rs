@@ -27,8 +27,10 @@ pub enum Transition {
     Recovered,
 }
 
+/// What the results so far show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Belief {
+pub(super) enum Belief {
+    /// There is none yet.
     Unknown,
     Healthy,
     Failed,
@@ -48,6 +50,11 @@ impl Health {
     /// Whether requests may be sent there.
     pub fn is_healthy(&self) -> bool {
         self.belief != Belief::Failed
+    }
+
+    /// What is believed.
+    pub(super) fn belief(&self) -> Belief {
+        self.belief
     }
 
     /// When the next check is due; `None` while one is under way.

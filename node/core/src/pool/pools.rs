@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::health::Belief;
 use super::plan::{PlannedMember, PlannedPool};
 use super::{CheckFailure, CheckTarget, Checks, MemberId, Names, Plan, PoolEvent, PoolId};
 use super::{PoolStates, TenantPools, Transition};
@@ -49,7 +50,8 @@ impl Pools {
             let Some((id, pool)) = describe(policy, region, planned) else { continue };
             let before = known.get(&id).and_then(|at| old.get_mut(*at)).and_then(Option::take);
             let mut entry = Entry::new((id, pool.clone()), planned, before, &mut self.next, now);
-            entry.rebuild(|target| self.checks.is_healthy(target), now);
+            entry.await_checks(|target| self.checks.belief(target));
+            entry.rebuild(|target| self.checks.belief(target), now);
             entries.push(entry);
         }
         self.entries = entries;
@@ -79,21 +81,27 @@ impl Pools {
         result: Result<(), CheckFailure>,
         now: Moment,
     ) -> Option<PoolEvent> {
-        let transition = self.checks.handle_result(target, result)?;
         let position = self.checks.plan().position(target)?;
-        let askers = self.checks.plan().askers(position).to_vec();
-        for asker in askers {
-            let Some(entry) = self.entries.get_mut(asker) else { continue };
-            if transition == Transition::Recovered {
+        let is_first = self.checks.belief(position) == Belief::Unknown;
+        let transition = self.checks.handle_result(target, result);
+        if transition.is_none() && !is_first {
+            return None;
+        }
+        let mut waited = false;
+        for asker in self.checks.plan().askers(position) {
+            let Some(entry) = self.entries.get_mut(*asker) else { continue };
+            waited |= is_first && entry.handle_first_check(position, now);
+            if transition == Some(Transition::Recovered) {
                 entry.came(|member| member.target == Some(position), now);
             }
-            entry.rebuild(|target| self.checks.is_healthy(target), now);
+            entry.rebuild(|target| self.checks.belief(target), now);
         }
         let target = Arc::clone(target);
-        Some(match (transition, result) {
-            (Transition::Failed, Err(failure)) => PoolEvent::BackendFailed { target, failure },
-            _ => PoolEvent::BackendRecovered { target },
-        })
+        match (transition, result) {
+            (Some(Transition::Failed), Err(failure)) => Some(PoolEvent::BackendFailed { target, failure }),
+            (Some(_), _) => Some(PoolEvent::BackendRecovered { target }),
+            (None, _) => waited.then_some(PoolEvent::BackendAdmitted { target }),
+        }
     }
 
     /// A full row of requests has failed at a backend: it is out for a while, unless as many are as may be. One that is
@@ -103,7 +111,7 @@ impl Pools {
         let entry = self.entries.get_mut(at)?;
         let until = entry.eject(member, now)?;
         self.out.insert((until, id));
-        entry.rebuild(|target| self.checks.is_healthy(target), now);
+        entry.rebuild(|target| self.checks.belief(target), now);
         let (pool, address) = (entry.id().clone(), entry.address(member)?);
         Some(PoolEvent::BackendEjected { pool, address, out: until.since(now) })
     }
@@ -140,7 +148,7 @@ impl Pools {
         if !entry.handle_timeout(member, now) {
             return None;
         }
-        entry.rebuild(|target| self.checks.is_healthy(target), now);
+        entry.rebuild(|target| self.checks.belief(target), now);
         Some(PoolEvent::BackendReturned { pool: entry.id().clone(), address: entry.address(member)? })
     }
 

@@ -58,6 +58,8 @@ pub enum Condition {
     Usable,
     /// It fails its check.
     Failed,
+    /// It has just come, and waits for its first check, because others are known to be well.
+    Unchecked,
     /// Requests failed there too often; it comes back then.
     Ejected(Moment),
 }
@@ -103,7 +105,7 @@ impl PoolState {
     pub fn new(pool: &Pool, members: Vec<Member>, panic: bool, counts: Arc<PoolCounts>, now: Moment) -> Self {
         let is_usable = |member: &Member| match member.condition {
             Condition::Usable => true,
-            Condition::Failed => false,
+            Condition::Failed | Condition::Unchecked => false,
             Condition::Ejected(_) => panic,
         };
         let numbered = members.iter().enumerate().map(|(at, member)| (at as u16, member));

@@ -21,6 +21,12 @@ pub(super) fn event(event: &PoolEvent, counts: &PoolEventCounts) {
                 "a backend passes its check and gets requests again"
             );
         }
+        PoolEvent::BackendAdmitted { target } => {
+            tracing::info!(
+                address = %target.address, check = asked(target),
+                "a backend that has just come passes its check and gets requests"
+            );
+        }
         PoolEvent::BackendEjected { pool, address, out } => {
             tracing::warn!(
                 %pool, %address, out_s = out.as_secs(),

@@ -12,6 +12,7 @@ use graticule_node_core::pool::{Condition, PoolState, TenantPools};
 struct Sum {
     usable: u64,
     failed: u64,
+    unchecked: u64,
     ejected: u64,
     requests: u64,
     connecting: u64,
@@ -74,7 +75,10 @@ fn retries(saved: &BTreeMap<&str, u64>, counters: &Counters, page: &mut Expositi
 fn backends(pools: &BTreeMap<(&str, String), Sum>, page: &mut Exposition) {
     page.family("graticule_pool_backends", Kind::Gauge, "Backends of a pool, by what is believed of them.");
     for ((tenant, pool), sum) in pools {
-        for (condition, count) in [("usable", sum.usable), ("failed", sum.failed), ("ejected", sum.ejected)] {
+        let Sum { usable, failed, unchecked, ejected, .. } = *sum;
+        let conditions =
+            [("usable", usable), ("failed", failed), ("unchecked", unchecked), ("ejected", ejected)];
+        for (condition, count) in conditions {
             page.sample(&[("tenant", tenant), ("pool", pool), ("condition", condition)], count as f64);
         }
     }
@@ -141,6 +145,7 @@ impl Sum {
             *match member.condition {
                 Condition::Usable => &mut self.usable,
                 Condition::Failed => &mut self.failed,
+                Condition::Unchecked => &mut self.unchecked,
                 Condition::Ejected(_) => &mut self.ejected,
             } += 1;
         }

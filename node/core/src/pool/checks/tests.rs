@@ -28,7 +28,7 @@ fn target(last: u8, check: HealthCheck) -> CheckTarget {
 
 fn healthy(checks: &Checks) -> Vec<SocketAddr> {
     let targets = checks.plan.targets().iter().enumerate();
-    targets.filter(|(at, _)| checks.is_healthy(*at)).map(|(_, target)| target.address).collect()
+    targets.filter(|(at, _)| checks.belief(*at) != Belief::Failed).map(|(_, target)| target.address).collect()
 }
 
 /// Starts every check until `end` at the moment it is due, and gives each the result that `answer` says.

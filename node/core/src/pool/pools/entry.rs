@@ -8,6 +8,7 @@ use super::{PlannedMember, PlannedPool};
 use crate::Moment;
 use crate::policy::Pool;
 use crate::pool::ejection::{self, Ejection};
+use crate::pool::health::Belief;
 use crate::pool::{Condition, Member, MemberId, PoolCounts, PoolId, PoolState};
 use crate::shared::Streak;
 
@@ -30,6 +31,8 @@ pub(super) struct EntryMember {
     address: SocketAddr,
     weight: u32,
     streak: Arc<Streak>,
+    /// Whether it has come while others were known to be well, and its first check has not ended.
+    waits: bool,
     /// Since when it has been usable, if it was not from the pool's beginning.
     since: Option<Moment>,
 }
@@ -82,6 +85,28 @@ impl Entry {
         self.members.get(member).map(|member| member.address)
     }
 
+    /// Those that have just come wait for their first check, if others are known to be well.
+    pub(super) fn await_checks(&mut self, belief: impl Fn(usize) -> Belief) {
+        let others = self.is_any_healthy(&belief);
+        for member in &mut self.members {
+            member.waits &= others && member.target.is_some_and(|target| belief(target) == Belief::Unknown);
+        }
+    }
+
+    /// The first check of a target has ended: whether a member has waited for that.
+    pub(super) fn handle_first_check(&mut self, target: usize, now: Moment) -> bool {
+        let mut waited = false;
+        for member in self.members.iter_mut().filter(|member| member.waits && member.target == Some(target)) {
+            (member.waits, member.since, waited) = (false, Some(now), true);
+        }
+        waited
+    }
+
+    fn is_any_healthy(&self, belief: impl Fn(usize) -> Belief) -> bool {
+        let mut targets = self.members.iter().filter_map(|member| member.target);
+        targets.any(|target| belief(target) == Belief::Healthy)
+    }
+
     /// Members have just become usable.
     pub(super) fn came(&mut self, which: impl Fn(&EntryMember) -> bool, now: Moment) {
         self.members.iter_mut().filter(|member| which(member)).for_each(|member| member.since = Some(now));
@@ -91,7 +116,7 @@ impl Entry {
     pub(super) fn eject(&mut self, member: usize, now: Moment) -> Option<Moment> {
         let rule = self.pool.ejection?;
         let out = self.members.iter().filter(|member| member.ejection.is_out()).count();
-        let count = self.members.len();
+        let count = self.members.iter().filter(|member| !member.waits).count();
         let member = self.members.get_mut(member).filter(|member| !member.ejection.is_out())?;
         if !ejection::may_eject(count, out) {
             return None;
@@ -112,12 +137,17 @@ impl Entry {
     }
 
     /// Works what is believed into the state that requests find.
-    pub(super) fn rebuild(&mut self, is_healthy: impl Fn(usize) -> bool, now: Moment) {
-        let members: Vec<_> = self.members.iter().map(|member| member.seen(&is_healthy)).collect();
-        let left = members.iter().filter(|member| member.condition == Condition::Usable).count();
-        let panic = self.pool.ejection.is_some_and(|rule| {
-            left < members.len() && ejection::is_panic(members.len(), left, rule.panic_percent)
-        });
+    pub(super) fn rebuild(&mut self, belief: impl Fn(usize) -> Belief, now: Moment) {
+        let others = self.is_any_healthy(&belief);
+        let members: Vec<_> = self.members.iter().map(|member| member.seen(&belief, others)).collect();
+        let count = |which: fn(Condition) -> bool| members.iter().filter(|m| which(m.condition)).count();
+        let left = count(|condition| condition == Condition::Usable);
+        // Who has not begun to serve is no loss.
+        let all = count(|condition| condition != Condition::Unchecked);
+        let panic = self
+            .pool
+            .ejection
+            .is_some_and(|rule| left < all && ejection::is_panic(all, left, rule.panic_percent));
         let counts = Arc::clone(&self.counts);
         self.state = Arc::new(PoolState::new(&self.pool, members, panic, counts, now));
     }
@@ -132,15 +162,17 @@ impl EntryMember {
             address,
             weight: 1,
             streak: Arc::default(),
+            waits: true,
             since,
         }
     }
 
-    fn seen(&self, is_healthy: impl Fn(usize) -> bool) -> Member {
-        let condition = match self.ejection.poll_timeout() {
-            _ if self.target.is_some_and(|target| !is_healthy(target)) => Condition::Failed,
-            Some(until) => Condition::Ejected(until),
-            None => Condition::Usable,
+    fn seen(&self, belief: impl Fn(usize) -> Belief, others: bool) -> Member {
+        let condition = match (self.target.map(belief), self.ejection.poll_timeout()) {
+            (Some(Belief::Failed), _) => Condition::Failed,
+            (Some(Belief::Unknown), _) if self.waits && others => Condition::Unchecked,
+            (_, Some(until)) => Condition::Ejected(until),
+            _ => Condition::Usable,
         };
         let streak = Arc::clone(&self.streak);
         Member {

@@ -135,6 +135,47 @@ fn a_new_policy_keeps_what_is_believed_of_backends_that_stay() {
 }
 
 #[test]
+fn a_backend_that_comes_to_others_that_are_well_waits_for_its_first_check() {
+    let checked = |all: &[u8]| vec![Some(pool(all, Some(check("/"))))];
+    let mut pools = adopted(checked(&[1, 2]));
+    assert_eq!(usable(&pools, 0), addresses(&[1, 2]), "nobody is known to be well at the beginning");
+    assert_eq!(pools.handle_result(&target(1, "/"), Ok(()), START), None);
+    assert_eq!(usable(&pools, 0), addresses(&[1, 2]), "nor do those wait that were there with the first");
+    pools.handle_result(&target(2, "/"), Ok(()), START);
+
+    adopt(&mut pools, checked(&[1, 2, 3, 4, 5, 6, 7]), seconds(5));
+    assert_eq!(usable(&pools, 0), addresses(&[1, 2]));
+    assert_eq!(state(&pools, 0).members()[2].condition, Condition::Unchecked);
+    assert!(!state(&pools, 0).is_panic(), "those that have not begun are no loss");
+    let due: Vec<_> = std::iter::from_fn(|| pools.poll_check(seconds(5))).map(|t| t.address).collect();
+    assert!((3..=7).all(|last| due.contains(&address(last))), "they are checked at once: {due:?}");
+
+    let event = pools.handle_result(&target(3, "/"), Ok(()), seconds(6));
+    assert_eq!(event, Some(PoolEvent::BackendAdmitted { target: target(3, "/") }));
+    let event = pools.handle_result(&target(4, "/"), Err(CheckFailure::Unreachable), seconds(6));
+    assert!(matches!(event, Some(PoolEvent::BackendFailed { .. })));
+    assert_eq!(usable(&pools, 0), addresses(&[1, 2, 3]));
+    assert_eq!(state(&pools, 0).members()[2].since, Some(seconds(6)), "its slow start begins then");
+    adopt(&mut pools, checked(&[1, 2, 3, 5]), seconds(7));
+    assert_eq!(usable(&pools, 0), addresses(&[1, 2, 3]), "another policy changes nothing for who waits");
+}
+
+#[test]
+fn who_waits_for_its_first_check_is_needed_when_nobody_else_is_well() {
+    let checked = |all: &[u8]| vec![Some(pool(all, Some(check("/"))))];
+    let mut pools = adopted(checked(&[1]));
+    pools.handle_result(&target(1, "/"), Ok(()), START);
+    adopt(&mut pools, checked(&[1, 2]), seconds(5));
+    assert_eq!(usable(&pools, 0), addresses(&[1]));
+    for _ in 0..3 {
+        pools.handle_result(&target(1, "/"), Err(CheckFailure::Broken), seconds(6));
+    }
+    assert_eq!(usable(&pools, 0), addresses(&[2]));
+    adopt(&mut pools, checked(&[2, 3]), seconds(7));
+    assert_eq!(usable(&pools, 0), addresses(&[2, 3]), "all are new");
+}
+
+#[test]
 fn what_is_gone_is_ignored() {
     let mut pools = adopted(vec![Some(pool(&[1, 2], Some(check("/"))))]);
     let gone = id(&pools, 1);
