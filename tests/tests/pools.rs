@@ -400,7 +400,7 @@ fn a_tls_backend_is_believed_by_its_name_and_its_authority_only() {
             let answer = get(&fleet, "/").await;
             match expected {
                 Some(version) => assert_eq!(text(&answer), format!("{version} {HOST}")),
-                None => assert_eq!(answer.refusal().as_deref(), Some("no-compliant-region"), "{answer:?}"),
+                None => assert_eq!(answer.refusal().as_deref(), Some("backend-unreachable"), "{answer:?}"),
             }
         }
     });

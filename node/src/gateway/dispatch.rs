@@ -38,6 +38,8 @@ pub(super) struct Pending {
     tried_peers: SmallVec<[PeerId; 4]>,
     /// Whether something of what was tried was at a limit, and would have served it otherwise.
     was_full: bool,
+    /// How the last of the pools that were asked has failed.
+    backends_failed: Option<Reason>,
     /// Whether a retry was paid for that has not ended.
     paid: bool,
     chance: u32,
@@ -89,6 +91,7 @@ impl Pending {
             tried: RegionSet::EMPTY,
             tried_peers: SmallVec::new(),
             was_full: false,
+            backends_failed: None,
             paid: false,
             chance,
             account: Some(account),
@@ -107,6 +110,10 @@ impl Pending {
         for _ in 0..ATTEMPTS_MAX {
             let snapshot = self.gateway.snapshot();
             let decided = self.decide(&snapshot);
+            if decided.decision == NOBODY && self.backends_failed.is_some() {
+                // The account is that of the attempt that failed.
+                break;
+            }
             let asking = self.asking(&snapshot, &decided);
             self.account_for(&snapshot, &decided, asking.is_ok());
             let attempt = match asking {
@@ -123,8 +130,10 @@ impl Pending {
                 Attempt::Over(reason) => return self.refuse(reason),
             }
         }
-        // Nothing that is left can serve it. Whoever reads why can do something about a limit.
-        self.refuse(if self.was_full { Reason::Overloaded } else { Reason::NoCompliantRegion })
+        // Nothing that is left can serve it. Whoever reads why can do something about a limit, or about backends that were
+        // asked in vain; that there is no region is the whole truth only if none was.
+        let of_backends = self.backends_failed.unwrap_or(Reason::NoCompliantRegion);
+        self.refuse(if self.was_full { Reason::Overloaded } else { of_backends })
     }
 
     async fn attempt(
@@ -307,13 +316,21 @@ impl Pending {
         self.facts.headers.remove(header::CONNECTION);
         self.facts.headers.remove(header::TRANSFER_ENCODING);
         self.upload = Upload::new(body, self.facts.method.is_idempotent());
-        self.was_full |= reason == Reason::Overloaded;
+        self.note(reason);
         self.tried.insert(here);
         if !reached {
             return Attempt::Again;
         }
         let elsewhere = !matches!(self.decide(&self.gateway.snapshot()).decision, Decision::Refuse(_));
         if elsewhere && self.pay(budget) { Attempt::AfterPause } else { Attempt::Over(reason) }
+    }
+
+    /// Remembers what is to be told if nothing else can serve the request.
+    fn note(&mut self, reason: Reason) {
+        self.was_full |= reason == Reason::Overloaded;
+        if matches!(reason, Reason::BackendUnreachable | Reason::BackendFailed | Reason::BackendTimeout) {
+            self.backends_failed = Some(reason);
+        }
     }
 
     /// Takes a retry from the tenant's budget, if it has any.
@@ -443,7 +460,7 @@ impl Pending {
             Failure::Never(reason) => (reason, false),
             Failure::Sent(reason) => (reason, self.facts.method.is_idempotent()),
         };
-        self.was_full |= reason == Reason::Overloaded;
+        self.note(reason);
         let costs = failure.is_of_backends();
         let Some(body) = self.upload.take_back().filter(|_| repeatable) else { return Attempt::Over(reason) };
         if costs && !(elsewhere && budget.is_some_and(|budget| self.pay(budget))) {
@@ -498,5 +515,7 @@ fn region_name(policy: &Policy, region: RegionIndex) -> Option<HeaderValue> {
     policy.fleet.region(region).and_then(|region| HeaderValue::from_str(region.name.as_str()).ok())
 }
 
+/// What is decided when nothing is left to try.
+const NOBODY: Decision = Decision::Refuse(Reason::NoCompliantRegion);
 /// Sendings of one request, the first included.
 const ATTEMPTS_MAX: usize = 8;

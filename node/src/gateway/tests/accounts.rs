@@ -265,9 +265,12 @@ fn a_relayed_request_that_is_refused_at_once_is_told_of_without_saying_whose() {
 fn a_refusal_after_acceptance_is_no_broken_answer() {
     run(async {
         let (edge, node, _pair) = fleet(acme(&["DE", "US"], &[("eu", nowhere())])).await;
-        assert_refused(&edge.site.get("/", "").await, Reason::NoCompliantRegion);
+        assert_refused(&edge.site.get("/", "").await, Reason::BackendUnreachable);
         edge.until_counted(Some(0), Role::Edge, 1).await;
         node.until_counted(Some(0), Role::Serving, 1).await;
+        let line = edge.lines().remove(0);
+        assert_eq!((&line["decision"], &line["reason"]), (&"relay".into(), &"backend-unreachable".into()));
+        assert_eq!(line["regions"], serde_json::json!(["us", "eu"]), "{line}");
         let line = node.lines().remove(0);
         assert_eq!((&line["decision"], &line["reason"]), (&"serve".into(), &"backend-unreachable".into()));
         assert_eq!((&line["status"], &line["complete"]), (&502.into(), &true.into()), "{line}");

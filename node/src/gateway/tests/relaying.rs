@@ -89,7 +89,8 @@ fn a_backend_that_cannot_be_reached_over_there_is_remembered_only_if_it_says_so(
     run(async {
         let policy = || acme(&["DE"], &[("eu", nowhere())]);
         let mut fleet = Fleet::new(policy(), policy()).await;
-        assert_refused(&fleet.edge.get("/", "").await, Reason::NoCompliantRegion);
+        assert_refused(&fleet.edge.get("/", "").await, Reason::BackendUnreachable);
+        assert_refused(&fleet.node.get("/", "").await, Reason::BackendUnreachable);
         assert!(fleet.edge.refusals.try_recv().is_err());
         let without = Snapshot::clone(&fleet.node.gateway.shared.snapshot());
         let none = Arc::new(failed(&without));
