@@ -180,7 +180,8 @@ impl Gateway {
         let by_address = pool.balance == Balance::Maglev(HashKey::Address);
         let rule = &self.settings.client_address;
         let client = by_address.then(|| headers::carried_client_address(headers, rule)).flatten();
-        Some(Asked { tenant, index, pool, state: pools.pool(index)?, budget: &pools.budget, client })
+        let (state, budget) = (pools.pool(index)?, &*pools.budget);
+        Some(Asked { tenant, index, pool, state, budget, client, trail: None })
     }
 
     fn chance(&self) -> u32 {

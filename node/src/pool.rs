@@ -8,5 +8,5 @@ pub(crate) mod testing;
 mod transport;
 mod trust;
 
-pub use connections::{Asked, Connections, Links, Outgoing, PooledBody, SendFailure, Sent};
+pub use connections::{Asked, Connections, Links, Outgoing, PooledBody, SendFailure, Sent, Trail, Visit};
 pub use trust::Trust;

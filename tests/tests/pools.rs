@@ -356,6 +356,29 @@ fn a_grpc_check_believes_serving_and_nothing_else() {
 }
 
 #[test]
+fn a_dead_backend_without_a_check_is_found_in_the_refusal_the_log_and_the_api() {
+    story(Duration::from_mins(1), async {
+        let address = SocketAddr::from(([127, 0, 0, 1], consecutive_ports(1)));
+        let fleet = node_with(&format!("[pools.eu-central]\nbackends = [\"{address}\"]"), "").await;
+        for _ in 0..3 {
+            assert_eq!(get(&fleet, "/").await.refusal().as_deref(), Some("backend-unreachable"));
+        }
+        let pools = pools(&fleet).await;
+        let backend = &pools[0].backends[0];
+        assert_eq!(
+            (backend.failures > 0, backend.last_failure.as_deref()),
+            (true, Some("connection refused"))
+        );
+        let log = fleet.nodes[0].log();
+        let said: Vec<_> = log.lines().filter(|line| line.contains("requests get no answer")).collect();
+        let [line] = said[..] else { panic!("it is said once: {said:?}") };
+        for part in ["shop", "default", &address.to_string(), "connection refused"] {
+            assert!(line.contains(part), "{part} in {line}");
+        }
+    });
+}
+
+#[test]
 fn a_tcp_check_needs_a_listener() {
     story(Duration::from_mins(1), async {
         let backend = Moody::start(Speaks::Http1, Mood::Failing);

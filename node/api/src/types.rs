@@ -172,6 +172,8 @@ pub struct PoolBackend {
     pub ejected_for_ms: Option<u64>,
     /// Requests that failed there since the last that succeeded.
     pub failures: u32,
+    /// Why the last request failed that did.
+    pub last_failure: Option<String>,
 }
 
 /// One of `GET /v1/tunnels`: a peer this node keeps a control tunnel to.

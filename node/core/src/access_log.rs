@@ -1,6 +1,6 @@
 //! What does the access log say of a request? One JSON object on a line.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::outcome::{Outcome, Protocol};
@@ -29,12 +29,25 @@ pub struct Entry<'a> {
     pub regions: [Option<&'a str>; 2],
     /// What was decided, in a word.
     pub decision: &'a str,
+    /// Who answered it or was asked last, if this node asked.
+    pub backend: Option<Asked<'a>>,
     /// Until a peer accepted it, if one did.
     pub accepted: Option<Duration>,
     /// Until its answer's head was there, if it was.
     pub first_byte: Option<Duration>,
     /// What only regions may keep that the tenant's rules allow to.
     pub personal: Option<Personal<'a>>,
+}
+
+/// The backend that was asked last.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// What its pool is called.
+    pub pool: &'a str,
+    /// Where it is.
+    pub address: SocketAddr,
+    /// How many were asked, it included.
+    pub attempts: u8,
 }
 
 /// What of a request tells who sent it, or what for.
@@ -73,6 +86,11 @@ impl Entry<'_> {
             None => object.optional(key!("status"), None),
         }
         object.number(key!("attempts"), self.outcome.attempts.into());
+        if let Some(Asked { pool, address, attempts }) = self.backend {
+            object.word(key!("pool"), pool);
+            object.address(key!("backend"), address);
+            object.number(key!("backend_attempts"), attempts.into());
+        }
         object.number(key!("bytes_up"), self.outcome.bytes_up);
         object.number(key!("bytes_down"), self.outcome.bytes_down);
         object.boolean(key!("complete"), self.outcome.complete);

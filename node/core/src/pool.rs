@@ -9,6 +9,7 @@ mod checks;
 mod draw;
 mod ejection;
 mod event;
+mod fault;
 mod health;
 mod maglev;
 mod names;
@@ -22,7 +23,8 @@ mod state;
 pub(crate) mod testing;
 
 pub use checks::{CheckFailure, Checks};
-pub use event::{PoolEvent, PoolId};
+pub use event::{Askers, PoolEvent, PoolId};
+pub use fault::Fault;
 pub use health::{Health, Transition};
 pub use maglev::key_hash;
 pub use names::{Names, Resolved};

@@ -19,7 +19,7 @@ pub use drain::Drain;
 pub use in_flight::{InFlight, InFlightGauges, InFlightGuard};
 pub use pace::Pace;
 pub use retry_budget::RetryBudget;
-pub use streak::Streak;
+pub use streak::{Row, Streak};
 pub use suspects::Suspects;
 pub use tally::{DURATION_BOUNDS_MS, Tallies, Tally, Totals};
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use graticule_node_api as api;
 use graticule_node_core::mesh::{self, Cost, PeerId};
 use graticule_node_core::policy::{Pool, PoolIndex, Receive, Tenant, TenantId, TenantIndex};
-use graticule_node_core::pool::{Condition, Member, PoolState};
+use graticule_node_core::pool::{Condition, Fault, Member, PoolState};
 use graticule_node_core::{Moment, Snapshot};
 
 use super::AdminState;
@@ -145,6 +145,7 @@ fn pool(tenant: &Tenant, index: PoolIndex, (document, state): (&Pool, &PoolState
             Condition::Usable | Condition::Failed | Condition::Unchecked => None,
         },
         failures: member.streak.failures(),
+        last_failure: Fault::from_number(member.streak.last()).map(|fault| fault.to_string()),
     };
     api::Pool {
         tenant: tenant.id.to_string(),

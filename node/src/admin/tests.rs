@@ -192,6 +192,7 @@ fn tenants_pools_and_tunnels_are_shown() {
             "backends": [{
                 "address": "127.0.0.1:1", "weight": 1, "healthy": true,
                 "condition": "usable", "ejected_for_ms": null, "failures": 0,
+                "last_failure": null,
             }],
         }]);
         assert_eq!(pools, expected, "only those of this region");

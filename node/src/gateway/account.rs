@@ -6,11 +6,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
-use graticule_node_core::access_log::{Entry, Personal};
+use graticule_node_core::access_log::{Asked, Entry, Personal};
 use graticule_node_core::decide::{self, ClientCountry, Decided};
 use graticule_node_core::headers::{TraceContext, TraceId};
 use graticule_node_core::outcome::{Outcome, Protocol, Role};
-use graticule_node_core::policy::{AddressMask, Tenant, TenantIndex};
+use graticule_node_core::policy::{AddressMask, PoolName, Tenant, TenantIndex};
 use graticule_node_core::shared::InFlightGuard;
 use graticule_node_core::{Moment, Reason, RegionIndex, Snapshot, path};
 use http::uri::{Authority, PathAndQuery};
@@ -18,6 +18,7 @@ use http::{HeaderValue, Method, Response};
 
 use super::{Active, Gateway, Recorders};
 use crate::body::{ByteCount, ResponseBody, Witness};
+use crate::pool::{Trail, Visit};
 use crate::shared::{Span, place};
 
 /// The account of one request. It is given when this is dropped, wherever that happens: with the answer's body, or
@@ -35,6 +36,8 @@ pub(super) struct Account {
     decided: Option<(Rc<Active>, Verdict)>,
     read: Option<ByteCount>,
     outcome: Outcome,
+    /// Which backend was asked.
+    trail: Trail,
     /// Known only where somebody wants to know.
     head: Option<Head>,
     /// Whether it gets a span, once that was asked.
@@ -114,6 +117,7 @@ impl Account {
             decided,
             read,
             outcome,
+            trail: Trail::default(),
             head,
             spans: None,
         })
@@ -132,8 +136,14 @@ impl Account {
         self.read = read;
     }
 
+    /// Where it is noted which backend is asked.
+    pub(super) fn trail(&self) -> &Trail {
+        &self.trail
+    }
+
     /// It was decided, and what was decided is tried now.
     pub(super) fn tries(&mut self, snapshot: &Snapshot, verdict: Verdict) {
+        self.trail.set(None);
         self.decided = Some((self.gateway.active(snapshot), verdict));
         if verdict.region.is_some() {
             self.outcome.attempts = self.outcome.attempts.saturating_add(1);
@@ -216,6 +226,13 @@ impl Account {
         });
     }
 
+    /// The backend that was asked last.
+    fn asked<'a>(&self, owner: &'a Tenant) -> Option<Asked<'a>> {
+        let Visit { pool, backend: address, attempts } = self.trail.get()?;
+        let pool = owner.pool_name(pool).map_or("default", PoolName::as_str);
+        Some(Asked { pool, address, attempts })
+    }
+
     fn log(&self, ended: &Outcome) {
         let Some(lane) = &self.gateway.recorders.access_log else { return };
         let Some((active, verdict)) = &self.decided else {
@@ -237,6 +254,7 @@ impl Account {
             tenant: recorded.map(|(owner, _)| owner.id.as_str()),
             regions: [edge, verdict.region.and_then(name)],
             decision: verdict.label,
+            backend: recorded.and_then(|(owner, _)| self.asked(owner)),
             accepted: since(self.accepted),
             first_byte: since(self.first_byte),
             // Whose rules would allow it, if it is nobody's?
@@ -281,6 +299,7 @@ fn nobodys<'a>(
         tenant: None,
         regions: [edge, None],
         decision: REFUSED,
+        backend: None,
         accepted: None,
         first_byte: None,
         personal: None,

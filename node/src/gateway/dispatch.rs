@@ -20,7 +20,7 @@ use super::facts::{Facts, Upgrade};
 use super::{Current, Gateway, answer};
 use crate::body::{self, RequestBody, ResponseBody, UpgradeInput};
 use crate::early::{Early, Heard, Listener};
-use crate::pool::{Outgoing, SendFailure};
+use crate::pool::{Asked, Outgoing, SendFailure};
 use crate::relay::{self, Failure, Relayed, Tunnel, Upload};
 
 /// One request until it is answered.
@@ -275,6 +275,7 @@ impl Pending {
         };
         let Some(body) = self.upload.take_back() else { return Attempt::Over(Reason::NoCompliantRegion) };
         let budget = asked.budget;
+        let asked = Asked { trail: self.account.as_deref().map(Account::trail), ..asked };
         let authority = self.facts.host.authority();
         let headers = std::mem::take(&mut self.facts.headers);
         let (method, target) = (self.facts.method.clone(), self.facts.target.clone());

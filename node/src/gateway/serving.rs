@@ -14,6 +14,7 @@ use super::account::{self, Account, Head, Verdict};
 use super::{Current, Gateway, answer, dispatch};
 use crate::body::{RequestBody, ResponseBody};
 use crate::early::Listener;
+use crate::pool::Asked;
 use crate::relay::Server;
 
 /// A relayed request that this node takes.
@@ -67,6 +68,7 @@ impl Server for Gateway {
             let asked = outgoing.headers().and_then(|fields| self.asked(&snapshot, (tenant, pool), fields));
             let sent = match asked {
                 Some(asked) => {
+                    let asked = Asked { trail: Some(account.trail()), ..asked };
                     let sent = self.backends.send(asked, self.chance(), &mut outgoing).await;
                     sent.map_err(|failure| failure.reason)
                 }

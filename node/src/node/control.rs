@@ -11,6 +11,7 @@ use graticule_node_core::document;
 use graticule_node_core::mesh::PeerId;
 use graticule_node_core::policy::TenantId;
 use graticule_node_core::pool::MemberId;
+use graticule_node_core::shared::Row;
 use quinn::Endpoint;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -48,7 +49,7 @@ pub(super) struct ControlSetup {
     /// Who wants a look at the files, and to know when it is done.
     pub(super) reloads: mpsc::Receiver<oneshot::Sender<()>>,
     /// Whom backends' certificates are believed by, and those at which requests fail.
-    pub(super) backends: (Trust, mpsc::Receiver<MemberId>),
+    pub(super) backends: (Trust, mpsc::Receiver<(MemberId, Row)>),
     /// How the access log does, if there is one.
     pub(super) access_log: Option<Arc<LogCounts>>,
     /// What workers hand over of traces, if anything, and what became of it.

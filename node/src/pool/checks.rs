@@ -9,6 +9,7 @@ use graticule_gossip_core::RegionName;
 use graticule_node_core::pool::{
     CheckFailure, CheckTarget, MemberId, Names, PoolEvent, PoolStates, Pools, Resolved,
 };
+use graticule_node_core::shared::Row;
 use graticule_node_core::{Moment, Policy};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
@@ -59,11 +60,11 @@ pub struct Checking {
 /// Watches the backends of a region's pools until the policy's sender is gone.
 ///
 /// Publishes every policy it is given, at the start too, and again whenever something changes a pool. `failing` tells
-/// where a full row of requests has failed. Runs on the control runtime. In a policy without the region, there is nothing
+/// where a row of requests begins to fail, or has failed in full. Runs on the control runtime. In a policy without the region, there is nothing
 /// to watch.
 pub async fn run(
     checking: Checking,
-    mut failing: mpsc::Receiver<MemberId>,
+    mut failing: mpsc::Receiver<(MemberId, Row)>,
     mut policy: watch::Receiver<Arc<Policy>>,
     checked: watch::Sender<CheckedPolicy>,
 ) {
@@ -85,7 +86,7 @@ pub async fn run(
                 Err(_) => return,
             },
             Some(report) = finished.recv() => driver.finish(report, &mut finished),
-            Some(member) = failing.recv() => driver.failing(member),
+            Some((member, row)) = failing.recv() => driver.failing(member, row),
             _ = files.tick() => driver.read_authorities(),
             () = driver.until_due() => driver.elapsed(),
         }
@@ -199,10 +200,10 @@ impl Driver {
         }
     }
 
-    fn failing(&mut self, member: MemberId) {
-        let event = self.pools.handle_failures(member, self.now());
+    fn failing(&mut self, member: MemberId, row: Row) {
+        let event = self.pools.handle_failures(member, row, self.now());
         self.tell(event.as_slice());
-        if event.is_some() {
+        if matches!(event, Some(PoolEvent::BackendEjected { .. })) {
             self.publish();
         }
     }

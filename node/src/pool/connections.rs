@@ -5,6 +5,7 @@
 //! backend notices a client that went away. A request whose bytes may have left is sent a second time only if it may be
 //! repeated, and its tenant has saved up a retry.
 
+use std::cell::Cell;
 use std::error::Error;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
@@ -12,8 +13,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use graticule_node_core::policy::{Pool, PoolIndex, Protocol, TenantIndex};
-use graticule_node_core::pool::{Ask, MemberId, PoolState, retry};
-use graticule_node_core::shared::RetryBudget;
+use graticule_node_core::pool::{Ask, Fault, MemberId, PoolState, retry};
+use graticule_node_core::shared::{RetryBudget, Row};
 use graticule_node_core::{Moment, Reason};
 use http::{HeaderMap, Request, Response};
 use http_body::Body;
@@ -59,8 +60,8 @@ pub struct Connections {
 /// How a worker's connections and the control side know of each other.
 #[derive(Debug, Clone)]
 pub struct Links {
-    /// Where full rows of failures are reported.
-    pub failing: mpsc::Sender<MemberId>,
+    /// Where it is told that a row of failures begins or is full.
+    pub failing: mpsc::Sender<(MemberId, Row)>,
     /// Whom to believe.
     pub trust: Trust,
 }
@@ -80,6 +81,22 @@ pub struct Asked<'a> {
     pub budget: &'a RetryBudget,
     /// The client, for pools that choose by its address.
     pub client: Option<IpAddr>,
+    /// Where it is noted who was asked, if anybody wants to know.
+    pub trail: Option<&'a Trail>,
+}
+
+/// Who was asked last for a request.
+pub type Trail = Cell<Option<Visit>>;
+
+/// A backend that was asked.
+#[derive(Debug, Clone, Copy)]
+pub struct Visit {
+    /// Of which of the tenant's pools.
+    pub pool: PoolIndex,
+    /// Which.
+    pub backend: SocketAddr,
+    /// How many were asked so far, it included.
+    pub attempts: u8,
 }
 
 /// A request on its way to a backend. Whoever sends it keeps it in one place: it would be copied with every future that
@@ -102,6 +119,14 @@ pub struct SendFailure<B> {
     pub request: Option<Request<B>>,
     /// What was read of its body, to be put back in front.
     pub sent: Sent,
+}
+
+impl Asked<'_> {
+    fn note(&self, backend: SocketAddr) {
+        let Some(trail) = self.trail else { return };
+        let before = trail.get().map_or(0, |visit| visit.attempts);
+        trail.set(Some(Visit { pool: self.index, backend, attempts: before.saturating_add(1) }));
+    }
 }
 
 impl<B> Outgoing<B>
@@ -180,7 +205,7 @@ impl Connections {
         let now = self.world.clock.now();
         let ask = Ask { tried: &[], key, turn: handle.next_turn(), chance, now };
         let member = handle.choose(&ask).ok_or(Reason::BackendUnreachable)?;
-        let result = self.attempt(&handle, asked.pool, (member, now), unsent).await;
+        let result = self.attempt(&handle, asked, (member, now), unsent).await;
         if retries::judge(&result, unsent).is_some() {
             // Rare, so it may cost an allocation; every request would pay for its size otherwise.
             let first = retries::First { handle: &handle, member, result, spare };
@@ -196,12 +221,12 @@ impl Connections {
     async fn attempt(
         &self,
         handle: &Rc<Handle>,
-        pool: &Pool,
+        asked: &Asked<'_>,
         (member, begun): (usize, Moment),
         unsent: &mut Unsent,
     ) -> Result<Response<PooledBody>, Reason> {
         handle.begin(member, begun);
-        let result = self.send_to(handle, pool, member, unsent).await;
+        let result = self.send_to(handle, asked, member, unsent).await;
         let outcome = match &result {
             Ok(response) if !retry::is_failure(response.status().as_u16()) => Outcome::Answered,
             // The client's fault, or the pool's limit.
@@ -212,7 +237,10 @@ impl Connections {
                 | Reason::NotSupported
                 | Reason::Overloaded,
             ) => return result,
-            Ok(_) | Err(_) => Outcome::Failed,
+            Ok(response) => Outcome::Failed(Fault::Status(response.status().as_u16())),
+            Err(Reason::BackendTimeout) => Outcome::Failed(Fault::Late),
+            Err(Reason::BackendUnreachable) => Outcome::Failed(handle.unreachable(member)),
+            Err(_) => Outcome::Failed(Fault::Broken),
         };
         let now = self.world.clock.now();
         handle.report(member, outcome, now.since(begun), now);
@@ -224,11 +252,13 @@ impl Connections {
     async fn send_to(
         &self,
         handle: &Rc<Handle>,
-        pool: &Pool,
+        asked: &Asked<'_>,
         member: usize,
         unsent: &mut Unsent,
     ) -> Result<Response<PooledBody>, Reason> {
         let in_flight = self.enter(handle, member)?;
+        asked.note(in_flight.backend().endpoint.address);
+        let pool = asked.pool;
         let in_flight = match self.open_already(in_flight.backend()).await {
             None => in_flight,
             Some(connection) => {
@@ -266,6 +296,7 @@ impl Connections {
         let connect = transport::connect(&*self.world.net, &self.trust, endpoint, limit);
         let failed = |error: Option<ConnectError>| {
             let address = endpoint.address;
+            backend.set_unreachable(error.as_ref().map_or(Fault::Unreachable, ConnectError::fault));
             match error {
                 Some(error @ ConnectError::Untrusted(_)) => {
                     tracing::warn!(%address, %error, "a backend is not whom its pool names, or not of its protocol");
@@ -279,7 +310,9 @@ impl Connections {
             Protocol::Http1 => {
                 let stream = connect.await.map_err(|error| failed(Some(error)))?;
                 let connection = Http1::over(stream, endpoint.address).await;
-                connection.map(Connection::Http1).map_err(|_| Reason::BackendUnreachable)
+                connection
+                    .map(Connection::Http1)
+                    .map_err(|error| failed(Some(ConnectError::Unreachable(error))))
             }
             Protocol::Http2 => {
                 // Whoever waits for another one's attempt waits no longer than for its own.

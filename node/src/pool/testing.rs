@@ -297,6 +297,7 @@ impl OnePool {
             state: &self.state,
             budget: &self.budget,
             client: None,
+            trail: None,
         }
     }
 }

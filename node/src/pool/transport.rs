@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use graticule_node_core::policy::{BackendTls, Protocol};
+use graticule_node_core::pool::Fault;
 use rustls::pki_types::ServerName;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -67,6 +68,18 @@ async fn secure(
         return Err(untrusted("the backend does not speak HTTP/2"));
     }
     Ok(Box::new(stream))
+}
+
+impl ConnectError {
+    /// In one of the words that are shared.
+    pub(super) fn fault(&self) -> Fault {
+        match self {
+            Self::Unreachable(error) if error.kind() == io::ErrorKind::ConnectionRefused => Fault::Refused,
+            Self::Unreachable(_) => Fault::Unreachable,
+            Self::TimedOut => Fault::ConnectTimedOut,
+            Self::Untrusted(_) => Fault::Untrusted,
+        }
+    }
 }
 
 impl fmt::Display for ConnectError {

@@ -17,6 +17,8 @@ impl PoolEventCounts {
             PoolEvent::BackendEjected { .. } => 2,
             PoolEvent::BackendReturned { .. } => 3,
             PoolEvent::BackendAdmitted { .. } => 4,
+            // The requests are counted.
+            PoolEvent::BackendFailing { .. } => return,
         };
         self.0[at].fetch_add(1, Ordering::Relaxed);
     }

@@ -1,5 +1,7 @@
 //! How is one flat JSON object written without an allocation of its own?
 
+use std::fmt::Write;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// A key with what stands before and behind it, as one text: it is copied at once, and its length is known.
@@ -55,6 +57,12 @@ impl<'o> Object<'o> {
 
     pub(super) fn number(&mut self, key: &'static str, value: u64) {
         digits(value, 1, self.raw(key));
+    }
+
+    /// A socket's address.
+    pub(super) fn address(&mut self, key: &'static str, value: SocketAddr) {
+        // A string never fails to take text.
+        let _ = write!(self.raw(key), "\"{value}\"");
     }
 
     pub(super) fn boolean(&mut self, key: &'static str, value: bool) {

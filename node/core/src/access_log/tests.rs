@@ -39,6 +39,7 @@ fn line(personal: Option<Personal<'_>>) -> String {
         tenant: Some("acme"),
         regions: [Some("us"), Some("eu")],
         decision: "relay",
+        backend: Some(Asked { pool: "api", address: "[2001:db8::7]:8080".parse().unwrap(), attempts: 2 }),
         accepted: Some(Duration::from_millis(3)),
         first_byte: None,
         personal,
@@ -52,7 +53,8 @@ fn line(personal: Option<Personal<'_>>) -> String {
 fn a_line_has_everything_in_its_place() {
     let expected = concat!(
         r#"{"time":"1970-01-01T00:00:01.500Z","node":"eu-1","role":"edge","protocol":"HTTP/2","tenant":"acme","#,
-        r#""regions":["us","eu"],"decision":"relay","reason":"no-compliant-region","status":503,"attempts":2,"bytes_up":10,"#,
+        r#""regions":["us","eu"],"decision":"relay","reason":"no-compliant-region","status":503,"attempts":2,"#,
+        r#""pool":"api","backend":"[2001:db8::7]:8080","backend_attempts":2,"bytes_up":10,"#,
         r#""bytes_down":1234567,"complete":false,"duration_ms":1234.567,"accepted_ms":3.000,"#,
         r#""first_byte_ms":null,"client":"203.0.113.0/24","method":"GET","host":"acme.example","path":"/a","#,
         r#""request_id":"r-1","trace_id":null}"#,

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::health::Belief;
 use super::plan::{PlannedMember, PlannedPool};
-use super::{CheckFailure, CheckTarget, Checks, MemberId, Names, Plan, PoolEvent, PoolId};
+use super::{Askers, CheckFailure, CheckTarget, Checks, MemberId, Names, Plan, PoolEvent, PoolId};
 use super::{PoolStates, TenantPools, Transition};
 use crate::policy::{Policy, Pool, PoolIndex, TenantId};
-use crate::shared::RetryBudget;
+use crate::shared::{RetryBudget, Row};
 use crate::{Moment, RegionIndex};
 
 mod entry;
@@ -37,6 +38,9 @@ pub struct Pools {
 }
 
 impl Pools {
+    /// How seldom it is said of one backend that requests without an answer fail there.
+    pub const FAILING_PAUSE: Duration = Duration::from_mins(1);
+
     /// Replaces policy and addresses. Backends that stay keep what is believed of them; to a pool that stays, others come
     /// as new ones.
     pub fn adopt(&mut self, policy: &Policy, region: Option<RegionIndex>, names: &Names, now: Moment) {
@@ -96,24 +100,30 @@ impl Pools {
             }
             entry.rebuild(|target| self.checks.belief(target), now);
         }
-        let target = Arc::clone(target);
+        let (target, askers) = (Arc::clone(target), self.askers(position)?);
         match (transition, result) {
-            (Some(Transition::Failed), Err(failure)) => Some(PoolEvent::BackendFailed { target, failure }),
-            (Some(_), _) => Some(PoolEvent::BackendRecovered { target }),
-            (None, _) => waited.then_some(PoolEvent::BackendAdmitted { target }),
+            (Some(Transition::Failed), Err(failure)) => {
+                Some(PoolEvent::BackendFailed { target, askers, failure })
+            }
+            (Some(_), _) => Some(PoolEvent::BackendRecovered { target, askers }),
+            (None, _) => waited.then_some(PoolEvent::BackendAdmitted { target, askers }),
         }
     }
 
-    /// A full row of requests has failed at a backend: it is out for a while, unless as many are as may be. One that is
-    /// gone is ignored.
-    pub fn handle_failures(&mut self, id: MemberId, now: Moment) -> Option<PoolEvent> {
+    /// A row of requests that fail at a backend has begun or is full. With that, it is out for a while, unless as many are
+    /// as may be; that it fails at all is said once in [`FAILING_PAUSE`](Self::FAILING_PAUSE). One that is gone is ignored.
+    pub fn handle_failures(&mut self, id: MemberId, row: Row, now: Moment) -> Option<PoolEvent> {
         let (at, member) = *self.members.get(&id)?;
         let entry = self.entries.get_mut(at)?;
-        let until = entry.eject(member, now)?;
+        let (pool, address) = (entry.id().clone(), entry.address(member)?);
+        let fault = entry.fault(member);
+        let Some(until) = (row == Row::Full).then(|| entry.eject(member, now)).flatten() else {
+            let fault = fault.filter(|fault| !fault.is_answer())?;
+            return entry.tells(member, now).then_some(PoolEvent::BackendFailing { pool, address, fault });
+        };
         self.out.insert((until, id));
         entry.rebuild(|target| self.checks.belief(target), now);
-        let (pool, address) = (entry.id().clone(), entry.address(member)?);
-        Some(PoolEvent::BackendEjected { pool, address, out: until.since(now) })
+        Some(PoolEvent::BackendEjected { pool, address, out: until.since(now), fault })
     }
 
     /// Time has passed: backends whose time out is over come back.
@@ -140,6 +150,12 @@ impl Pools {
         PoolStates::new(
             pools.map(|(pools, budget)| TenantPools { pools: pools.into_boxed_slice(), budget }).collect(),
         )
+    }
+
+    fn askers(&self, target: usize) -> Option<Askers> {
+        let askers = self.checks.plan().askers(target);
+        let first = self.entries.get(*askers.first()?)?.id().clone();
+        Some(Askers { first, count: askers.len() })
     }
 
     fn bring_back(&mut self, id: MemberId, now: Moment) -> Option<PoolEvent> {

@@ -166,6 +166,39 @@ fn of_nobodys_request_a_line_has_neither_address_nor_path() {
 }
 
 #[test]
+fn the_node_that_asks_a_backend_says_which_and_after_how_many() {
+    run(async {
+        let backend = Backend::on_loopback(echo).await;
+        let document = tenant("acme", &["DE", "US"], &[("eu", backend.address)]);
+        // Taken until the fleet has its ports.
+        let dead = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let one = format!("\"{}\"", backend.address);
+        let both = format!("{one}, \"{}\"", dead.local_addr().unwrap());
+        let document = document.replace(&one, &both);
+        assert!(document.contains(&both), "{document}");
+        let (edge, node, _pair) = fleet(policy(&[document])).await;
+        drop(dead);
+        // The dead one is tried first once, whatever chance says: nothing is known of either.
+        for _ in 0..2 {
+            assert_eq!(status(&edge.site.get("/", "").await), 200);
+        }
+        edge.until_counted(Some(0), Role::Edge, 2).await;
+        node.until_counted(Some(0), Role::Serving, 2).await;
+        let mut attempts = Vec::new();
+        for line in node.lines() {
+            assert_eq!(line["pool"], "default", "{line}");
+            assert_eq!(line["backend"], backend.address.to_string(), "{line}");
+            attempts.push(line["backend_attempts"].as_u64().unwrap());
+        }
+        attempts.sort_unstable();
+        assert_eq!(attempts, [1, 2]);
+        for line in edge.lines() {
+            assert!(line.get("backend").is_none() && line.get("pool").is_none(), "it asked a node: {line}");
+        }
+    });
+}
+
+#[test]
 fn a_tenant_says_how_much_of_an_address_is_kept() {
     run(async {
         for (mask, written) in [("full", Value::from("127.0.0.1")), ("none", Value::Null)] {

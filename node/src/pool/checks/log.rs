@@ -9,32 +9,45 @@ use crate::shared::PoolEventCounts;
 pub(super) fn event(event: &PoolEvent, counts: &PoolEventCounts) {
     counts.count(event);
     match event {
-        PoolEvent::BackendFailed { target, failure } => {
+        PoolEvent::BackendFailed { target, askers, failure } => {
             tracing::warn!(
+                tenant = %askers.first.tenant, pool = askers.first.called(), pools = askers.count,
                 address = %target.address, check = asked(target), reason = %failure,
                 "a backend fails its check and gets no more requests"
             );
         }
-        PoolEvent::BackendRecovered { target } => {
+        PoolEvent::BackendRecovered { target, askers } => {
             tracing::info!(
+                tenant = %askers.first.tenant, pool = askers.first.called(), pools = askers.count,
                 address = %target.address, check = asked(target),
                 "a backend passes its check and gets requests again"
             );
         }
-        PoolEvent::BackendAdmitted { target } => {
+        PoolEvent::BackendAdmitted { target, askers } => {
             tracing::info!(
+                tenant = %askers.first.tenant, pool = askers.first.called(), pools = askers.count,
                 address = %target.address, check = asked(target),
                 "a backend that has just come passes its check and gets requests"
             );
         }
-        PoolEvent::BackendEjected { pool, address, out } => {
+        PoolEvent::BackendFailing { pool, address, fault } => {
             tracing::warn!(
-                %pool, %address, out_s = out.as_secs(),
+                tenant = %pool.tenant, pool = pool.called(), %address, reason = %fault,
+                "requests get no answer from a backend"
+            );
+        }
+        PoolEvent::BackendEjected { pool, address, out, fault } => {
+            tracing::warn!(
+                tenant = %pool.tenant, pool = pool.called(), %address, out_s = out.as_secs(),
+                reason = fault.map(tracing::field::display),
                 "requests fail at a backend again and again; it gets none for a while"
             );
         }
         PoolEvent::BackendReturned { pool, address } => {
-            tracing::info!(%pool, %address, "a backend's time out is over; it gets requests again");
+            tracing::info!(
+                tenant = %pool.tenant, pool = pool.called(), %address,
+                "a backend's time out is over; it gets requests again"
+            );
         }
     }
 }

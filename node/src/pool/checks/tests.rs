@@ -90,7 +90,7 @@ fn backend(net: &MemoryNet) -> (Backend, Rc<Cell<u16>>) {
 struct Running {
     policy: watch::Sender<Arc<Policy>>,
     checked: watch::Receiver<CheckedPolicy>,
-    failing: mpsc::Sender<MemberId>,
+    failing: mpsc::Sender<(MemberId, Row)>,
     _task: Task,
 }
 
@@ -254,7 +254,7 @@ async fn a_backend_at_which_requests_fail_is_out_for_its_time_although_its_check
     first_checks().await;
     let pools = Arc::clone(&running.checked.borrow().pools);
     let id = pools.pool(TenantIndex(0), PoolIndex::UNNAMED).unwrap().members()[0].id;
-    running.failing.try_send(id).unwrap();
+    running.failing.try_send((id, Row::Full)).unwrap();
     tokio::time::sleep(Duration::from_secs(29)).await;
     assert_eq!(running.healthy(), [good.address]);
     tokio::time::sleep(Duration::from_secs(2)).await;

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use graticule_node_core::Moment;
-use graticule_node_core::pool::PeakEwma;
+use graticule_node_core::pool::{Fault, PeakEwma};
 use graticule_node_core::shared::BreakerGuard;
 
 use super::connection::Connection;
@@ -32,6 +32,8 @@ pub(super) struct Backend {
     pub(super) multiplexed: Multiplexed,
     in_flight: Cell<u32>,
     ewma: Cell<PeakEwma>,
+    /// Why there was no connection when last there was none.
+    unreachable: Cell<Fault>,
     /// The one used last is at the end, and taken first.
     idle: RefCell<Vec<Idle>>,
 }
@@ -62,6 +64,16 @@ impl Backend {
         self.ewma.get().expected(now)
     }
 
+    /// Why there was no connection when last there was none.
+    pub(super) fn unreachable(&self) -> Fault {
+        self.unreachable.get()
+    }
+
+    /// There is no connection.
+    pub(super) fn set_unreachable(&self, why: Fault) {
+        self.unreachable.set(why);
+    }
+
     /// Learns from what came of a request.
     pub(super) fn learn(&self, learn: impl FnOnce(&mut PeakEwma)) {
         let mut ewma = self.ewma.get();
@@ -78,6 +90,7 @@ impl Backends {
             multiplexed: Multiplexed::default(),
             in_flight: Cell::default(),
             ewma: Cell::default(),
+            unreachable: Cell::new(Fault::Unreachable),
             idle: RefCell::default(),
         };
         let mut known = self.by_endpoint.borrow_mut();
@@ -159,7 +172,7 @@ impl InFlight {
 
     /// The answer broke off: that counts against the backend as well as no answer.
     pub(super) fn broke_off(&self) {
-        self.requests.holder().handle().count(self.member, Outcome::Failed);
+        self.requests.holder().handle().count(self.member, Outcome::Failed(Fault::Broken));
     }
 
     /// The request is over: keeps its connection for another one, if it can take one and there is room.

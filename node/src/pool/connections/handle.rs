@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use graticule_node_core::Moment;
 use graticule_node_core::policy::{Pool, PoolIndex, TenantIndex};
-use graticule_node_core::pool::{Ask, Loads, MemberId, PoolState};
-use graticule_node_core::shared::{Breaker, BreakerGuard};
+use graticule_node_core::pool::{Ask, Fault, Loads, MemberId, PoolState};
+use graticule_node_core::shared::{Breaker, BreakerGuard, Row};
 use tokio::sync::mpsc;
 
 use super::Asked;
@@ -20,7 +20,7 @@ use crate::pool::transport::Endpoint;
 #[derive(Debug)]
 pub(super) struct Handles {
     pools: RefCell<Vec<Vec<Option<Rc<Handle>>>>>,
-    failing: mpsc::Sender<MemberId>,
+    failing: mpsc::Sender<(MemberId, Row)>,
 }
 
 /// One pool in one state.
@@ -31,12 +31,12 @@ pub(super) struct Handle {
     members: Box<[Rc<Backend>]>,
     requests_max: u32,
     connecting_max: u32,
-    /// Failures in a row that are reported; `None` if nobody wants to know.
-    failures: Option<u32>,
+    /// How many failures make a full row.
+    failures: u32,
     turn: Cell<u32>,
     /// The sweeper's tick when it was used last.
     used: Cell<u32>,
-    failing: mpsc::Sender<MemberId>,
+    failing: mpsc::Sender<(MemberId, Row)>,
 }
 
 /// What came of a request at a backend, as far as the backend is concerned.
@@ -45,12 +45,12 @@ pub(super) enum Outcome {
     /// It answered.
     Answered,
     /// It failed.
-    Failed,
+    Failed(Fault),
 }
 
 impl Handles {
-    /// None yet; rows of failures are reported to `failing`.
-    pub(super) fn new(failing: mpsc::Sender<MemberId>) -> Self {
+    /// None yet; that rows of failures begin or are full is told to `failing`.
+    pub(super) fn new(failing: mpsc::Sender<(MemberId, Row)>) -> Self {
         Self { pools: RefCell::default(), failing }
     }
 
@@ -85,7 +85,12 @@ impl Handles {
 }
 
 impl Handle {
-    fn new(asked: &Asked<'_>, turn: u32, backends: &Backends, failing: mpsc::Sender<MemberId>) -> Self {
+    fn new(
+        asked: &Asked<'_>,
+        turn: u32,
+        backends: &Backends,
+        failing: mpsc::Sender<(MemberId, Row)>,
+    ) -> Self {
         let Pool { limits, protocol, tls, ejection, .. } = asked.pool;
         let endpoint = |member: &graticule_node_core::pool::Member| Endpoint {
             address: member.address,
@@ -97,7 +102,7 @@ impl Handle {
             state: Arc::clone(asked.state),
             requests_max: limits.requests_max,
             connecting_max: limits.connecting_max,
-            failures: ejection.map(|rule| rule.failures),
+            failures: ejection.map_or(u32::MAX, |rule| rule.failures),
             turn: Cell::new(turn),
             used: Cell::new(backends.ticks()),
             failing,
@@ -117,6 +122,11 @@ impl Handle {
     /// A member's connections.
     pub(super) fn backend(&self, member: usize) -> Option<&Rc<Backend>> {
         self.members.get(member)
+    }
+
+    /// Why there was no connection to a member when last there was none.
+    pub(super) fn unreachable(&self, member: usize) -> Fault {
+        self.members.get(member).map_or(Fault::Unreachable, |backend| backend.unreachable())
     }
 
     /// Counts a request at the pool, unless it has as many as it may.
@@ -141,22 +151,24 @@ impl Handle {
         if let Some(backend) = self.members.get(member) {
             backend.learn(|ewma| match outcome {
                 Outcome::Answered => ewma.answered(latency, now),
-                Outcome::Failed => ewma.failed(latency, now),
+                Outcome::Failed(_) => ewma.failed(latency, now),
             });
         }
         self.count(member, outcome);
     }
 
-    /// Counts an outcome for or against a member; a full row of failures is told to whoever takes members out.
+    /// Counts an outcome for or against a member; that a row of failures begins or is full is told to whoever speaks of
+    /// that and takes members out.
     pub(super) fn count(&self, member: usize, outcome: Outcome) {
         let Some(member) = self.state.members().get(member) else { return };
-        match (outcome, self.failures) {
-            (Outcome::Answered, _) => member.streak.succeeded(),
-            (Outcome::Failed, Some(limit)) if member.streak.failed(limit) => {
-                // What does not fit is told with the next full row.
-                let _ = self.failing.try_send(member.id);
+        match outcome {
+            Outcome::Answered => member.streak.succeeded(),
+            Outcome::Failed(fault) => {
+                if let Some(row) = member.streak.failed(self.failures, fault.number()) {
+                    // What does not fit is told with the next full row.
+                    let _ = self.failing.try_send((member.id, row));
+                }
             }
-            (Outcome::Failed, _) => {}
         }
     }
 }

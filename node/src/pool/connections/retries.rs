@@ -67,7 +67,7 @@ impl Connections {
                 *unsent = spare.and_then(Spare::request);
             }
             let begun = self.world.clock.now();
-            let next = self.attempt(handle, asked.pool, (member, begun), unsent).await;
+            let next = self.attempt(handle, asked, (member, begun), unsent).await;
             reached |= unsent.is_none();
             // An answer, if only of an error, says more than that there is none.
             if next.is_ok() || result.is_err() {

@@ -10,7 +10,7 @@ use http_body::Frame;
 use http_body_util::{BodyExt, Empty, Full};
 use tokio::time::Instant;
 
-use graticule_node_core::policy::RetryRule;
+use graticule_node_core::policy::{Balance, RetryRule};
 
 use super::*;
 use crate::body::REPLAY_BYTES_MAX;
@@ -330,9 +330,9 @@ mod retry {
                 assert!(send(&connections, &[address], &pool(), 0, get()).await.is_ok());
             }
             // Chance 0 picks the first of two that are equally busy.
+            let pool = Pool { balance: Balance::LeastRequests, ..pool() };
             let request = post(Full::new(Bytes::from_static(b"pay")));
-            let failure =
-                send(&connections, &[address, other.address], &pool(), 0, request).await.unwrap_err();
+            let failure = send(&connections, &[address, other.address], &pool, 0, request).await.unwrap_err();
             assert_eq!(failure.reason, Reason::BackendFailed);
             assert!(failure.reached && failure.request.is_none());
             assert_eq!(*read.lock().unwrap(), answers + 1);

@@ -27,6 +27,7 @@ fn entry(node: &str) -> Entry<'_> {
         tenant: None,
         regions: [None, None],
         decision: "local",
+        backend: None,
         accepted: None,
         first_byte: None,
         personal: None,

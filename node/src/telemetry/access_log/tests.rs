@@ -19,6 +19,7 @@ fn line(lane: &AccessLane, node: &str) {
         tenant: None,
         regions: [None, None],
         decision: "refuse",
+        backend: None,
         accepted: None,
         first_byte: None,
         personal: None,

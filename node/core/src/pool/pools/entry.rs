@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::{PlannedMember, PlannedPool};
+use super::{PlannedMember, PlannedPool, Pools};
 use crate::Moment;
 use crate::policy::Pool;
 use crate::pool::ejection::{self, Ejection};
 use crate::pool::health::Belief;
-use crate::pool::{Condition, Member, MemberId, PoolCounts, PoolId, PoolState};
+use crate::pool::{Condition, Fault, Member, MemberId, PoolCounts, PoolId, PoolState};
 use crate::shared::Streak;
 
 /// One pool.
@@ -33,6 +33,8 @@ pub(super) struct EntryMember {
     streak: Arc<Streak>,
     /// Whether it has come while others were known to be well, and its first check has not ended.
     waits: bool,
+    /// When it was said last that requests fail there.
+    told: Option<Moment>,
     /// Since when it has been usable, if it was not from the pool's beginning.
     since: Option<Moment>,
 }
@@ -112,6 +114,21 @@ impl Entry {
         self.members.iter_mut().filter(|member| which(member)).for_each(|member| member.since = Some(now));
     }
 
+    /// Why the last request failed at a member.
+    pub(super) fn fault(&self, member: usize) -> Option<Fault> {
+        Fault::from_number(self.members.get(member)?.streak.last())
+    }
+
+    /// Whether it is to be said now that requests fail at a member.
+    pub(super) fn tells(&mut self, member: usize, now: Moment) -> bool {
+        let Some(member) = self.members.get_mut(member) else { return false };
+        let tells = member.told.is_none_or(|told| now.since(told) >= Pools::FAILING_PAUSE);
+        if tells {
+            member.told = Some(now);
+        }
+        tells
+    }
+
     /// Takes a backend out, if that may be; until when.
     pub(super) fn eject(&mut self, member: usize, now: Moment) -> Option<Moment> {
         let rule = self.pool.ejection?;
@@ -163,6 +180,7 @@ impl EntryMember {
             weight: 1,
             streak: Arc::default(),
             waits: true,
+            told: None,
             since,
         }
     }

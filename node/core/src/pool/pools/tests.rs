@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::policy::{EjectionRule, TenantIndex};
 use crate::pool::testing::{address, check, policy, pool, region};
-use crate::pool::{Condition, PoolState};
+use crate::pool::{Condition, Fault, PoolState};
 
 const START: Moment = Moment::from_millis(10_000);
 
@@ -54,7 +54,8 @@ fn a_failed_target_leaves_every_pool_that_asked_for_it_and_no_other() {
     let asking = |path| Some(pool(&[1, 2], Some(check(path))));
     let mut pools = adopted(vec![asking("/a"), asking("/b"), Some(pool(&[1], None)), None, asking("/a")]);
     let event = pools.handle_result(&target(1, "/a"), Err(CheckFailure::Broken), START);
-    assert!(matches!(event, Some(PoolEvent::BackendFailed { .. })));
+    let Some(PoolEvent::BackendFailed { askers, .. }) = event else { panic!("{event:?}") };
+    assert_eq!((askers.first.to_string(), askers.count), ("tenant-00000".to_owned(), 2));
     assert_eq!(usable(&pools, 0), addresses(&[2]));
     assert_eq!(usable(&pools, 1), addresses(&[1, 2]));
     assert_eq!(usable(&pools, 2), addresses(&[1]));
@@ -72,13 +73,16 @@ fn a_failed_target_leaves_every_pool_that_asked_for_it_and_no_other() {
 fn a_backend_that_fails_requests_is_out_for_its_time_and_comes_back() {
     let mut pools = adopted(vec![Some(pool(&[1, 2, 3], None))]);
     let first = id(&pools, 1);
-    let event = pools.handle_failures(first, START);
+    let event = pools.handle_failures(first, Row::Full, START);
     let pool = PoolId { tenant: "tenant-00000".parse().unwrap(), name: None };
     let out = Duration::from_secs(30);
-    assert_eq!(event, Some(PoolEvent::BackendEjected { pool: pool.clone(), address: address(1), out }));
+    assert_eq!(
+        event,
+        Some(PoolEvent::BackendEjected { pool: pool.clone(), address: address(1), out, fault: None })
+    );
     assert_eq!(usable(&pools, 0), addresses(&[2, 3]));
     assert_eq!(state(&pools, 0).members()[0].condition, Condition::Ejected(seconds(30)));
-    assert_eq!(pools.handle_failures(first, seconds(1)), None, "it is out already");
+    assert_eq!(pools.handle_failures(first, Row::Full, seconds(1)), None, "it is out already");
 
     assert_eq!(pools.poll_return_timeout(), Some(seconds(30)));
     assert!(pools.handle_timeout(seconds(29)).is_empty());
@@ -89,19 +93,37 @@ fn a_backend_that_fails_requests_is_out_for_its_time_and_comes_back() {
 }
 
 #[test]
+fn a_backend_without_answers_is_told_of_once_a_minute_and_who_answers_is_not() {
+    let mut pools = adopted(vec![Some(pool(&[1, 2], None))]);
+    let streak = |last: usize| Arc::clone(&state(&pools, 0).members()[last - 1].streak);
+    let (refusing, answering) = (streak(1), streak(2));
+    refusing.failed(5, Fault::Refused.number());
+    answering.failed(5, Fault::Status(500).number());
+    let (first, second) = (id(&pools, 1), id(&pools, 2));
+    let pool = PoolId { tenant: "tenant-00000".parse().unwrap(), name: None };
+    let told = PoolEvent::BackendFailing { pool, address: address(1), fault: Fault::Refused };
+    assert_eq!(pools.handle_failures(first, Row::Begun, seconds(0)), Some(told.clone()));
+    assert_eq!(pools.handle_failures(second, Row::Begun, seconds(0)), None);
+    assert_eq!(pools.handle_failures(first, Row::Begun, seconds(59)), None);
+    assert_eq!(usable(&pools, 0), addresses(&[1, 2]), "a row that begins takes nobody out");
+    assert_eq!(pools.handle_failures(first, Row::Begun, seconds(60)), Some(told));
+}
+
+#[test]
 fn no_more_than_half_of_a_pool_is_ever_out() {
     let mut pools = adopted(vec![Some(pool(&[1, 2, 3, 4], None))]);
-    let out = (1..=4).filter(|last| pools.handle_failures(id(&pools, *last), START).is_some()).count();
+    let out =
+        (1..=4).filter(|last| pools.handle_failures(id(&pools, *last), Row::Full, START).is_some()).count();
     assert_eq!(out, 2);
     let mut one = adopted(vec![Some(pool(&[1], None))]);
-    assert_eq!(one.handle_failures(id(&one, 1), START), None);
+    assert_eq!(one.handle_failures(id(&one, 1), Row::Full, START), None);
 }
 
 #[test]
 fn when_checks_take_the_rest_the_ejected_are_needed() {
     let mut pools = adopted(vec![Some(pool(&[1, 2, 3, 4], Some(check("/"))))]);
-    pools.handle_failures(id(&pools, 1), START);
-    pools.handle_failures(id(&pools, 2), START);
+    pools.handle_failures(id(&pools, 1), Row::Full, START);
+    pools.handle_failures(id(&pools, 2), Row::Full, START);
     assert_eq!(usable(&pools, 0), addresses(&[3, 4]));
     pools.handle_result(&target(3, "/"), Err(CheckFailure::Broken), START);
     assert!(state(&pools, 0).is_panic());
@@ -115,14 +137,14 @@ fn when_checks_take_the_rest_the_ejected_are_needed() {
 #[test]
 fn a_pool_without_ejection_keeps_its_backends() {
     let mut pools = adopted(vec![Some(Pool { ejection: None, ..pool(&[1, 2], None) })]);
-    assert_eq!(pools.handle_failures(id(&pools, 1), START), None);
+    assert_eq!(pools.handle_failures(id(&pools, 1), Row::Full, START), None);
 }
 
 #[test]
 fn a_new_policy_keeps_what_is_believed_of_backends_that_stay() {
     let mut pools = adopted(vec![Some(pool(&[1, 2], None))]);
     let (first, counts) = (id(&pools, 1), Arc::clone(state(&pools, 0).counts()));
-    pools.handle_failures(first, START);
+    pools.handle_failures(first, Row::Full, START);
     adopt(&mut pools, vec![Some(pool(&[2, 3, 1], None)), Some(pool(&[1], None))], seconds(5));
     assert_eq!(usable(&pools, 0), addresses(&[2, 3]));
     assert_eq!(usable(&pools, 1), addresses(&[1]), "another pool has its own view");
@@ -151,7 +173,8 @@ fn a_backend_that_comes_to_others_that_are_well_waits_for_its_first_check() {
     assert!((3..=7).all(|last| due.contains(&address(last))), "they are checked at once: {due:?}");
 
     let event = pools.handle_result(&target(3, "/"), Ok(()), seconds(6));
-    assert_eq!(event, Some(PoolEvent::BackendAdmitted { target: target(3, "/") }));
+    let askers = Askers { first: PoolId { tenant: "tenant-00000".parse().unwrap(), name: None }, count: 1 };
+    assert_eq!(event, Some(PoolEvent::BackendAdmitted { target: target(3, "/"), askers }));
     let event = pools.handle_result(&target(4, "/"), Err(CheckFailure::Unreachable), seconds(6));
     assert!(matches!(event, Some(PoolEvent::BackendFailed { .. })));
     assert_eq!(usable(&pools, 0), addresses(&[1, 2, 3]));
@@ -179,9 +202,9 @@ fn who_waits_for_its_first_check_is_needed_when_nobody_else_is_well() {
 fn what_is_gone_is_ignored() {
     let mut pools = adopted(vec![Some(pool(&[1, 2], Some(check("/"))))]);
     let gone = id(&pools, 1);
-    pools.handle_failures(gone, START);
+    pools.handle_failures(gone, Row::Full, START);
     adopt(&mut pools, vec![Some(pool(&[2], Some(check("/"))))], START);
-    assert_eq!(pools.handle_failures(gone, START), None);
+    assert_eq!(pools.handle_failures(gone, Row::Full, START), None);
     assert_eq!(pools.handle_result(&target(1, "/"), Err(CheckFailure::Broken), START), None);
     assert!(pools.handle_timeout(seconds(60)).is_empty());
 }
@@ -226,7 +249,7 @@ proptest! {
                 Step::Wait(millis) => now = now + Duration::from_millis(millis.into()),
                 Step::Fail(last) => {
                     let known = state(&pools, 0).members().iter().find(|m| m.address == address(last)).map(|m| m.id);
-                    known.and_then(|id| pools.handle_failures(id, now));
+                    known.and_then(|id| pools.handle_failures(id, Row::Full, now));
                 }
                 Step::Check(last, success) => {
                     let result = if success { Ok(()) } else { Err(CheckFailure::Broken) };
