@@ -27,7 +27,7 @@ pub use event::{Askers, PoolEvent, PoolId};
 pub use fault::Fault;
 pub use health::{Health, Transition};
 pub use maglev::key_hash;
-pub use names::{Names, Resolved};
+pub use names::{NameEvent, Names, Resolved};
 pub use peak_ewma::PeakEwma;
 pub use plan::{CheckTarget, Plan};
 pub use pools::Pools;

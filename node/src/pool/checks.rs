@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use graticule_gossip_core::RegionName;
 use graticule_node_core::pool::{
-    CheckFailure, CheckTarget, MemberId, Names, PoolEvent, PoolStates, Pools, Resolved,
+    CheckFailure, CheckTarget, MemberId, NameEvent, Names, PoolEvent, PoolStates, Pools, Resolved,
 };
 use graticule_node_core::shared::Row;
 use graticule_node_core::{Moment, Policy};
@@ -107,7 +107,7 @@ struct Driver {
 /// What has come to an end.
 enum Report {
     Checked(Arc<CheckTarget>, Result<(), CheckFailure>),
-    LookedUp(Box<str>, Option<Resolved>),
+    LookedUp(Box<str>, std::io::Result<Resolved>),
 }
 
 impl Driver {
@@ -168,16 +168,13 @@ impl Driver {
         {
             self.lookups_under_way += 1;
             let names = Arc::clone(&self.checking.world.names);
-            let failed = Report::LookedUp(name.clone(), None);
+            let failed = Report::LookedUp(name.clone(), Err(std::io::ErrorKind::Interrupted.into()));
             let ending = Ending { report: Some(failed), reports: self.reports.clone() };
             task::spawn_detached("lookup of a backend", async move {
                 let mut ending = ending;
                 let found = tokio::time::timeout(LOOKUP_TIMEOUT, names.lookup(&name)).await;
                 let found = found.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()));
-                let found = found.inspect_err(|error| {
-                    tracing::warn!(%name, %error, "a backend's name cannot be resolved; its last addresses stay");
-                });
-                ending.report = Some(Report::LookedUp(name, found.ok()));
+                ending.report = Some(Report::LookedUp(name, found));
             });
         }
     }
@@ -223,10 +220,11 @@ impl Driver {
                 Report::LookedUp(name, found) => {
                     self.lookups_under_way -= 1;
                     let now = self.now();
-                    if self.names.handle_answer(&name, found, now) {
-                        tracing::info!(%name, addresses = ?self.names.addresses(&name), "a backend's name has other addresses");
-                        moved = true;
-                    }
+                    let (found, error) =
+                        found.map_or_else(|error| (None, Some(error)), |found| (Some(found), None));
+                    let event = self.names.handle_answer(&name, found, now);
+                    event.into_iter().for_each(|event| log::name(event, &name, &self.names, error.as_ref()));
+                    moved |= event == Some(NameEvent::Moved);
                 }
             }
             next = rest.try_recv().ok();

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::PoolId;
 use crate::Moment;
 use crate::policy::{BackendHost, Policy};
 use crate::{RegionIndex, RegionSet};
@@ -29,6 +30,22 @@ struct Name {
     due: Option<Moment>,
     /// Lookups in a row that failed.
     failures: u32,
+    /// One of the pools that want to know.
+    asker: Option<PoolId>,
+}
+
+/// What the end of a lookup means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NameEvent {
+    /// The name has other addresses than before.
+    Moved,
+    /// It has the same as before, after lookups that failed.
+    Recovered,
+    /// It cannot be resolved.
+    Failed {
+        /// Whether it has some from before, which stay.
+        has_addresses: bool,
+    },
 }
 
 /// What a lookup found.
@@ -59,12 +76,15 @@ impl Names {
         let mut wanted = BTreeMap::new();
         for tenant in &policy.tenants {
             let indexes = tenant.pool_indexes().flat_map(|index| here.iter().map(move |at| (at, index)));
-            for backend in
-                indexes.filter_map(|(at, index)| tenant.pool_at(at, index)).flat_map(|p| &p.backends)
-            {
+            let pools = indexes.filter_map(|(at, index)| Some((index, tenant.pool_at(at, index)?)));
+            let backends = pools.flat_map(|(index, pool)| pool.backends.iter().map(move |b| (index, b)));
+            for (index, backend) in backends {
                 if let BackendHost::Name(name) = &backend.host {
                     let known = self.names.remove(name);
-                    wanted.entry(name.clone()).or_insert_with(|| known.unwrap_or(Name::new(now)));
+                    let asker =
+                        || PoolId { tenant: tenant.id.clone(), name: tenant.pool_name(index).cloned() };
+                    let fresh = || Name { asker: Some(asker()), ..known.unwrap_or_else(|| Name::new(now)) };
+                    wanted.entry(name.clone()).or_insert_with(fresh);
                 }
             }
         }
@@ -90,11 +110,10 @@ impl Names {
         Some(name)
     }
 
-    /// A lookup has ended, with `None` if it failed. Whether that changes the name's addresses. A name that is no longer
-    /// one of these is ignored.
-    pub fn handle_answer(&mut self, name: &str, found: Option<Resolved>, now: Moment) -> bool {
-        let Some((key, mut state)) = self.names.remove_entry(name) else { return false };
-        let before = state.addresses.clone();
+    /// A lookup has ended, with `None` if it failed. What that means for the name; nothing if it is no longer one of these.
+    pub fn handle_answer(&mut self, name: &str, found: Option<Resolved>, now: Moment) -> Option<NameEvent> {
+        let (key, mut state) = self.names.remove_entry(name)?;
+        let (before, failures) = (state.addresses.clone(), state.failures);
         let pause = match found.filter(|found| !found.addresses.is_empty()) {
             Some(found) => state.resolved(found),
             None => state.failed(),
@@ -103,9 +122,19 @@ impl Names {
             self.due.remove(&(due, key.clone()));
         }
         self.due.insert((now + pause, key.clone()));
-        let changed = state.addresses != before;
+        let event = match (state.failures, failures) {
+            (0, _) if state.addresses != before => Some(NameEvent::Moved),
+            (0, 1..) => Some(NameEvent::Recovered),
+            (0, 0) => None,
+            _ => Some(NameEvent::Failed { has_addresses: !state.addresses.is_empty() }),
+        };
         self.names.insert(key, state);
-        changed
+        event
+    }
+
+    /// One of the pools that have a backend of this name.
+    pub fn asker(&self, name: &str) -> Option<&PoolId> {
+        self.names.get(name)?.asker.as_ref()
     }
 }
 
@@ -167,15 +196,14 @@ mod tests {
         let mut names = names(&["a.example"]);
         assert_eq!(names.poll_lookup(START).as_deref(), Some("a.example"));
         assert_eq!((names.poll_lookup(START), names.poll_timeout()), (None, None));
-        assert!(names.handle_answer(
-            "a.example",
-            Some(found(&["10.0.0.2", "10.0.0.1", "10.0.0.2"], 20)),
-            START
-        ));
+        let answer = found(&["10.0.0.2", "10.0.0.1", "10.0.0.2"], 20);
+        assert_eq!(names.handle_answer("a.example", Some(answer), START), Some(NameEvent::Moved));
         assert_eq!(names.addresses("a.example").len(), 2);
         assert_eq!(names.poll_timeout(), Some(seconds(20)));
         assert_eq!(names.poll_lookup(seconds(20)).as_deref(), Some("a.example"));
-        assert!(!names.handle_answer("a.example", Some(found(&["10.0.0.1", "10.0.0.2"], 20)), seconds(20)));
+        let again = found(&["10.0.0.1", "10.0.0.2"], 20);
+        assert_eq!(names.handle_answer("a.example", Some(again), seconds(20)), None);
+        assert_eq!(names.asker("a.example").unwrap().to_string(), "tenant-00000");
     }
 
     #[test]
@@ -186,7 +214,8 @@ mod tests {
         let (mut now, mut pauses) = (seconds(5), Vec::new());
         for _ in 0..7 {
             assert!(names.poll_lookup(now).is_some());
-            assert!(!names.handle_answer("a.example", None, now));
+            let failed = Some(NameEvent::Failed { has_addresses: true });
+            assert_eq!(names.handle_answer("a.example", None, now), failed);
             let next = names.poll_timeout().unwrap();
             pauses.push(next.since(now).as_secs());
             now = next;
@@ -194,8 +223,18 @@ mod tests {
         assert_eq!(pauses, [1, 2, 4, 8, 16, 30, 30]);
         assert_eq!(names.addresses("a.example").len(), 1);
         names.poll_lookup(now);
-        assert!(names.handle_answer("a.example", Some(found(&["10.0.0.9"], 5)), now));
+        let same = names.handle_answer("a.example", Some(found(&["10.0.0.1"], 5)), now);
+        assert_eq!(same, Some(NameEvent::Recovered));
+        let other = names.handle_answer("a.example", Some(found(&["10.0.0.9"], 5)), now);
+        assert_eq!(other, Some(NameEvent::Moved));
         assert_eq!(names.poll_timeout(), Some(now + Duration::from_secs(5)));
+    }
+
+    #[test]
+    fn a_name_that_was_never_resolved_has_no_addresses_that_could_stay() {
+        let mut names = names(&["a.example"]);
+        let failed = Some(NameEvent::Failed { has_addresses: false });
+        assert_eq!(names.handle_answer("a.example", None, START), failed);
     }
 
     #[test]
@@ -203,7 +242,8 @@ mod tests {
         let mut names = names(&["a.example"]);
         names.poll_lookup(START);
         names.handle_answer("a.example", Some(found(&["10.0.0.1"], 1)), START);
-        assert!(!names.handle_answer("a.example", Some(found(&[], 60)), seconds(1)));
+        let failed = Some(NameEvent::Failed { has_addresses: true });
+        assert_eq!(names.handle_answer("a.example", Some(found(&[], 60)), seconds(1)), failed);
         assert_eq!(names.addresses("a.example").len(), 1);
         assert_eq!(names.poll_timeout(), Some(seconds(2)));
     }
@@ -225,7 +265,7 @@ mod tests {
         names.adopt(&policy_of(&["a.example", "c.example"]), Some(region(0)), seconds(1));
         assert_eq!(names.addresses("a.example").len(), 1);
         assert!(names.addresses("b.example").is_empty());
-        assert!(!names.handle_answer("b.example", Some(found(&["10.0.0.2"], 60)), seconds(1)));
+        assert_eq!(names.handle_answer("b.example", Some(found(&["10.0.0.2"], 60)), seconds(1)), None);
         assert_eq!(names.poll_lookup(seconds(1)).as_deref(), Some("c.example"));
         assert_eq!(names.poll_timeout(), Some(seconds(60)));
     }

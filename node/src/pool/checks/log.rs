@@ -1,7 +1,9 @@
 //! What happens to backends, as log lines.
 
+use std::io;
+
 use graticule_node_core::policy::CheckKind;
-use graticule_node_core::pool::{CheckTarget, PoolEvent};
+use graticule_node_core::pool::{CheckTarget, NameEvent, Names, PoolEvent};
 
 use crate::shared::PoolEventCounts;
 
@@ -48,6 +50,31 @@ pub(super) fn event(event: &PoolEvent, counts: &PoolEventCounts) {
                 tenant = %pool.tenant, pool = pool.called(), %address,
                 "a backend's time out is over; it gets requests again"
             );
+        }
+    }
+}
+
+/// Says what became of a name.
+pub(super) fn name(event: NameEvent, name: &str, names: &Names, error: Option<&io::Error>) {
+    let Some(pool) = names.asker(name) else { return };
+    let (tenant, pool, addresses) = (&pool.tenant, pool.called(), names.addresses(name));
+    // Without an error, there was an answer without addresses.
+    let reason = error.map_or_else(|| "no address".to_owned(), ToString::to_string);
+    match event {
+        NameEvent::Moved => {
+            tracing::info!(%tenant, pool, %name, ?addresses, "a backend's name has other addresses");
+        }
+        NameEvent::Recovered => {
+            tracing::info!(%tenant, pool, %name, ?addresses, "a backend's name can be resolved again");
+        }
+        NameEvent::Failed { has_addresses: true } => {
+            tracing::warn!(
+                %tenant, pool, %name, error = reason,
+                "a backend's name cannot be resolved; its last addresses stay"
+            );
+        }
+        NameEvent::Failed { has_addresses: false } => {
+            tracing::warn!(%tenant, pool, %name, error = reason, "a backend's name cannot be resolved; it has no addresses");
         }
     }
 }
