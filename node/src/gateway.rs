@@ -33,6 +33,7 @@ mod facts;
 mod serving;
 
 use account::Account;
+use answer::Manner;
 use dispatch::Pending;
 
 /// What a gateway needs to know from the node's configuration.
@@ -214,8 +215,8 @@ impl Handler for Gateway {
                     pending.give_account(&mut response);
                     response
                 }
-                Begun::Refused(reason, account) => {
-                    let mut response = answer::unread(&self.settings, *reason);
+                Begun::Refused { reason, manner, account } => {
+                    let mut response = answer::unread(&self.settings, *manner, *reason);
                     if let Some(mut account) = account.take() {
                         account.refused(*reason);
                         account.answers(&mut response);
@@ -244,21 +245,26 @@ impl Handler for Gateway {
 enum Begun {
     Pending(Pending),
     /// With its account, unless the node is too full for one.
-    Refused(Reason, Option<Box<Account>>),
+    Refused {
+        reason: Reason,
+        manner: Manner,
+        account: Option<Box<Account>>,
+    },
 }
 
 impl Gateway {
     /// Counts the request in and reads its facts.
     fn begin(self: &Rc<Self>, request: Request<Incoming>, client: &Client) -> Begun {
+        let manner = Manner::of(request.headers());
         let Some(guard) = self.in_flight.try_enter(self.settings.requests_in_flight_max) else {
             self.refused(request.version(), Reason::Overloaded);
-            return Begun::Refused(Reason::Overloaded, None);
+            return Begun::Refused { reason: Reason::Overloaded, manner, account: None };
         };
         let account = Account::begin(self, Protocol::of(request.version()), guard);
         let (parts, body) = request.into_parts();
         match facts::read(self, parts, body.is_end_stream(), client) {
-            Ok(facts) => Begun::Pending(Pending::new(Rc::clone(self), facts, body, account)),
-            Err(reason) => Begun::Refused(reason, Some(account)),
+            Ok(facts) => Begun::Pending(Pending::new(Rc::clone(self), (facts, manner), body, account)),
+            Err(reason) => Begun::Refused { reason, manner, account: Some(account) },
         }
     }
 }

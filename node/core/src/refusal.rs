@@ -93,6 +93,26 @@ impl Reason {
         TABLE[self as usize]
     }
 
+    /// What a client of gRPC is told in `grpc-status`.
+    pub const fn grpc_status(self) -> u8 {
+        match self {
+            Self::RequestTimeout | Self::BackendTimeout | Self::DeadlineExceeded | Self::TunnelTimeout => {
+                DEADLINE_EXCEEDED
+            }
+            Self::ReceiveNotAllowed | Self::UnknownLocation | Self::NotPermitted => PERMISSION_DENIED,
+            Self::Overloaded | Self::HeadersTooLarge | Self::BodyTooLarge => RESOURCE_EXHAUSTED,
+            Self::UnknownTenant | Self::NotSupported => UNIMPLEMENTED,
+            Self::BadRequest => INTERNAL,
+            Self::Misdirected
+            | Self::NoCompliantRegion
+            | Self::PolicySkew
+            | Self::Draining
+            | Self::BackendUnreachable
+            | Self::BackendFailed
+            | Self::TunnelLost => UNAVAILABLE,
+        }
+    }
+
     /// The reason with this label.
     pub fn from_label(label: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|reason| reason.row().label == label)
@@ -184,6 +204,14 @@ impl Row {
     }
 }
 
+// Of gRPC's codes those that are used here.
+const DEADLINE_EXCEEDED: u8 = 4;
+const PERMISSION_DENIED: u8 = 7;
+const RESOURCE_EXHAUSTED: u8 = 8;
+const UNIMPLEMENTED: u8 = 12;
+const INTERNAL: u8 = 13;
+const UNAVAILABLE: u8 = 14;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -215,6 +243,16 @@ mod tests {
         }
         assert_eq!(Reason::NoCompliantRegion.row().status, 503);
         assert_eq!(Reason::ReceiveNotAllowed.row().status, 421);
+    }
+
+    /// `grpc-message` is percent-encoded; what needs no encoding is sent as it is.
+    #[test]
+    fn what_is_said_to_clients_of_grpc_needs_no_encoding() {
+        for reason in Reason::ALL {
+            let Row { label, title, .. } = reason.row();
+            let is_plain = |byte: u8| (b' '..=b'~').contains(&byte) && byte != b'%';
+            assert!(label.bytes().chain(title.bytes()).all(is_plain), "{reason}");
+        }
     }
 
     #[test]

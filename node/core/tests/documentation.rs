@@ -37,6 +37,17 @@ fn every_reason_is_explained_and_has_a_remedy() {
 }
 
 #[test]
+fn every_reason_has_its_status_of_grpc() {
+    let told = rows("## To clients of gRPC").into_iter().flat_map(|row| {
+        let code: u8 = row[0].split(',').next().unwrap().parse().unwrap();
+        row[1].split(", ").map(move |label| (Reason::from_label(label.trim_matches('`')).unwrap(), code))
+    });
+    let mut told: Vec<_> = told.collect();
+    told.sort_unstable();
+    assert_eq!(told, Reason::ALL.map(|reason| (reason, reason.grpc_status())));
+}
+
+#[test]
 fn every_verdict_has_its_row() {
     let written: Vec<&str> = rows("## Verdicts").iter().map(|row| row[0].trim_matches('`')).collect();
     assert_eq!(written, Verdict::ALL.map(Verdict::label));

@@ -191,7 +191,10 @@ impl Account {
     /// Its answer begins; the account is given when its body has ended.
     pub(super) fn answers(mut self: Box<Self>, response: &mut Response<ResponseBody>) {
         self.first_byte = self.head.as_ref().map(|_| self.gateway.world.clock.now());
-        self.outcome.status = Some(response.status().as_u16());
+        // What a client of gRPC gets for a refusal says less.
+        if self.outcome.reason.is_none() {
+            self.outcome.status = Some(response.status().as_u16());
+        }
         self.accepted = response.body().accepted();
         response.body_mut().watch(self);
     }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use graticule_node_core::policy::Tenant;
 use graticule_node_core::{Reason, headers};
 use http::uri::PathAndQuery;
-use http::{HeaderName, HeaderValue, Response, StatusCode, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version, header};
 use serde::Serialize;
 
 use super::GatewaySettings;
@@ -21,12 +21,53 @@ struct Problem<'a> {
     request_id: Option<&'a str>,
 }
 
-/// A refusal: problem+json, `Proxy-Status`, `Retry-After` where it helps.
+/// How whoever is refused wants to be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Manner {
+    /// As HTTP has it.
+    Http,
+    /// As gRPC has it: an answer that is all trailers.
+    Grpc,
+}
+
+impl Manner {
+    /// As a request with these headers wants it. gRPC-Web, whose type goes on with `-web`, is HTTP to us.
+    pub(super) fn of(fields: &HeaderMap) -> Self {
+        let kind = fields.get(header::CONTENT_TYPE).and_then(|kind| kind.as_bytes().strip_prefix(GRPC));
+        if kind.is_some_and(|rest| matches!(rest, [] | [b'+' | b';' | b' ', ..])) {
+            Self::Grpc
+        } else {
+            Self::Http
+        }
+    }
+}
+
+/// A refusal, with `Proxy-Status`.
 pub(super) fn refusal(
     settings: &GatewaySettings,
+    manner: Manner,
     reason: Reason,
     request_id: Option<&HeaderValue>,
 ) -> Response<ResponseBody> {
+    let row = reason.row();
+    let mut response = match manner {
+        Manner::Http => problem(reason, request_id),
+        Manner::Grpc => trailers_only(reason),
+    };
+    let fields = response.headers_mut();
+    if let Some(id) = request_id {
+        fields.insert(headers::X_REQUEST_ID, id.clone());
+    }
+    let name = settings.proxy_status.to_str().unwrap_or_default();
+    let status = format!("{name}; error={}; details=\"{}\"", row.proxy_error, row.label);
+    if let Ok(status) = HeaderValue::try_from(status) {
+        fields.insert(PROXY_STATUS, status);
+    }
+    response
+}
+
+/// Problem+json, and `Retry-After` where it helps.
+fn problem(reason: Reason, request_id: Option<&HeaderValue>) -> Response<ResponseBody> {
     let row = reason.row();
     let problem = Problem {
         r#type: format!("urn:graticule:refusal:{}", row.label),
@@ -44,21 +85,26 @@ pub(super) fn refusal(
     if let Some(wait) = row.retry_after {
         fields.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
     }
-    if let Some(id) = request_id {
-        fields.insert(headers::X_REQUEST_ID, id.clone());
-    }
-    let name = settings.proxy_status.to_str().unwrap_or_default();
-    let status = format!("{name}; error={}; details=\"{}\"", row.proxy_error, row.label);
-    if let Ok(status) = HeaderValue::try_from(status) {
-        fields.insert(PROXY_STATUS, status);
+    response
+}
+
+/// What gRPC takes for an answer without messages: success, but for its trailers, which are the headers.
+fn trailers_only(reason: Reason) -> Response<ResponseBody> {
+    let row = reason.row();
+    let mut response = Response::new(ResponseBody::own(Bytes::new()));
+    let fields = response.headers_mut();
+    fields.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    fields.insert(GRPC_STATUS, HeaderValue::from(u16::from(reason.grpc_status())));
+    if let Ok(message) = HeaderValue::try_from(format!("{}: {}", row.label, row.title)) {
+        fields.insert(GRPC_MESSAGE, message);
     }
     response
 }
 
 /// A refusal of a request that could not be read, or is not to be: what follows it may be no request either, so it is not
 /// looked at.
-pub(super) fn unread(settings: &GatewaySettings, reason: Reason) -> Response<ResponseBody> {
-    let mut response = refusal(settings, reason, None);
+pub(super) fn unread(settings: &GatewaySettings, manner: Manner, reason: Reason) -> Response<ResponseBody> {
+    let mut response = refusal(settings, manner, reason, None);
     if reason != Reason::Overloaded {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
@@ -109,5 +155,9 @@ pub(super) fn from_edge<B>(
     };
 }
 
+/// The type of gRPC's requests, before what it may go on with.
+const GRPC: &[u8] = b"application/grpc";
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 const REGION: HeaderName = HeaderName::from_static("x-graticule-region");

@@ -16,6 +16,7 @@ use smallvec::SmallVec;
 use tokio::time::{Instant, timeout_at};
 
 use super::account::{Account, Verdict};
+use super::answer::Manner;
 use super::facts::{Facts, Upgrade};
 use super::{Current, Gateway, answer};
 use crate::body::{self, RequestBody, ResponseBody, UpgradeInput};
@@ -27,6 +28,8 @@ use crate::relay::{self, Failure, Relayed, Tunnel, Upload};
 pub(super) struct Pending {
     gateway: Rc<Gateway>,
     facts: Facts,
+    /// How its client is told of a refusal.
+    manner: Manner,
     upload: Upload,
     /// Where what the client sends is to go if the connection is upgraded.
     input: Option<UpgradeInput>,
@@ -69,7 +72,12 @@ enum Attempt {
 
 impl Pending {
     /// Nothing decided yet.
-    pub(super) fn new(gateway: Rc<Gateway>, facts: Facts, body: Incoming, mut account: Box<Account>) -> Self {
+    pub(super) fn new(
+        gateway: Rc<Gateway>,
+        (facts, manner): (Facts, Manner),
+        body: Incoming,
+        mut account: Box<Account>,
+    ) -> Self {
         let (input, body) = if facts.upgrade.is_some() {
             let (input, body) = body::upgrade();
             (Some(input), RequestBody::upgrade(body))
@@ -84,6 +92,7 @@ impl Pending {
         Self {
             gateway,
             facts,
+            manner,
             upload,
             input,
             deadline: None,
@@ -252,7 +261,7 @@ impl Pending {
         if let Some(account) = &mut self.account {
             account.refused(reason);
         }
-        answer::refusal(&self.gateway.settings, reason, self.facts.request_id.as_ref())
+        answer::refusal(&self.gateway.settings, self.manner, reason, self.facts.request_id.as_ref())
     }
 
     /// The same again, through TLS.
