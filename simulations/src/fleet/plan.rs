@@ -80,8 +80,9 @@ impl TenantPlan {
             // Writing to a string cannot fail.
             let _ = write!(
                 text,
-                "\n[pools.{region}]\nbackends = [{}]\ncheck = {{ path = \"{CHECK_PATH}\" }}\n",
-                backends.join(", ")
+                "\n[pools.{region}]\nbackends = [{}]\ncheck = {{ path = \"{CHECK_PATH}\", host = \"{}\" }}\n",
+                backends.join(", "),
+                self.host(),
             );
             if let Some(timeout) = self.response_timeout {
                 let _ = writeln!(text, "response_timeout = \"{}ms\"", timeout.as_millis());

@@ -164,8 +164,8 @@ pub(super) fn read(source: &Source, page: &Page) -> TenantReading {
     let claims: Arc<[At<Claim>]> = claim::read(page, &table).into();
     let residency = table.required("residency", rules::read);
     let routes = route::read(page, &table);
-    let pools = pool::read(page, &table, pool::check_host(&claims));
-    let named_pools = pool::read_named(page, &table, pool::check_host(&claims));
+    let pools = pool::read(page, &table);
+    let named_pools = pool::read_named(page, &table);
     let known: Vec<&PoolName> = named_pools.keys().collect();
     let content = content::read(page, &table, &known);
     if !page.has_errors() {

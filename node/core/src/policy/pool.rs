@@ -1,5 +1,6 @@
 //! What documents say of a tenant's servers: pools and backends, and how they are chosen, checked, spared and asked.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
@@ -165,8 +166,8 @@ pub enum CheckKind {
     Http {
         /// What to GET.
         path: String,
-        /// Whom the request is for.
-        host: String,
+        /// Whom the request is for; the address if it is nobody in particular.
+        host: Option<String>,
         /// How it is sent.
         protocol: Protocol,
     },
@@ -176,16 +177,28 @@ pub enum CheckKind {
     Grpc {
         /// The service to ask about; empty for the server as a whole.
         service: String,
-        /// Whom the request is for.
-        host: String,
+        /// Whom the request is for; the address if it is nobody in particular.
+        host: Option<String>,
     },
+}
+
+impl CheckKind {
+    /// Whom a check of `address` is for, if it says that.
+    pub fn host(&self, address: SocketAddr) -> Option<Cow<'_, str>> {
+        match self {
+            Self::Tcp => None,
+            Self::Http { host, .. } | Self::Grpc { host, .. } => {
+                Some(host.as_deref().map_or_else(|| address.to_string().into(), Cow::from))
+            }
+        }
+    }
 }
 
 impl HealthCheck {
     /// An HTTP/1.1 check with the defaults of documents.
     pub fn http(path: &str, host: &str) -> Self {
         let kind =
-            CheckKind::Http { path: path.to_owned(), host: host.to_owned(), protocol: Protocol::Http1 };
+            CheckKind::Http { path: path.to_owned(), host: Some(host.to_owned()), protocol: Protocol::Http1 };
         Self {
             kind,
             tls: None,

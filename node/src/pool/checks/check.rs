@@ -24,16 +24,17 @@ pub(super) async fn check(net: &dyn Net, trust: &Trust, target: &CheckTarget) ->
 
 async fn ask(net: &dyn Net, trust: &Trust, target: &CheckTarget) -> Result<(), CheckFailure> {
     let stream = connect(net, trust, target).await?;
+    let host = target.check.kind.host(target.address).unwrap_or_default();
     match &target.check.kind {
         CheckKind::Tcp => Ok(()),
-        CheckKind::Http { path, host, protocol: Protocol::Http1 } => {
-            passes(http1_status(stream, path, host).await?)
+        CheckKind::Http { path, protocol: Protocol::Http1, .. } => {
+            passes(http1_status(stream, path, &host).await?)
         }
-        CheckKind::Http { path, host, protocol: Protocol::Http2 } => {
-            passes(http2_status(stream, path, (host, target.check.tls.is_some())).await?)
+        CheckKind::Http { path, protocol: Protocol::Http2, .. } => {
+            passes(http2_status(stream, path, (&host, target.check.tls.is_some())).await?)
         }
-        CheckKind::Grpc { service, host } => {
-            grpc::serving(stream, service, (host, target.check.tls.is_some())).await
+        CheckKind::Grpc { service, .. } => {
+            grpc::serving(stream, service, (&host, target.check.tls.is_some())).await
         }
     }
 }

@@ -81,8 +81,9 @@ pub(super) fn name(event: NameEvent, name: &str, names: &Names, error: Option<&i
 
 /// What a check asks, in a few words.
 fn asked(target: &CheckTarget) -> String {
+    let host = target.check.kind.host(target.address).unwrap_or_default();
     match &target.check.kind {
-        CheckKind::Http { path, host, .. } => format!("GET {path} of {host}"),
+        CheckKind::Http { path, .. } => format!("GET {path} of {host}"),
         CheckKind::Tcp => "tcp".to_owned(),
         CheckKind::Grpc { service, .. } => format!("grpc health of `{service}`"),
     }

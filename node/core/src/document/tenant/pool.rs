@@ -10,7 +10,7 @@ use crate::document::page::{At, Page, Spot};
 use crate::document::table::{Key, Table, entries, key, name};
 use crate::document::tree::{Entry, Node};
 use crate::document::value::{duration, one_of};
-use crate::policy::{Claim, HostPattern, Pool, PoolName, Protocol, Tenant};
+use crate::policy::{Pool, PoolName, Protocol, Tenant};
 
 mod backend;
 mod balance;
@@ -24,8 +24,8 @@ pub(super) use canonical::canonical;
 /// The pools of one name, by region.
 pub(in crate::document) type ByRegion = BTreeMap<RegionName, At<Pool>>;
 
-/// Reads the pools without a name; checks that name no host ask for `check_host`.
-pub(super) fn read(page: &Page, table: &Table<'_>, check_host: &str) -> ByRegion {
+/// Reads the pools without a name.
+pub(super) fn read(page: &Page, table: &Table<'_>) -> ByRegion {
     let written = table.required("pools", entries);
     if let Some(At { spot, value: [] }) = &written {
         page.error_with(
@@ -34,15 +34,11 @@ pub(super) fn read(page: &Page, table: &Table<'_>, check_host: &str) -> ByRegion
             "add `[pools.<region>]` with `backends`",
         );
     }
-    written.map_or_else(BTreeMap::new, |at| by_region(page, at.value, check_host))
+    written.map_or_else(BTreeMap::new, |at| by_region(page, at.value))
 }
 
 /// Reads the pools with names.
-pub(super) fn read_named(
-    page: &Page,
-    table: &Table<'_>,
-    check_host: &str,
-) -> BTreeMap<PoolName, At<ByRegion>> {
+pub(super) fn read_named(page: &Page, table: &Table<'_>) -> BTreeMap<PoolName, At<ByRegion>> {
     let written = table.optional("named_pools", entries).map_or(&[][..], |at| at.value);
     if let Some(over) = written.get(Tenant::NAMED_POOLS_MAX) {
         page.error(over.spot, format!("more than {} names of pools", Tenant::NAMED_POOLS_MAX));
@@ -61,35 +57,26 @@ pub(super) fn read_named(
         if pools.is_empty() {
             page.error_with(entry.spot, "no pool of this name", "add `[named_pools.<name>.<region>]`");
         }
-        Some((name, At { value: by_region(page, pools, check_host), spot: entry.spot }))
+        Some((name, At { value: by_region(page, pools), spot: entry.spot }))
     };
     written.iter().take(Tenant::NAMED_POOLS_MAX).filter_map(read).collect()
 }
 
-fn by_region(page: &Page, written: &[Entry], check_host: &str) -> ByRegion {
+fn by_region(page: &Page, written: &[Entry]) -> ByRegion {
     if let Some(over) = written.get(RegionSet::REGIONS_MAX) {
         page.error(over.spot, format!("more than {} pools", RegionSet::REGIONS_MAX));
     }
     let pools = written.iter().take(RegionSet::REGIONS_MAX);
-    pools.filter_map(|entry| pool(page, entry, check_host)).collect()
+    pools.filter_map(|entry| pool(page, entry)).collect()
 }
 
-/// The `Host` for checks that name none: what clients ask for, if they ask for one name.
-pub(super) fn check_host(claims: &[At<Claim>]) -> &str {
-    let exact = claims.iter().find_map(|claim| match &claim.value.host {
-        Some(HostPattern::Exact(name)) => Some(name.as_str()),
-        _ => None,
-    });
-    exact.unwrap_or("localhost")
-}
-
-fn pool(page: &Page, entry: &Entry, check_host: &str) -> Option<(RegionName, At<Pool>)> {
+fn pool(page: &Page, entry: &Entry) -> Option<(RegionName, At<Pool>)> {
     let name = name(page, entry);
     let table = Table::open(page, &entry.node, KEYS)?;
     let backends = table.required("backends", backend::list).map(|at| at.value);
     let protocol = table.or("protocol", Protocol::Http1, one_of(PROTOCOLS));
     let tls = table.optional("tls", tls::read).map(|at| at.value);
-    let asked = check::Asked { host: check_host, protocol, tls: tls.as_ref() };
+    let asked = check::Asked { protocol, tls: tls.as_ref() };
     let defaults = Pool::of([]);
     let pool = Pool {
         balance: balance::read(page, &table, backends.as_deref().unwrap_or_default()),

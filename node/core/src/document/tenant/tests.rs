@@ -5,6 +5,7 @@ use insta::assert_snapshot;
 use super::*;
 use crate::document::testing::{shown, tenant, tenant_known_by};
 use crate::document::{Documents, check_tenant};
+use crate::policy::{CheckKind, Protocol};
 
 fn errors(source: &Source) -> String {
     let (document, diagnostics) = check_tenant(source, None);
@@ -159,7 +160,8 @@ fn pools_are_read_with_their_defaults() {
     assert_eq!(pool.backends.len(), 2);
     assert_eq!((pool.connect_timeout.as_secs(), pool.response_timeout.as_secs()), (1, 30));
     let check = pool.check.as_ref().unwrap();
-    assert_eq!(*check, crate::policy::HealthCheck::http("/", "a.example"));
+    let kind = CheckKind::Http { path: "/".to_owned(), host: None, protocol: Protocol::Http1 };
+    assert_eq!(check.kind, kind);
     assert_eq!((check.interval.as_secs(), check.timeout.as_secs()), (2, 1));
     assert_eq!((check.fall, check.rise), (3, 2));
 }

@@ -57,12 +57,15 @@ fn tls(tls: &BackendTls) -> Canonical {
 }
 
 fn check(check: &HealthCheck) -> Canonical {
+    let host = |host: &Option<String>| host.as_ref().map(|host| Canonical::default().text(host));
     let kind = match &check.kind {
-        CheckKind::Http { path, host, protocol: by } => {
-            Canonical::default().number(0).text(path).text(host).number(protocol(*by))
+        CheckKind::Http { path, host: named, protocol: by } => {
+            Canonical::default().number(0).text(path).maybe(host(named)).number(protocol(*by))
         }
         CheckKind::Tcp => Canonical::default().number(1),
-        CheckKind::Grpc { service, host } => Canonical::default().number(2).text(service).text(host),
+        CheckKind::Grpc { service, host: named } => {
+            Canonical::default().number(2).text(service).maybe(host(named))
+        }
     };
     Canonical::default()
         .list([kind])

@@ -11,7 +11,6 @@ use crate::policy::{BackendTls, CheckKind, HealthCheck, HostPattern, Protocol};
 
 /// What checks take from their pool.
 pub(super) struct Asked<'a> {
-    pub(super) host: &'a str,
     pub(super) protocol: Protocol,
     pub(super) tls: Option<&'a BackendTls>,
 }
@@ -54,7 +53,9 @@ fn kind(page: &Page, table: &Table<'_>, asked: &Asked<'_>) -> CheckKind {
     let kind = written.unwrap_or(Kind::Http);
     let path = table.or("path", "/".to_owned(), path);
     let named: Option<At<HostPattern>> = table.optional("host", exact_host);
-    let host = named.as_ref().map_or(asked.host, |at| at.value.name()).to_owned();
+    // All tenants that name nobody ask the same, so that one check is enough for them.
+    let certified = asked.tls.map(|tls| tls.name.to_string());
+    let host = named.map(|at| at.value.name().to_owned()).or(certified);
     let service = table.or("service", String::new(), service);
     let (wrong, name) = match kind {
         Kind::Http => (&["service"][..], "http"),

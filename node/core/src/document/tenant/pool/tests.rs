@@ -65,7 +65,10 @@ response_timeout = "3s""#,
     assert_eq!(read.balance, Balance::Maglev(HashKey::Cookie("session".into())));
     assert_eq!((read.protocol, read.tls.as_ref()), (Protocol::Http2, Some(&tls)));
     let check = read.check.unwrap();
-    assert_eq!(check.kind, CheckKind::Grpc { service: "acme.Shop".into(), host: "shop.example".into() });
+    assert_eq!(
+        check.kind,
+        CheckKind::Grpc { service: "acme.Shop".into(), host: Some("shop.example".into()) }
+    );
     assert_eq!((check.tls, check.interval, check.timeout), (Some(tls), seconds(10), seconds(2)));
     let rule = EjectionRule { failures: 3, base: seconds(5), max: seconds(20), panic_percent: 0 };
     assert_eq!(read.ejection, Some(rule));
@@ -90,6 +93,19 @@ fn balances_have_their_names() {
 fn ejection_can_be_switched_off_and_slow_start_on() {
     let read = pool("backends = [\"10.0.0.1:80\"]\nejection = false\nslow_start = \"30s\"");
     assert_eq!((read.ejection, read.slow_start), (None, Duration::from_secs(30)));
+}
+
+#[test]
+fn a_check_that_names_nobody_is_the_same_for_every_tenant() {
+    let address = "10.0.0.1:80".parse().unwrap();
+    let host = |more: &str| {
+        let check = pool(&format!("backends = [\"{address}\"]\n{more}")).check.unwrap();
+        check.kind.host(address).unwrap().into_owned()
+    };
+    assert_eq!(host("check = {}"), "10.0.0.1:80");
+    assert_eq!(host("protocol = \"http2\"\ncheck = { kind = \"grpc\" }"), "10.0.0.1:80");
+    assert_eq!(host("tls = { name = \"backend.internal\" }\ncheck = {}"), "backend.internal");
+    assert_eq!(host("check = { host = \"Shop.example\" }"), "shop.example");
 }
 
 #[test]
