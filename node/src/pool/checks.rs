@@ -217,15 +217,7 @@ impl Driver {
                     self.tell(event.as_slice());
                     changed |= event.is_some();
                 }
-                Report::LookedUp(name, found) => {
-                    self.lookups_under_way -= 1;
-                    let now = self.now();
-                    let (found, error) =
-                        found.map_or_else(|error| (None, Some(error)), |found| (Some(found), None));
-                    let event = self.names.handle_answer(&name, found, now);
-                    event.into_iter().for_each(|event| log::name(event, &name, &self.names, error.as_ref()));
-                    moved |= event == Some(NameEvent::Moved);
-                }
+                Report::LookedUp(name, found) => moved |= self.looked_up(&name, found),
             }
             next = rest.try_recv().ok();
         }
@@ -235,6 +227,17 @@ impl Driver {
         if changed || moved {
             self.publish();
         }
+    }
+
+    /// Takes what came of a lookup; whether the name has other addresses.
+    fn looked_up(&mut self, name: &str, found: std::io::Result<Resolved>) -> bool {
+        self.lookups_under_way -= 1;
+        let (found, error) = found.map_or_else(|error| (None, Some(error)), |found| (Some(found), None));
+        let event = self.names.handle_answer(name, found, self.checking.world.clock.now());
+        if let Some(event) = event {
+            log::name(event, name, &self.names, error.as_ref());
+        }
+        event == Some(NameEvent::Moved)
     }
 
     /// Logs and counts what has happened.
