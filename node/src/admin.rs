@@ -145,7 +145,7 @@ async fn converse(
 async fn accept(listener: &dyn Listener) -> (Stream, SocketAddr) {
     loop {
         match poll_fn(|cx| listener.poll_accept(cx)).await {
-            Ok(accepted) => return accepted,
+            Ok(arrival) => return (arrival.stream, arrival.peer),
             Err(error) => {
                 tracing::warn!(%error, "the admin server cannot accept a connection; trying again");
                 tokio::time::sleep(ACCEPT_PAUSE).await;

@@ -22,7 +22,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use crate::body::ResponseBody;
 use crate::shared::{Phase, Rejection};
 use crate::task;
-use crate::world::{Listener, Stream};
+use crate::world::{Arrival, Listener};
 
 mod announced;
 mod answering;
@@ -120,8 +120,7 @@ pub async fn run<H: Handler>(
 
 /// A connection that was just accepted.
 struct Accepted {
-    stream: Stream,
-    peer: SocketAddr,
+    arrival: Arrival,
     is_announced: bool,
     tls: Option<Arc<ServerConfig>>,
 }
@@ -175,9 +174,9 @@ impl<H: Handler> Door<H> {
                     let address = peer.ip().to_canonical();
                     announcing.iter().any(|network| network.contains(&address))
                 };
-                return Poll::Ready(accepted.map(|(stream, peer)| {
-                    let is_announced = passed_on_by(peer);
-                    Accepted { stream, peer, is_announced, tls: tls.clone() }
+                return Poll::Ready(accepted.map(|arrival| {
+                    let is_announced = passed_on_by(arrival.peer);
+                    Accepted { arrival, is_announced, tls: tls.clone() }
                 }));
             }
         }

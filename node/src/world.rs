@@ -3,10 +3,12 @@
 //! Production implements it with sockets and files ([`World::system`]), the simulator with memory. Nothing else in
 //! the node opens a socket, reads a clock, draws a random number or touches a file.
 
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
@@ -58,11 +60,31 @@ pub trait Net: Debug + Send + Sync {
 
 /// A bound TCP listener.
 pub trait Listener: Debug + Send + Sync {
-    /// The next connection and its peer. Errors of one connection are not passed on; an error here is the listener's.
-    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(Stream, SocketAddr)>>;
+    /// The next connection. Errors of one connection are not passed on; an error here is the listener's.
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Arrival>>;
 
     /// Where it listens, with the port that was chosen.
     fn local_address(&self) -> io::Result<SocketAddr>;
+}
+
+/// A TCP connection that has come in.
+pub struct Arrival {
+    /// What goes over it.
+    pub stream: Stream,
+    /// Who is at the other end.
+    pub peer: SocketAddr,
+    /// To be dropped with the stream, which stays open as long.
+    pub reset: Reset,
+}
+
+/// Ends when the other end has reset a connection, or the network has given it up; it need not be read for that. An other
+/// end that only sends no more has done neither.
+pub type Reset = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+impl Debug for Arrival {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Arrival").field("peer", &self.peer).finish_non_exhaustive()
+    }
 }
 
 /// A TCP connection.

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use graticule::world::{Listener, Stream};
+use graticule::world::{Arrival, Listener, Stream};
 use graticule_geo::Coordinates;
 use quinn::AsyncUdpSocket;
 use quinn::udp::{RecvMeta, Transmit};
@@ -32,7 +32,8 @@ pub(crate) fn at(text: &str) -> SocketAddr {
 }
 
 pub(crate) async fn accept(listener: &dyn Listener) -> (Stream, SocketAddr) {
-    poll_fn(|cx| listener.poll_accept(cx)).await.unwrap()
+    let Arrival { stream, peer, .. } = poll_fn(|cx| listener.poll_accept(cx)).await.unwrap();
+    (stream, peer)
 }
 
 /// A listener and both ends of a connection to it.

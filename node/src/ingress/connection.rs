@@ -2,8 +2,10 @@
 
 use std::error::Error;
 use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use graticule_node_core::Reason;
@@ -13,6 +15,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
@@ -27,7 +30,7 @@ use super::{announced, handshake};
 use crate::shared::Rejection;
 use crate::task;
 use crate::ticker::Ticker;
-use crate::world::{Stream, Taking};
+use crate::world::{Arrival, Stream, Taking};
 
 /// Serves the connections of one worker.
 pub(super) struct Server<H> {
@@ -57,9 +60,24 @@ impl<H: Handler> Server<H> {
         Self { limits, deadlines, http1, http2, handler, ticker: Ticker::default(), closing }
     }
 
-    /// Serves one connection to its end.
+    /// Serves one connection to its end. A client that is gone is cut off with its requests at once, while nobody reads what
+    /// it has sent, too.
     pub(super) async fn serve(self: Rc<Self>, accepted: Accepted) {
-        let Accepted { mut stream, peer, is_announced, tls } = accepted;
+        let Accepted { arrival: Arrival { stream, peer, reset }, is_announced, tls } = accepted;
+        let serving = pin!(self.serve_stream(stream, peer, (is_announced, tls)));
+        tokio::select! {
+            biased;
+            () = serving => {}
+            () = reset => tracing::debug!(%peer, "a client connection was reset"),
+        }
+    }
+
+    async fn serve_stream(
+        self: Rc<Self>,
+        mut stream: Stream,
+        peer: SocketAddr,
+        (is_announced, tls): (bool, Option<Arc<ServerConfig>>),
+    ) {
         let watch = Watch::new(&self.ticker, self.deadlines, self.closing.clone());
         let mut client = Client { address: peer.ip(), secured: None, early: None };
         if is_announced {

@@ -14,6 +14,7 @@ use crate::task::Task;
 use crate::testing::{LOOPBACK, eventually, raw, run};
 use crate::world::World;
 
+mod gone;
 mod http2;
 
 /// Answers with the size of the body and who sent it.
@@ -106,20 +107,33 @@ fn start_secured(
     announcing: &[&str],
     tls: Option<Arc<ServerConfig>>,
 ) -> (SocketAddr, Rc<Sizes>, Running) {
+    let handler = Rc::new(Sizes::default());
+    let (address, running) = serve_secured(&handler, limits, announcing, tls);
+    (address, handler, running)
+}
+
+fn serve<H: Handler>(handler: &Rc<H>, limits: IngressLimits, announcing: &[&str]) -> (SocketAddr, Running) {
+    serve_secured(handler, limits, announcing, None)
+}
+
+fn serve_secured<H: Handler>(
+    handler: &Rc<H>,
+    limits: IngressLimits,
+    announcing: &[&str],
+    tls: Option<Arc<ServerConfig>>,
+) -> (SocketAddr, Running) {
     let announcing = announcing.iter().map(|network| network.parse().unwrap()).collect();
     let listener = World::system().net.listen(LOOPBACK, false).unwrap();
     let address = listener.local_address().unwrap();
-    let handler = Rc::new(Sizes::default());
     let (phase, phases) = watch::channel(Phase::Serving);
     let open = InFlightGauges::new(1).worker(0).unwrap();
     let serving = super::run(
         vec![Entrance { listener, announcing, tls }],
         limits,
-        Rc::clone(&handler),
+        Rc::clone(handler),
         (open.clone(), phases),
     );
-    let running = Running { phase, open, _task: task::spawn("ingress", serving) };
-    (address, handler, running)
+    (address, Running { phase, open, _task: task::spawn("ingress", serving) })
 }
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\n";
@@ -262,18 +276,8 @@ impl Handler for Talker {
 #[test]
 fn a_client_that_takes_nothing_of_its_answer_is_given_up() {
     run(async {
-        let listener = World::system().net.listen(LOOPBACK, false).unwrap();
-        let address = listener.local_address().unwrap();
         let talker = Rc::new(Talker::default());
-        let (_phase, phases) = watch::channel(Phase::Serving);
-        let open = InFlightGauges::new(1).worker(0).unwrap();
-        let serving = super::run(
-            vec![Entrance { listener, announcing: Arc::default(), tls: None }],
-            limits(),
-            Rc::clone(&talker),
-            (open, phases),
-        );
-        let _running = task::spawn("ingress", serving);
+        let (address, _running) = serve(&talker, limits(), &[]);
         let mut idle = TcpStream::connect(address).await.unwrap();
         idle.write_all(format!("{GET}\r\n").as_bytes()).await.unwrap();
         let mut reader = TcpStream::connect(address).await.unwrap();

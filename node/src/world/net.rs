@@ -1,18 +1,19 @@
 //! The machine's sockets.
 
-use std::io::{self, IoSlice};
-use std::net::SocketAddr;
+use std::io::{self, ErrorKind, IoSlice};
+use std::net::{Shutdown, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use async_trait::async_trait;
 use quinn::Runtime;
-use socket2::{Domain, Protocol, Socket, Type};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{Listener, Net, Stream};
+use super::{Arrival, Listener, Net, Reset, Stream};
 
 /// Kernel sockets.
 #[derive(Debug)]
@@ -33,7 +34,7 @@ impl Net for SystemNet {
     async fn connect(&self, address: SocketAddr) -> io::Result<Stream> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        Ok(Box::new(SystemStream(stream)))
+        Ok(Box::new(SystemStream::new(stream)))
     }
 
     fn bind_udp(&self, address: SocketAddr) -> io::Result<Arc<dyn quinn::AsyncUdpSocket>> {
@@ -50,11 +51,13 @@ impl Net for SystemNet {
 struct SystemListener(TcpListener);
 
 impl Listener for SystemListener {
-    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(Stream, SocketAddr)>> {
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Arrival>> {
         self.0.poll_accept(cx).map_ok(|(stream, peer)| {
             // A connection that cannot be set up so still works, only slower.
             let _ = stream.set_nodelay(true);
-            (Box::new(SystemStream(stream)) as Stream, peer)
+            let stream = SystemStream::new(stream);
+            let reset = stream.reset();
+            Arrival { stream: Box::new(stream), peer, reset }
         })
     }
 
@@ -65,7 +68,62 @@ impl Listener for SystemListener {
 
 /// A kernel connection. Short pieces are sent as one: copying them costs less than a vectored call.
 #[derive(Debug)]
-struct SystemStream(TcpStream);
+struct SystemStream {
+    reader: OwnedReadHalf,
+    writer: Arc<Writer>,
+}
+
+/// The half that sends, which whoever watches for a reset holds, too: the other cannot be shared, but has the library's
+/// way of reading, which saves a call for each piece.
+#[derive(Debug)]
+struct Writer(Option<OwnedWriteHalf>);
+
+impl SystemStream {
+    fn new(stream: TcpStream) -> Self {
+        let (reader, writer) = stream.into_split();
+        Self { reader, writer: Arc::new(Writer(Some(writer))) }
+    }
+
+    /// The kernel tells of an error whether anybody reads or not.
+    fn reset(&self) -> Reset {
+        let writer = Arc::clone(&self.writer);
+        Box::pin(async move {
+            if let Ok(half) = writer.half() {
+                // It fails when the runtime ends.
+                let _ = half.ready(Interest::ERROR).await;
+            }
+        })
+    }
+}
+
+impl Writer {
+    fn half(&self) -> io::Result<&OwnedWriteHalf> {
+        self.0.as_ref().ok_or_else(|| ErrorKind::NotConnected.into())
+    }
+
+    fn poll_send(
+        &self,
+        cx: &mut Context<'_>,
+        write: impl Fn(&OwnedWriteHalf) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        let half = self.half()?;
+        loop {
+            ready!(half.as_ref().poll_write_ready(cx))?;
+            match write(half) {
+                // Now it is known not to be ready.
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                written => return Poll::Ready(written),
+            }
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // By itself it would say an orderly end first.
+        self.0.take().into_iter().for_each(OwnedWriteHalf::forget);
+    }
+}
 
 impl AsyncRead for SystemStream {
     fn poll_read(
@@ -73,46 +131,46 @@ impl AsyncRead for SystemStream {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, buffer)
+        Pin::new(&mut self.reader).poll_read(cx, buffer)
     }
 }
 
 impl AsyncWrite for SystemStream {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, bytes)
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.writer.poll_send(cx, |half| half.try_write(bytes))
     }
 
     fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let stream = Pin::new(&mut self.0);
         if let [only] = pieces {
-            return stream.poll_write(cx, only);
+            return self.poll_write(cx, only);
         }
         let mut joined = [0; JOINED_BYTES_MAX];
         let mut length = 0;
         for piece in pieces {
             match joined.get_mut(length..length + piece.len()) {
                 Some(room) => room.copy_from_slice(piece),
-                None => return stream.poll_write_vectored(cx, pieces),
+                None => return self.writer.poll_send(cx, |half| half.try_write_vectored(pieces)),
             }
             length += piece.len();
         }
-        stream.poll_write(cx, &joined[..length])
+        self.poll_write(cx, &joined[..length])
     }
 
     fn is_write_vectored(&self) -> bool {
         true
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let half = self.writer.half()?;
+        Poll::Ready(SockRef::from(half.as_ref()).shutdown(Shutdown::Write))
     }
 }
 

@@ -170,8 +170,8 @@ impl Backend {
                 biased;
                 () = self.journal.until(&self.region, true) => return,
                 accepted = poll_fn(|cx| listener.poll_accept(cx)) => {
-                    let Ok((stream, _)) = accepted else { return };
-                    task::spawn_detached("backend connection", Rc::clone(self).serve(stream));
+                    let Ok(arrival) = accepted else { return };
+                    task::spawn_detached("backend connection", Rc::clone(self).serve(arrival.stream));
                 }
             }
         }

@@ -50,6 +50,16 @@ impl Connection {
         }
     }
 
+    /// Whether an end has broken.
+    pub(super) fn poll_failed(&mut self, side: Side, cx: &Context<'_>) -> Poll<()> {
+        let end = self.end_mut(side);
+        if matches!(end.state, EndState::Failed(_)) {
+            return Poll::Ready(());
+        }
+        register(&mut end.watcher, cx);
+        Poll::Pending
+    }
+
     /// Reads what has arrived; nothing read means that no more will come.
     pub(super) fn poll_read(
         &mut self,

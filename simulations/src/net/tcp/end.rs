@@ -20,6 +20,8 @@ pub(super) struct End {
     pub(super) inbound: Inbound,
     pub(super) outbound: Outbound,
     pub(super) lane: Lane,
+    /// Who wants to know that it has broken, beside those who read and write.
+    pub(super) watcher: Option<Waker>,
 }
 
 /// How far an end is.
@@ -68,6 +70,7 @@ impl End {
             inbound: Inbound::new(window_bytes),
             outbound: Outbound { credit: window_bytes, ended: false, writer: None },
             lane: Lane::default(),
+            watcher: None,
         }
     }
 
@@ -82,6 +85,7 @@ impl End {
         self.forget();
         wire.wake(&mut self.inbound.reader);
         wire.wake(&mut self.outbound.writer);
+        wire.wake(&mut self.watcher);
     }
 
     /// It vanishes with its host, and nobody is told.

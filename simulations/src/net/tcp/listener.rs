@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use graticule::world::{Listener, Stream};
+use graticule::world::{Arrival, Listener};
 
 use super::EndId;
 use super::end::End;
@@ -92,11 +92,12 @@ impl MemoryListener {
 }
 
 impl Listener for MemoryListener {
-    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(Stream, SocketAddr)>> {
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Arrival>> {
         self.network.enter(|state| self.poll_backlog(state, cx)).map(|(end, peer)| {
             let stream = MemoryStream::accepted(&self.network, end);
             let peer = SocketAddr::new(seen_by(self.local, peer.ip()), peer.port());
-            Ok((Box::new(stream) as Stream, peer))
+            let reset = Box::pin(stream.reset());
+            Ok(Arrival { stream: Box::new(stream), peer, reset })
         })
     }
 

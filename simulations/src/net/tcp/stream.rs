@@ -1,6 +1,6 @@
 //! A connection as its holder sees it.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -39,12 +39,26 @@ impl MemoryStream {
         Self { network: Arc::clone(network), end }
     }
 
-    fn poll<T>(&self, act: impl FnOnce(&mut Connection, &mut Wire) -> Poll<T>) -> Poll<T> {
-        self.network.enter(|State { wire, tcp, .. }| match tcp.connections.get_mut(&self.end.connection) {
-            Some(connection) => act(connection, wire),
-            None => Poll::Pending,
-        })
+    /// Ends when the connection has broken, whether or not anybody reads.
+    pub(super) fn reset(&self) -> impl Future<Output = ()> + Send + use<> {
+        let (network, end) = (Arc::clone(&self.network), self.end);
+        poll_fn(move |cx| poll(&network, end, |connection, _| connection.poll_failed(end.side, cx)))
     }
+
+    fn poll<T>(&self, act: impl FnOnce(&mut Connection, &mut Wire) -> Poll<T>) -> Poll<T> {
+        poll(&self.network, self.end, act)
+    }
+}
+
+fn poll<T>(
+    network: &Network,
+    end: EndId,
+    act: impl FnOnce(&mut Connection, &mut Wire) -> Poll<T>,
+) -> Poll<T> {
+    network.enter(|State { wire, tcp, .. }| match tcp.connections.get_mut(&end.connection) {
+        Some(connection) => act(connection, wire),
+        None => Poll::Pending,
+    })
 }
 
 impl Drop for MemoryStream {

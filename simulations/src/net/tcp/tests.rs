@@ -1,5 +1,6 @@
 //! Streams over the memory network, as a node meets them.
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -197,6 +198,27 @@ fn a_holder_that_goes_away_is_noticed() {
         sleep(25 * MS).await;
         drop(near);
         assert_eq!(kind(far.read(&mut [0; 8]).await), std::io::ErrorKind::ConnectionReset);
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_reset_is_told_while_nobody_reads_and_an_end_is_not() {
+    Simulation::run(1, |simulation| async move {
+        let (client, server) = pair(&simulation, 10);
+        let listener = server.world().net.listen(at("10.0.0.2:80"), false).unwrap();
+        for resets in [true, false] {
+            let mut near = client.world().net.connect(at("10.0.0.2:80")).await.unwrap();
+            let mut arrival = poll_fn(|cx| listener.poll_accept(cx)).await.unwrap();
+            near.write_all(b"unread").await.unwrap();
+            if resets {
+                arrival.stream.write_all(b"unread, too").await.unwrap();
+                sleep(25 * MS).await;
+            }
+            drop(near);
+            let told = timeout(SECOND, arrival.reset).await;
+            assert_eq!(told.is_ok(), resets);
+        }
     })
     .unwrap();
 }
