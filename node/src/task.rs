@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 
 /// Where a node's workers run, and who writes for them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +25,22 @@ impl Task {
     /// Whether it has ended, by itself or in a panic.
     pub fn has_ended(&self) -> bool {
         self.0.is_finished()
+    }
+
+    /// What ends it before.
+    pub fn end(&self) -> End {
+        End(self.0.abort_handle())
+    }
+}
+
+/// Ends a task that somebody else holds.
+#[derive(Debug)]
+pub struct End(AbortHandle);
+
+impl End {
+    /// Now, wherever it is; nothing happens if it has ended.
+    pub fn now(self) {
+        self.0.abort();
     }
 }
 

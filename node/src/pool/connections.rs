@@ -36,6 +36,7 @@ mod patience;
 mod request_body;
 mod response_body;
 mod retries;
+mod running;
 mod spare;
 mod upgraded;
 

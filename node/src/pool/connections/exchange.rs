@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use super::backends::InFlight;
 use super::connection::Connection;
 use super::http2;
-use super::patience;
+use super::patience::{self, Wanted};
 use super::request_body::{Later, RequestBody};
 use super::response_body::PooledBody;
 use super::upgraded::{Remains, Upgraded};
@@ -24,6 +24,7 @@ use crate::body;
 pub(super) struct Exchange {
     connection: Connection,
     in_flight: InFlight,
+    wanted: Wanted,
 }
 
 /// A request until it is given to a connection, kept in one place: every step that moved it would copy its head.
@@ -49,7 +50,7 @@ type Answer = Option<Result<Response<Incoming>, TrySendError<Request<RequestBody
 impl Exchange {
     /// Nothing sent yet.
     pub(super) fn new(in_flight: InFlight, connection: Connection) -> Self {
-        Self { connection, in_flight }
+        Self { connection, in_flight, wanted: Wanted::new(None) }
     }
 
     /// Takes the request, sends it and waits for the head of the response, of which the backend may keep us waiting for
@@ -60,6 +61,7 @@ impl Exchange {
         limit: Duration,
     ) -> Result<Response<PooledBody>, Reason> {
         let progress = unsent.as_ref().and_then(|request| request.body().progress());
+        self.wanted = Wanted::new(progress.clone());
         let upgrade = match unsent.as_mut().and_then(|request| self.prepare_upgrade(request)).transpose() {
             Ok(upgrade) => upgrade,
             Err(reason) => {
@@ -157,7 +159,7 @@ impl Exchange {
     }
 
     /// The response is complete. If the request is too, the connection waits for another one; a backend that answered
-    /// without listening to the end is left alone with the rest.
+    /// without listening to the end gets no more of it.
     pub(super) fn finish(self) {
         self.in_flight.keep(self.connection);
     }

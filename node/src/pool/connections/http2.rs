@@ -19,7 +19,7 @@ use tokio::sync::Mutex;
 
 use super::greeting::Greeted;
 use super::request_body::RequestBody;
-use crate::pool::executor::{ConnectionExecutor, Running};
+use super::running::{ConnectionExecutor, Running};
 use crate::pool::transport::ConnectError;
 use crate::task::{self, Task};
 use crate::world::Stream;
@@ -45,7 +45,7 @@ struct Shared {
     retired: Cell<bool>,
     _driver: Task,
     /// What the library runs for it, until this is dropped.
-    _running: Rc<Running>,
+    running: Rc<Running>,
 }
 
 type Driven = Connection<TokioIo<Greeted>, RequestBody, ConnectionExecutor>;
@@ -137,7 +137,7 @@ async fn handshake(stream: Stream) -> Result<Shared, ConnectError> {
         idle: Cell::new(0),
         retired: Cell::new(false),
         _driver: driver,
-        _running: running,
+        running,
     })
 }
 
@@ -152,6 +152,9 @@ impl Lane {
         &mut self,
         request: Request<RequestBody>,
     ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>> + use<> {
+        if let Some(progress) = request.body().progress() {
+            progress.set_connection(&self.of.running);
+        }
         self.of.sender.clone().try_send_request(request)
     }
 

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, header};
 use http_body::{Body, Frame, SizeHint};
 
-use super::patience::Progress;
+use super::patience::{Progress, Sending};
 use crate::body::{BodyError, REPLAY_BYTES_MAX};
 
 /// A request's body as the connections know it. One that is empty costs no allocation.
@@ -20,7 +20,7 @@ pub(super) enum RequestBody {
     /// Nothing.
     Empty,
     /// Something, as it comes.
-    Streaming(Reader, Rc<Progress>),
+    Streaming(Reader, Sending),
     /// What is sent once the backend has switched protocols; until then it is nothing.
     Later(Later),
 }
@@ -107,7 +107,7 @@ impl RequestBody {
     pub(super) fn progress(&self) -> Option<Rc<Progress>> {
         match self {
             Self::Empty | Self::Later(_) => None,
-            Self::Streaming(_, progress) => Some(Rc::clone(progress)),
+            Self::Streaming(_, Sending(progress)) => Some(Rc::clone(progress)),
         }
     }
 
@@ -149,7 +149,7 @@ impl Source {
         if self.is_later {
             RequestBody::Later(Later(reader))
         } else {
-            RequestBody::Streaming(reader, Progress::new())
+            RequestBody::Streaming(reader, Sending(Progress::new()))
         }
     }
 
@@ -258,10 +258,10 @@ impl Body for RequestBody {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let Self::Streaming(reader, progress) = self.get_mut() else { return Poll::Ready(None) };
-        progress.awaits_client();
+        let Self::Streaming(reader, sending) = self.get_mut() else { return Poll::Ready(None) };
+        sending.ask();
         let frame = ready!(reader.poll_frame(cx));
-        progress.awaits_backend();
+        sending.0.awaits_backend();
         Poll::Ready(frame)
     }
 

@@ -10,7 +10,7 @@ use http_body::Frame;
 use http_body_util::{BodyExt, Empty, Full};
 use tokio::time::Instant;
 
-use graticule_node_core::policy::{Balance, RetryRule};
+use graticule_node_core::policy::{Balance, Protocol, RetryRule};
 
 use super::*;
 use crate::body::REPLAY_BYTES_MAX;
@@ -18,6 +18,10 @@ use crate::pool::testing::{AnyBody, Backend, Endless, MemoryNet, OnePool, channe
 
 fn pool() -> Pool {
     Pool { response_timeout: Duration::from_secs(10), ..Pool::of([]) }
+}
+
+fn pool_of_http2() -> Pool {
+    Pool { protocol: Protocol::Http2, ..pool() }
 }
 
 /// Sends a request to a pool of these backends, all of them usable.
@@ -64,6 +68,7 @@ async fn fetch(connections: &Connections, backends: &[SocketAddr]) -> Bytes {
 
 mod streams;
 mod upgrades;
+mod uploads;
 
 mod reuse {
     use super::*;

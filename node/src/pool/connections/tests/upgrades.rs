@@ -2,7 +2,6 @@
 
 use std::cell::Cell;
 
-use graticule_node_core::policy::Protocol;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -18,10 +17,6 @@ fn server() -> Http2 {
     let mut server = Http2::new(LocalExecutor);
     server.enable_connect_protocol().timer(TokioTimer::new());
     server
-}
-
-fn pool_of_http2() -> Pool {
-    Pool { protocol: Protocol::Http2, ..pool() }
 }
 
 /// A request to upgrade as the gateway sends it, and where what the client sends goes.
