@@ -44,6 +44,7 @@ use backends::{Backends, InFlight};
 use connection::{Connection, Http1};
 use exchange::{Exchange, Unsent};
 use handle::{Handle, Handles, Outcome};
+use http2::Load;
 pub use request_body::Sent;
 pub use response_body::PooledBody;
 use spare::Spare;
@@ -259,8 +260,8 @@ impl Connections {
     ) -> Result<Response<PooledBody>, Reason> {
         let in_flight = self.enter(handle, member)?;
         asked.note(in_flight.backend().endpoint.address);
-        let pool = asked.pool;
-        let in_flight = match self.open_already(in_flight.backend()).await {
+        let (pool, load) = (asked.pool, Load::of(unsent));
+        let in_flight = match self.open_already(in_flight.backend(), load).await {
             None => in_flight,
             Some(connection) => {
                 match Exchange::new(in_flight, connection).run(unsent, pool.response_timeout).await {
@@ -269,7 +270,7 @@ impl Connections {
                 }
             }
         };
-        let connection = Box::pin(self.open(handle, pool, in_flight.backend())).await?;
+        let connection = Box::pin(self.open(handle, pool, in_flight.backend(), load)).await?;
         Exchange::new(in_flight, connection).run(unsent, pool.response_timeout).await
     }
 
@@ -278,10 +279,10 @@ impl Connections {
     }
 
     /// A connection that is there.
-    async fn open_already(&self, backend: &backends::Backend) -> Option<Connection> {
+    async fn open_already(&self, backend: &backends::Backend, load: Load) -> Option<Connection> {
         match backend.endpoint.protocol {
             Protocol::Http1 => self.backends.take_idle(backend).await,
-            Protocol::Http2 => backend.multiplexed.lane().map(Connection::Http2),
+            Protocol::Http2 => backend.multiplexed.lane(load).map(Connection::Http2),
         }
     }
 
@@ -291,6 +292,7 @@ impl Connections {
         handle: &Rc<Handle>,
         pool: &Pool,
         backend: &backends::Backend,
+        load: Load,
     ) -> Result<Connection, Reason> {
         let _waiting = handle.connecting().ok_or(Reason::Overloaded)?;
         let (endpoint, limit) = (&backend.endpoint, pool.connect_timeout);
@@ -317,7 +319,7 @@ impl Connections {
             }
             Protocol::Http2 => {
                 // Whoever waits for another one's attempt waits no longer than for its own.
-                let opened = tokio::time::timeout(limit, backend.multiplexed.open(connect)).await;
+                let opened = tokio::time::timeout(limit, backend.multiplexed.open(load, connect)).await;
                 let opened = opened.unwrap_or(Err(Some(ConnectError::TimedOut)));
                 opened.map(Connection::Http2).map_err(failed)
             }

@@ -17,6 +17,7 @@ use hyper::ext::Protocol;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::Mutex;
 
+use super::exchange::Unsent;
 use super::greeting::Greeted;
 use super::request_body::RequestBody;
 use super::running::{ConnectionExecutor, Running};
@@ -50,37 +51,67 @@ struct Shared {
 
 type Driven = Connection<TokioIo<Greeted>, RequestBody, ConnectionExecutor>;
 
+/// What a request is going to send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Load {
+    /// Nothing else.
+    Head,
+    /// Something after it: a body, or what goes through an upgraded stream.
+    Body,
+}
+
 /// One request's place on a connection; given back when this is dropped.
 #[derive(Debug)]
 pub(super) struct Lane {
     of: Rc<Shared>,
 }
 
+impl Load {
+    /// That of a request.
+    pub(super) fn of(unsent: &Unsent) -> Self {
+        match unsent.as_ref().map(Request::body) {
+            None | Some(RequestBody::Empty) => Self::Head,
+            Some(RequestBody::Streaming(..) | RequestBody::Later(_)) => Self::Body,
+        }
+    }
+}
+
 impl Multiplexed {
-    /// A place on an open connection, if one has room.
-    pub(super) fn lane(&self) -> Option<Lane> {
+    /// A place on an open connection, if one has room. What it is to carry must have room in the connection's window,
+    /// which bodies that the backend does not take have filled.
+    pub(super) fn lane(&self, load: Load) -> Option<Lane> {
         let mut open = self.open.borrow_mut();
         open.retain(|shared| !shared.sender.is_closed() && !shared.retired.get());
-        let with_room = open.iter().find(|shared| shared.has_room() && shared.sender.is_ready());
-        with_room.map(|shared| Lane::on(Rc::clone(shared)))
+        let fits =
+            |shared: &&Rc<Shared>| shared.is_ready() && (load == Load::Head || !shared.running.is_blocked());
+        open.iter().find(fits).map(|shared| Lane::on(Rc::clone(shared)))
     }
 
-    /// A place on a connection that `connect` makes, or on one that was made while this waited its turn.
+    /// A place on a connection that `connect` makes, or on one that was made while this waited its turn. If there are as many
+    /// as may be, a body waits behind others.
     pub(super) async fn open(
         &self,
+        load: Load,
         connect: impl Future<Output = Result<Stream, ConnectError>>,
     ) -> Result<Lane, Option<ConnectError>> {
         let _turn = self.opening.lock().await;
-        if let Some(lane) = self.lane() {
+        if let Some(lane) = self.lane(load) {
             return Ok(lane);
         }
         if self.open.borrow().len() >= CONNECTIONS_MAX {
-            return Err(None);
+            return self.least_used().ok_or(None);
         }
         let stream = connect.await.map_err(Some)?;
         let shared = Rc::new(handshake(stream).await.map_err(Some)?);
         self.open.borrow_mut().push(Rc::clone(&shared));
         Ok(Lane::on(shared))
+    }
+
+    /// A place where the fewest requests are.
+    fn least_used(&self) -> Option<Lane> {
+        let open = self.open.borrow();
+        let ready = open.iter().filter(|shared| shared.is_ready());
+        ready.min_by_key(|shared| shared.streams.get()).map(|shared| Lane::on(Rc::clone(shared)))
     }
 
     /// A tick has passed: closes what was idle for `ticks_max` of them. Whether anything is open.
@@ -96,6 +127,10 @@ impl Multiplexed {
 }
 
 impl Shared {
+    fn is_ready(&self) -> bool {
+        self.has_room() && self.sender.is_ready()
+    }
+
     /// Requests beyond what the backend allows would wait for others to end, and upgrades may not end for hours.
     fn has_room(&self) -> bool {
         let streams = self.streams.get();

@@ -83,6 +83,14 @@ impl Progress {
         self.has_ended.get()
     }
 
+    /// Whether the backend has not taken the next of it for longer than it takes to say so.
+    pub(super) fn is_blocked(&self) -> bool {
+        match self.turn.get() {
+            Turn::Client => false,
+            Turn::Backend(since) => !self.has_ended() && since.elapsed() > BLOCKED_AFTER,
+        }
+    }
+
     fn deadline(&self, limit: Duration) -> Instant {
         match self.turn.get() {
             Turn::Client => Instant::now() + limit,
@@ -157,3 +165,7 @@ impl<F: Future> Future for Within<F> {
         Poll::Pending
     }
 }
+
+/// After this a body that the backend does not take is taken to fill its connection: longer than a round trip to a backend
+/// of this region, and than it rests to do something else first.
+const BLOCKED_AFTER: Duration = Duration::from_millis(50);

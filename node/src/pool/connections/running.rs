@@ -1,4 +1,4 @@
-//! What runs for one HTTP/2 connection, and what of it sends which body?
+//! What runs for one HTTP/2 connection, and which bodies does it send?
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -13,6 +13,8 @@ use crate::task::{self, Task};
 #[derive(Default)]
 pub(super) struct Running {
     tasks: RefCell<Vec<Task>>,
+    /// The bodies that some of them send.
+    bodies: RefCell<Vec<Rc<Progress>>>,
     /// The body that the library has begun to send: unless it has gone at once, the next task sends the rest.
     begun: Cell<Option<Rc<Progress>>>,
 }
@@ -37,6 +39,19 @@ impl Running {
     pub(super) fn begin(&self, body: Rc<Progress>) {
         self.begun.set(Some(body));
     }
+
+    /// Whether a body has waited for the backend for so long that others would wait behind it.
+    pub(super) fn is_blocked(&self) -> bool {
+        let mut bodies = self.bodies.borrow_mut();
+        bodies.retain(|body| !body.has_ended());
+        bodies.iter().any(|body| body.is_blocked())
+    }
+
+    /// A task that sends a body.
+    fn send(&self, body: Rc<Progress>, task: &Task) {
+        body.set_sender(task.end());
+        push(&mut self.bodies.borrow_mut(), body, |body| body.has_ended());
+    }
 }
 
 impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for ConnectionExecutor {
@@ -44,14 +59,18 @@ impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for ConnectionExec
         let Some(running) = self.0.upgrade() else { return };
         let task = task::spawn("backend stream", future);
         if let Some(body) = running.begun.take().filter(|body| !body.has_ended()) {
-            body.set_sender(task.end());
+            running.send(body, &task);
         }
-        let tasks = &mut *running.tasks.borrow_mut();
-        // When there are twice as many as ran the last time, so that each is looked at about once.
-        if tasks.len() == tasks.capacity() {
-            tasks.retain(|task| !task.has_ended());
-            tasks.reserve(tasks.len() + 1);
-        }
-        tasks.push(task);
+        push(&mut running.tasks.borrow_mut(), task, Task::has_ended);
     }
+}
+
+/// Adds one. Those that have ended go when there are twice as many as there were after the last time, so that each is looked
+/// at about once.
+fn push<T>(all: &mut Vec<T>, one: T, has_ended: impl Fn(&T) -> bool) {
+    if all.len() == all.capacity() {
+        all.retain(|one| !has_ended(one));
+        all.reserve(all.len() + 1);
+    }
+    all.push(one);
 }

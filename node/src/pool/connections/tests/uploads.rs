@@ -122,3 +122,42 @@ async fn an_upload_after_a_whole_answer_is_given_up() {
     eventually("the backend hears of the end", || unread.0.get() == 0).await;
     assert_eq!(backend.seen.open.get(), 1);
 }
+
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn a_body_does_not_wait_behind_one_that_its_backend_does_not_take() {
+    let net = Arc::new(MemoryNet::default());
+    let (backend, unread) = backend(&net, false);
+    let connections = Rc::new(Connections::new(&net.world(), links()));
+    let _blocked = begin(&connections, &backend);
+    eventually("one is there", || unread.0.get() == 1).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    // What has no body goes beside it.
+    let response = send(&connections, &[backend.address], &pool_of_http2(), 0, get()).await.unwrap();
+    assert_eq!((response.status(), backend.seen.connections.get()), (StatusCode::OK, 1));
+    for _ in 0..3 {
+        let request = post(Full::new(Bytes::from_static(b"hello")));
+        let response = send(&connections, &[backend.address], &pool_of_http2(), 0, request).await.unwrap();
+        assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "hello");
+        assert_eq!(backend.seen.connections.get(), 2);
+    }
+}
+
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn uploads_that_wait_have_as_many_connections_as_may_be_and_then_share_them() {
+    let net = Arc::new(MemoryNet::default());
+    let (backend, unread) = backend(&net, false);
+    let connections = Rc::new(Connections::new(&net.world(), links()));
+    let mut blocked = Vec::new();
+    for already in 0..34 {
+        blocked.push(begin(&connections, &backend));
+        eventually("it is there", || unread.0.get() == already + 1).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(backend.seen.connections.get(), 32);
+    drop(blocked);
+    eventually("they are gone", || unread.0.get() == 0).await;
+    let request = post(Full::new(Bytes::from_static(b"hello")));
+    let response = send(&connections, &[backend.address], &pool_of_http2(), 0, request).await.unwrap();
+    assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "hello");
+    assert_eq!(backend.seen.connections.get(), 32);
+}
