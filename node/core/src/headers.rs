@@ -18,7 +18,9 @@ pub use client_address::{
     ClientAddressHeader, ClientAddressRule, carried_client_address, client_address, forward_client_address,
 };
 pub use cookies::join_cookies;
-pub use hop_by_hop::{asks_for_upgrade, has_foreign_coding, strip_hop_by_hop, strip_trailers};
+pub use hop_by_hop::{
+    asks_for_upgrade, has_foreign_coding, has_two_lengths, strip_hop_by_hop, strip_trailers,
+};
 pub use host::{Host, host_of};
 pub use tracing::{
     NewTrace, TraceContext, TraceId, X_REQUEST_ID, request_id, set_trace_parent, trace_context, trace_of,

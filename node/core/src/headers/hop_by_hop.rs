@@ -1,6 +1,8 @@
 //! Which headers are meant for one connection only, and so go no further.
 
-use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE,
+};
 use smallvec::SmallVec;
 
 use super::NOMINATIONS_MAX;
@@ -20,11 +22,17 @@ pub fn asks_for_upgrade(headers: &HeaderMap) -> bool {
 }
 
 /// Whether the body comes in a coding other than `chunked` alone, which goes with the connection: a body that stayed in
-/// it would reach the backend as something else than the client sent.
+/// it would reach the other side as something else than was sent.
 pub fn has_foreign_coding(headers: &HeaderMap) -> bool {
     let mut lines = headers.get_all(TRANSFER_ENCODING).into_iter();
     let Some(first) = lines.next() else { return false };
     !first.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked") || lines.next().is_some()
+}
+
+/// Whether the body's length is told twice, by a number and by `chunked`: whoever believes the one and not the other takes
+/// something else for the end (RFC 9112, 6.3).
+pub fn has_two_lengths(headers: &HeaderMap) -> bool {
+    headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH)
 }
 
 /// Removes every header that speaks of the connection it came on: `Connection` and what it nominates, and those that are
@@ -188,6 +196,15 @@ mod tests {
         }
         let twice = [("Transfer-Encoding", "chunked"), ("Transfer-Encoding", "chunked")];
         assert!(has_foreign_coding(&map(&twice)));
+    }
+
+    #[test]
+    fn a_length_beside_a_coding_is_one_too_many() {
+        let (length, coding) = (("Content-Length", "3"), ("Transfer-Encoding", "chunked"));
+        assert!(has_two_lengths(&map(&[length, coding])));
+        for one in [&[][..], &[length], &[coding]] {
+            assert!(!has_two_lengths(&map(one)), "{one:?}");
+        }
     }
 
     #[test]

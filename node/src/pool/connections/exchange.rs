@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use graticule_node_core::Reason;
-use graticule_node_core::headers::UpgradeAsked;
+use graticule_node_core::headers::{self, UpgradeAsked};
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
@@ -85,6 +85,7 @@ impl Exchange {
             }
         };
         match (answer, upgrade) {
+            (Some(Ok(response)), _) if !self.is_of_one_meaning(&response) => Err(Reason::BackendFailed),
             (Some(Ok(response)), Some(upgrade)) => Box::pin(self.answered(response, upgrade)).await,
             (Some(Ok(response)), None) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
                 Err(Reason::BackendFailed)
@@ -132,6 +133,22 @@ impl Exchange {
             _ => return Ok(response.map(|body| PooledBody::new(body, self))),
         };
         Ok(response.map(|_| PooledBody::upgraded(upgraded, self)))
+    }
+
+    /// Whether everybody finds the same body in an answer: what is passed on has its own framing, and says no more how it came.
+    fn is_of_one_meaning(&self, response: &Response<Incoming>) -> bool {
+        let (twice, foreign) =
+            (headers::has_two_lengths(response.headers()), headers::has_foreign_coding(response.headers()));
+        if twice || foreign {
+            let address = self.in_flight.backend().endpoint.address;
+            tracing::warn!(
+                %address,
+                twice,
+                foreign,
+                "a backend's answer has a length beside a transfer coding, or another coding than chunked"
+            );
+        }
+        !(twice || foreign)
     }
 
     /// Why there is no answer. A request of which no byte was written is put back as it was.

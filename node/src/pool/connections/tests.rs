@@ -66,6 +66,7 @@ async fn fetch(connections: &Connections, backends: &[SocketAddr]) -> Bytes {
     response.into_body().collect().await.unwrap().to_bytes()
 }
 
+mod answers;
 mod streams;
 mod upgrades;
 mod uploads;
