@@ -172,7 +172,8 @@ impl Connections {
     /// response's body is what comes then; 101 is a failure otherwise.
     ///
     /// The pool's balance chooses the backend. One that cannot be connected to, or fails a request that may be repeated,
-    /// is replaced by another, each at most once, as often as the pool's rule and the tenant's budget allow. A request
+    /// is replaced by another, each at most once, as often as the pool's rule and the tenant's budget allow; one whose
+    /// connection broke is asked again if there is no other. A request
     /// that reached no backend comes back, with `BackendUnreachable`, or `Overloaded` if the pool is at its limits; so does
     /// one that may be repeated.
     /// `pool.response_timeout` runs while the backend is to act: it begins again with each piece of the request's body,

@@ -42,6 +42,7 @@ type Heir = Rc<Cell<Option<oneshot::Sender<Remains>>>>;
 impl Http1 {
     /// HTTP/1.1 over `stream`.
     pub(super) async fn over(stream: Stream, address: SocketAddr) -> io::Result<Self> {
+        // It takes 100 headers: with room for more it would allocate for every answer.
         let handshake =
             Builder::new().max_header_size(RESPONSE_HEAD_BYTES_MAX).handshake(TokioIo::new(stream));
         let (sender, mut connection) = handshake.await.map_err(io::Error::other)?;

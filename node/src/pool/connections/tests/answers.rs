@@ -54,3 +54,15 @@ async fn an_answer_with_one_framing_is_passed_on() {
         assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "abc", "{answer}");
     }
 }
+
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn an_answer_may_have_a_hundred_headers() {
+    for (headers, passes) in [(100, true), (101, false)] {
+        let lines = (1..headers).map(|at| format!("x-{at}: 1\r\n")).collect::<Vec<_>>().concat();
+        let answer = format!("HTTP/1.1 200 OK\r\n{lines}content-length: 0\r\n\r\n");
+        match asked(answer).await {
+            Ok(response) => assert_eq!((response.headers().len(), passes), (headers, true)),
+            Err(reason) => assert_eq!((reason, passes), (Reason::BackendFailed, false)),
+        }
+    }
+}
