@@ -178,6 +178,11 @@ impl Connection {
         }
     }
 
+    /// Connects with TLS, and then with HTTP/2 whatever both agree on.
+    pub async fn open_tls_with_http2(edge: SocketAddr, tls: &Tls<'_>) -> Result<Self, Broken> {
+        Self::speak_http2(tls.shake_hands(connect(edge).await?).await?).await
+    }
+
     async fn speak_http2<S>(stream: S) -> Result<Self, Broken>
     where
         S: AsyncRead + AsyncWrite + Unpin + 'static,

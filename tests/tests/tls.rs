@@ -34,6 +34,21 @@ fn clients_agree_on_a_version_and_a_protocol() {
 }
 
 #[test]
+fn http_2_is_not_spoken_where_both_have_not_agreed_on_it() {
+    story(Duration::from_mins(1), async {
+        let fleet = fleet().await;
+        for (alpn, answers) in [(&["h2"][..], true), (&["http/1.1"], false), (&[], false)] {
+            let file = fleet.certificates().join("one.example.pem");
+            let tls = Tls { alpn, ..Tls::to("one.example", &file) };
+            let edge = fleet.tls_edge("us-east");
+            let mut connection = Connection::open_tls_with_http2(edge, &tls).await.unwrap();
+            let answer = connection.ask(&Ask::get("one.example", "/")).await;
+            assert_eq!(answer.is_ok(), answers, "{alpn:?}");
+        }
+    });
+}
+
+#[test]
 fn each_name_has_its_certificate_and_no_other_name_has_one() {
     story(Duration::from_mins(1), async {
         let fleet = fleet().await;

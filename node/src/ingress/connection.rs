@@ -108,11 +108,12 @@ impl<H: Handler> Server<H> {
         watch.sniff();
         match self.in_time(&watch, sniff(&mut stream)).await {
             // Boxed, each for itself: an HTTP/1 connection is not to be as large as one of HTTP/2.
-            Some(Ok((Version::Http1, opening))) => {
-                Box::pin(self.serve_1((opening, stream), watch, client)).await;
-            }
-            Some(Ok((Version::Http2, opening))) => {
+            Some(Ok((Version::Http2, opening))) if client.secured.is_none() => {
                 Box::pin(self.serve_2((opening, stream), watch, client)).await;
+            }
+            // Under TLS both have not agreed on HTTP/2, and so it is not spoken: what begins with its preface breaks the rules.
+            Some(Ok((Version::Http1 | Version::Http2, opening))) => {
+                Box::pin(self.serve_1((opening, stream), watch, client)).await;
             }
             Some(Ok((Version::Neither, _))) => {
                 self.reject(Some(Rejection::NotHttp));
