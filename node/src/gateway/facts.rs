@@ -95,6 +95,10 @@ pub(super) fn read(
     client: &Client,
 ) -> Result<Facts, Reason> {
     let Client { address: peer, secured, early } = client;
+    // It stands for the preface of HTTP/2, and for no request (RFC 7540, 11.6).
+    if parts.method.as_str() == "PRI" {
+        return Err(Reason::BadRequest);
+    }
     let upgrade = upgrade(&mut parts, is_empty, gateway)?;
     let host = headers::host_of(&parts)?;
     if headers::has_foreign_coding(&parts.headers) {

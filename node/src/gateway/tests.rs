@@ -416,6 +416,7 @@ fn what_breaks_the_rules_is_refused_with_its_reason() {
         let coded = "transfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n";
         assert_refused(&site.ask("POST", "/", coded).await, Reason::NotSupported);
         assert_refused(&site.get("acme.example", "").await, Reason::BadRequest);
+        assert_refused(&site.ask("PRI", "/", "").await, Reason::BadRequest);
         for path in ["/a/../b", "/%2e%2e/b", "/a%", "/a%00", "/a%5cb"] {
             assert_refused(&site.get(path, "").await, Reason::BadRequest);
         }
