@@ -132,6 +132,9 @@ impl Exchange {
             (_, StatusCode::SWITCHING_PROTOCOLS) => return Err(Reason::BackendFailed),
             _ => return Ok(response.map(|body| PooledBody::new(body, self))),
         };
+        if let Connection::Http2(lane) = &self.connection {
+            lane.carry(upgraded.progress());
+        }
         Ok(response.map(|_| PooledBody::upgraded(upgraded, self)))
     }
 

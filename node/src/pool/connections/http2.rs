@@ -19,6 +19,7 @@ use tokio::sync::Mutex;
 
 use super::exchange::Unsent;
 use super::greeting::Greeted;
+use super::patience::Progress;
 use super::request_body::RequestBody;
 use super::running::{ConnectionExecutor, Running};
 use crate::pool::transport::ConnectError;
@@ -191,6 +192,11 @@ impl Lane {
             progress.set_connection(&self.of.running);
         }
         self.of.sender.clone().try_send_request(request)
+    }
+
+    /// What goes through the upgraded stream counts as a body.
+    pub(super) fn carry(&self, upgraded: &Rc<Progress>) {
+        self.of.running.carry(Rc::clone(upgraded));
     }
 
     /// Nothing new is to come to its connection, which ends with its last stream: one of them can be given up in no other way.

@@ -83,6 +83,11 @@ impl Progress {
         self.has_ended.get()
     }
 
+    /// Whether the backend is to take the next of it.
+    pub(super) fn waits_for_backend(&self) -> bool {
+        matches!(self.turn.get(), Turn::Backend(_)) && !self.has_ended()
+    }
+
     /// Whether the backend has not taken the next of it for longer than it takes to say so.
     pub(super) fn is_blocked(&self) -> bool {
         match self.turn.get() {

@@ -50,6 +50,11 @@ impl Running {
     /// A task that sends a body.
     fn send(&self, body: Rc<Progress>, task: &Task) {
         body.set_sender(task.end());
+        self.carry(body);
+    }
+
+    /// A body that is sent by somebody.
+    pub(super) fn carry(&self, body: Rc<Progress>) {
         push(&mut self.bodies.borrow_mut(), body, |body| body.has_ended());
     }
 }

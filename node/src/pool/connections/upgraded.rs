@@ -1,6 +1,5 @@
 //! A connection or stream to a backend that has switched protocols: bytes both ways.
 
-use std::cell::Cell;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
@@ -13,6 +12,7 @@ use hyper::client::conn::http1::Parts;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 
+use super::patience::{Progress, Sending};
 use super::request_body::Later;
 use crate::body::{BodyError, Pieces};
 use crate::task::{self, Task};
@@ -27,8 +27,8 @@ pub(super) struct Upgraded {
     /// What came along with the head.
     opening: Bytes,
     pieces: Pieces,
-    /// Whether what the client sends waits for the backend to take it.
-    blocked: Rc<Cell<bool>>,
+    /// How far what the client sends has come.
+    progress: Rc<Progress>,
     _sending: Task,
 }
 
@@ -52,19 +52,25 @@ impl Upgraded {
     fn new(stream: Stream, opening: Bytes, input: Later) -> Self {
         input.begin();
         let (reader, writer) = tokio::io::split(stream);
-        let blocked = Rc::new(Cell::new(false));
-        let waits = Rc::clone(&blocked);
+        let progress = Progress::new();
+        progress.awaits_client();
+        let on_its_way = Sending(Rc::clone(&progress));
         let sending = task::spawn("upgraded backend connection", async move {
-            if let Err(error) = send(input, writer, &waits).await {
+            if let Err(error) = send(input, writer, &on_its_way.0).await {
                 tracing::debug!(%error, "an upgraded backend connection broke off");
             }
         });
-        Self { reader, opening, pieces: Pieces::default(), blocked, _sending: sending }
+        Self { reader, opening, pieces: Pieces::default(), progress, _sending: sending }
     }
 
     /// Whether what the client has sent waits for the backend to take it.
     pub(super) fn is_blocked(&self) -> bool {
-        self.blocked.get()
+        self.progress.waits_for_backend()
+    }
+
+    /// How far what the client sends has come.
+    pub(super) fn progress(&self) -> &Rc<Progress> {
+        &self.progress
     }
 
     /// The next bytes; nothing at their end.
@@ -78,17 +84,13 @@ impl Upgraded {
 }
 
 /// Sends to the end of `input`, and says so. If `input` breaks off, nothing is said: the other half closes.
-async fn send(
-    mut input: Later,
-    mut writer: WriteHalf<Stream>,
-    blocked: &Cell<bool>,
-) -> Result<(), BodyError> {
+async fn send(mut input: Later, mut writer: WriteHalf<Stream>, progress: &Progress) -> Result<(), BodyError> {
     while let Some(frame) = poll_fn(|cx| input.poll_frame(cx)).await {
         let Ok(piece) = frame?.into_data() else { continue };
-        blocked.set(true);
+        progress.awaits_backend();
         writer.write_all(&piece).await?;
         writer.flush().await?;
-        blocked.set(false);
+        progress.awaits_client();
     }
     Ok(writer.shutdown().await?)
 }

@@ -161,3 +161,33 @@ async fn uploads_that_wait_have_as_many_connections_as_may_be_and_then_share_the
     assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "hello");
     assert_eq!(backend.seen.connections.get(), 32);
 }
+
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn a_body_does_not_wait_behind_an_upgraded_stream_that_its_backend_does_not_read() {
+    let net = Arc::new(MemoryNet::default());
+    let mut server = Http2::new(LocalExecutor);
+    server.enable_connect_protocol();
+    server.initial_stream_window_size(WINDOW_BYTES).initial_connection_window_size(WINDOW_BYTES);
+    let backend = Backend::of_http2(&net, server, async |mut request: Request<Incoming>| {
+        if request.method() != Method::CONNECT {
+            return Response::new(full(read(request).await));
+        }
+        let stream = hyper::upgrade::on(&mut request);
+        task::spawn_detached("upgraded", async move {
+            let _held = stream.await.unwrap();
+            std::future::pending::<()>().await;
+        });
+        Response::new(full(""))
+    });
+    let connections = Connections::new(&net.world(), links());
+    let (input, body) = crate::body::upgrade();
+    let asks = Request::get("/chat").header("host", "test").header("connection", "upgrade");
+    let asks = asks.header("upgrade", "sink").body(body).unwrap();
+    let _upgraded = send(&connections, &[backend.address], &pool_of_http2(), 0, asks).await.unwrap();
+    let piece = Bytes::from_static(&[7; 16 * 1024]);
+    while tokio::time::timeout(Duration::from_secs(1), input.pass_on(piece.clone())).await.is_ok() {}
+    let request = post(Full::new(Bytes::from_static(b"hello")));
+    let response = send(&connections, &[backend.address], &pool_of_http2(), 0, request).await.unwrap();
+    assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "hello");
+    assert_eq!(backend.seen.connections.get(), 2);
+}
