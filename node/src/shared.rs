@@ -12,7 +12,7 @@ use graticule_node_core::shared::{Drain, InFlightGauges, Suspects};
 use graticule_node_core::{Moment, Snapshot};
 use tokio::sync::{Notify, mpsc, watch};
 
-use crate::tunnel::Farewell;
+use crate::tunnel::{Farewell, StreamsCut};
 
 mod access_lane;
 mod departure;
@@ -57,6 +57,8 @@ pub struct Shared {
     pub rejections: RejectionCounts,
     /// Which of its files are refused as they are.
     pub reloads: Reloads,
+    /// Readers of relayed bodies that were cut off because they were too slow.
+    pub streams_cut: Arc<StreamsCut>,
     /// Whether its workers answer.
     pub pulse: Pulse,
 }
@@ -85,6 +87,7 @@ impl Shared {
             floods: FloodCounts::default(),
             rejections: RejectionCounts::default(),
             reloads: Reloads::default(),
+            streams_cut: Arc::default(),
             pulse: Pulse::new(workers),
         };
         (shared, met)

@@ -1,5 +1,6 @@
 //! QUIC between nodes: endpoints, their transport, and the frames of one stream.
 
+mod backlog;
 mod door;
 mod endpoint;
 mod farewell;
@@ -8,6 +9,7 @@ mod room;
 mod stream;
 mod transport;
 
+pub use backlog::{Backlog, StreamsCut};
 pub use endpoint::{EndpointError, bind};
 pub use farewell::{Farewell, Parting};
 pub use peering::{CONNECT_DEADLINE, Dial, PeeringError, accept, admit, dial, dial_afresh, until_closed};

@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::BodyError;
+use crate::tunnel::ReadError;
 
 /// The body of a client's request, which fails if the client sends nothing for too long while it is waited for.
 #[derive(Debug)]
@@ -60,6 +61,9 @@ pub fn fault(error: &(dyn Error + 'static)) -> Reason {
         }
         if error.is::<TooLong>() {
             return Reason::BodyTooLarge;
+        }
+        if matches!(error.downcast_ref(), Some(ReadError::CutOff)) {
+            return Reason::BackendTimeout;
         }
         cause = error.source();
     }

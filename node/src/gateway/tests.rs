@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -21,6 +22,7 @@ use crate::relay::serve_connection;
 use crate::shared::{PeerTarget, Phase};
 use crate::task::{self, Task};
 use crate::testing::{LOOPBACK, Pair, eventually, pair, policy, raw, run, snapshot, target, tenant};
+use crate::tunnel::Backlog;
 
 mod relaying;
 
@@ -67,7 +69,8 @@ impl Site {
             proxy_status: text(name.to_string()),
             name,
         };
-        let (backends, tunnels) = (Connections::new(&world, crate::pool::testing::links()), Rc::default());
+        let backends = Connections::new(&world, crate::pool::testing::links());
+        let tunnels = Rc::new(Tunnels::new(Backlog::new(Arc::default())));
         let gateway = Gateway::new(
             Arc::new(shared),
             world.clone(),
@@ -129,7 +132,11 @@ impl Fleet {
         let edge = Site::new(snapshot(at_edge, ("edge-1", "us"), std::slice::from_ref(&peer)));
         let mut node = Site::new(snapshot(at_node, ("node-1", "eu"), &[]));
         keep(&edge, &[peer], &pair);
-        let serving = serve_connection(pair.node.connection.clone(), Rc::clone(&node.gateway));
+        let serving = serve_connection(
+            pair.node.connection.clone(),
+            Rc::clone(&node.gateway),
+            Backlog::new(Arc::default()),
+        );
         node.tasks.push(task::spawn("serving", serving));
         Self { edge, node, pair }
     }

@@ -24,7 +24,7 @@ use crate::pool::{Connections, Links};
 use crate::relay::{Tunnel, Tunnels, serve_connection};
 use crate::shared::{Phase, Shared};
 use crate::task::{self, Task};
-use crate::tunnel::{self, Carries, Dial, Farewell, Parting};
+use crate::tunnel::{self, Backlog, Carries, Dial, Farewell, Parting};
 use crate::world::{Listener, World};
 
 /// What a worker is made of; sent to its thread.
@@ -112,7 +112,8 @@ fn start(setup: WorkerSetup, phase: &watch::Receiver<Phase>) -> Result<Started, 
     }
     let server = (identity.server_config()?, &identity.tunnel_secret());
     let endpoint = tunnel::bind(&world, mesh, server, Carries::Requests)?;
-    let tunnels = Rc::new(Tunnels::default());
+    let backlog = Backlog::new(Arc::clone(&shared.streams_cut));
+    let tunnels = Rc::new(Tunnels::new(backlog.clone()));
     let backends = Connections::new(&world, links);
     let gauge = |gauges: &Arc<InFlightGauges>| {
         gauges.worker(index).ok_or_else(|| StartError::Thread(format!("no gauge of worker {index}")))
@@ -133,7 +134,7 @@ fn start(setup: WorkerSetup, phase: &watch::Receiver<Phase>) -> Result<Started, 
         tunnel::accept(
             endpoint,
             move |peer| admit(&admitting.shared, &admitting.world, peer),
-            move |connection, _| serve_connection(connection, Rc::clone(&gateway)),
+            move |connection, _| serve_connection(connection, Rc::clone(&gateway), backlog.clone()),
         )
     };
     let flushing = gateway.is_logging().then(|| task::spawn("access log", flush(Rc::clone(&gateway))));

@@ -199,6 +199,7 @@ fn answer(
 ) -> http::Response<Box<TunnelBody>> {
     let is_upgrade = head.status == StatusCode::SWITCHING_PROTOCOLS;
     let length = if is_upgrade { BodyLength::Unknown } else { head.body };
+    let reader = reader.watched_by(kept.0.backlog(), length);
     let body = TunnelBody::answer(reader, length, accepted, kept);
     let mut response = http::Response::new(Box::new(body));
     *response.status_mut() = head.status;

@@ -19,7 +19,7 @@ use super::limit::within;
 use crate::body::{BodyError, RequestBody, ResponseBody};
 use crate::early::{Early, Heads, Heard, Listener};
 use crate::task;
-use crate::tunnel::{FrameReader, FrameWriter, Reset, StreamRoom};
+use crate::tunnel::{Backlog, FrameReader, FrameWriter, Reset, StreamRoom};
 
 /// Serves relayed requests; the rest of the node, as the tunnel sees it.
 pub trait Server: 'static {
@@ -45,13 +45,13 @@ pub trait Server: 'static {
     fn passes_on_informational(&self, admission: &Self::Admission) -> bool;
 }
 
-/// Serves every request of one tunnel until its connection ends.
-pub async fn serve_connection<S: Server>(connection: Connection, server: Rc<S>) {
+/// Serves every request of one tunnel until its connection ends; `backlog` has the readers of their bodies.
+pub async fn serve_connection<S: Server>(connection: Connection, server: Rc<S>, backlog: Backlog) {
     let room = StreamRoom::default();
     while let Ok((sender, receiver)) = connection.accept_bi().await {
         let place = room.take(&connection);
         // Boxed: the runtime moves what it is given several times, and this is a few thousand bytes.
-        let serving = Box::pin(serve(Rc::clone(&server), sender, receiver));
+        let serving = Box::pin(serve(Rc::clone(&server), (sender, receiver), Backlog::clone(&backlog)));
         task::spawn_detached("relayed request", async move {
             if let Err(error) = serving.await {
                 tracing::debug!(%error, "a relayed request was broken off");
@@ -61,9 +61,13 @@ pub async fn serve_connection<S: Server>(connection: Connection, server: Rc<S>) 
     }
 }
 
-async fn serve<S: Server>(server: Rc<S>, sender: SendStream, receiver: RecvStream) -> Result<(), BodyError> {
+async fn serve<S: Server>(
+    server: Rc<S>,
+    (sender, receiver): (SendStream, RecvStream),
+    backlog: Backlog,
+) -> Result<(), BodyError> {
     let mut writer = FrameWriter::new(sender, FrameWriter::buffer());
-    let (admission, head, body) = match begin(&server, &mut writer, receiver).await? {
+    let (admission, head, body) = match begin(&server, &mut writer, receiver, &backlog).await? {
         Ok(begun) => begun,
         Err(reason) => return Ok(writer.refused(reason).await?),
     };
@@ -112,6 +116,7 @@ async fn begin<S: Server>(
     server: &Rc<S>,
     writer: &mut FrameWriter,
     receiver: RecvStream,
+    backlog: &Backlog,
 ) -> Result<Result<Begun<S::Admission>, Reason>, BodyError> {
     let head = within(HEAD_TIMEOUT, read_head(receiver)).await;
     let (head, reader) = head.ok_or("a stream was opened, and no head came")??;
@@ -121,6 +126,7 @@ async fn begin<S: Server>(
     };
     writer.accepted().await?;
     let length = if head.upgrade { BodyLength::Unknown } else { head.body };
+    let reader = reader.watched_by(backlog, length);
     let body = RequestBody::tunnel(TunnelBody::request(reader, length));
     Ok(Ok((admission, head, body)))
 }

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 
 use crate::shared::PeerTarget;
 use crate::task::Task;
+use crate::tunnel::Backlog;
 
 /// One worker's tunnel to one peer.
 #[derive(Debug)]
@@ -18,6 +19,7 @@ pub struct Tunnel {
     /// Who is at the other end.
     pub target: PeerTarget,
     connection: RefCell<Option<Connection>>,
+    backlog: Backlog,
     in_flight: Cell<u32>,
     lowest_rtt: Cell<Duration>,
     suspect: Cell<bool>,
@@ -28,12 +30,13 @@ pub struct Tunnel {
 }
 
 impl Tunnel {
-    /// A tunnel without connection yet.
-    pub fn new(target: PeerTarget) -> Self {
+    /// A tunnel without connection yet; `backlog` has the readers of its answers.
+    pub fn new(target: PeerTarget, backlog: Backlog) -> Self {
         Self {
             lowest_rtt: Cell::new(target.expected_rtt),
             target,
             connection: RefCell::default(),
+            backlog,
             in_flight: Cell::new(0),
             suspect: Cell::new(false),
             turned_suspect: Notify::new(),
@@ -118,6 +121,13 @@ impl Tunnel {
 #[derive(Debug)]
 pub struct TunnelGuard(Rc<Tunnel>);
 
+impl TunnelGuard {
+    /// Who watches how its answer is read.
+    pub(super) fn backlog(&self) -> &Backlog {
+        &self.0.backlog
+    }
+}
+
 impl Drop for TunnelGuard {
     fn drop(&mut self) {
         self.0.in_flight.set(self.0.in_flight.get().saturating_sub(1));
@@ -128,12 +138,18 @@ impl Drop for TunnelGuard {
 type Kept = (Rc<Tunnel>, Task);
 
 /// All tunnels of one worker, by [`PeerId`].
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Tunnels {
     by_peer: RefCell<Vec<Option<Kept>>>,
+    backlog: Backlog,
 }
 
 impl Tunnels {
+    /// None yet; `backlog` has the readers of their answers.
+    pub fn new(backlog: Backlog) -> Self {
+        Self { by_peer: RefCell::default(), backlog }
+    }
+
     /// The tunnel to a peer, connected or not.
     pub fn get(&self, peer: PeerId) -> Option<Rc<Tunnel>> {
         self.by_peer.borrow().get(peer.0 as usize)?.as_ref().map(|(tunnel, _)| Rc::clone(tunnel))
@@ -154,7 +170,7 @@ impl Tunnels {
             let at = target.id.0 as usize;
             let old = by_peer.get_mut(at).and_then(Option::take).filter(|(old, _)| old.target == *target);
             next[at] = Some(old.unwrap_or_else(|| {
-                let tunnel = Rc::new(Tunnel::new(target.clone()));
+                let tunnel = Rc::new(Tunnel::new(target.clone(), self.backlog.clone()));
                 (Rc::clone(&tunnel), keep(tunnel))
             }));
         }

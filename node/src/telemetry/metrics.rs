@@ -107,6 +107,12 @@ impl Metrics {
         );
         let rejections = self.sources.shared.rejections.counts();
         rejections.for_each(|(reason, count)| page.sample(&[("reason", reason)], count as f64));
+        page.single(
+            "graticule_tunnel_streams_cut_total",
+            Kind::Counter,
+            "Readers of relayed bodies that were cut off: the slowest of a tunnel that they would have filled.",
+            self.sources.shared.streams_cut.count() as f64,
+        );
         let (view, tunnels) = (self.sources.view.borrow().clone(), self.sources.tunnels.borrow().clone());
         mesh::write(&snapshot, &view, &tunnels, &mut page);
         certificates::write(self.sources.certificates.as_ref(), &mut page);

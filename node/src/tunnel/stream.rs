@@ -13,6 +13,7 @@ use graticule_node_core::framing::{
 use http::{HeaderMap, StatusCode};
 use quinn::{RecvStream, SendStream, VarInt, WriteError};
 
+use super::backlog::{Backlog, Chunks, Read, Watched};
 use crate::body::BodyError;
 
 /// Why a stream gave no further frame.
@@ -22,6 +23,8 @@ pub enum ReadError {
     Frame(FramingError),
     /// The stream or its connection ended.
     Stream(quinn::ReadError),
+    /// This side read too slowly.
+    CutOff,
 }
 
 impl fmt::Display for ReadError {
@@ -29,6 +32,7 @@ impl fmt::Display for ReadError {
         match self {
             Self::Frame(error) => error.fmt(f),
             Self::Stream(error) => error.fmt(f),
+            Self::CutOff => f.write_str("cut off: its reader was among the slowest of a full tunnel"),
         }
     }
 }
@@ -51,23 +55,56 @@ pub async fn kind(stream: &mut RecvStream) -> Result<StreamKind, BodyError> {
     Ok(StreamKind::from_preface(preface)?)
 }
 
-/// What is taken from a stream at a time. One chunk is most often all that has come; only who asks for a second is told
-/// in the same call that the stream has ended, and need not ask again.
-type Chunks = [Bytes; 2];
-
 /// Reads the frames of one stream. Dropped before its end, it tells the peer to stop.
 #[derive(Debug)]
 pub struct FrameReader<P: Protocol> {
-    stream: RecvStream,
+    source: Source,
     decoder: Decoder<P>,
     /// What was read behind what the decoder has.
     ahead: Bytes,
 }
 
+#[derive(Debug)]
+enum Source {
+    /// Nobody else's; there is one but for the moment in which it becomes watched.
+    Own(Option<RecvStream>),
+    Watched(Watched),
+}
+
+impl Source {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Chunks>, ReadError>> {
+        let read: Read = match self {
+            Self::Own(None) => Ok(None),
+            Self::Own(Some(stream)) => {
+                let mut chunks = Chunks::default();
+                let read = ready!(pin!(stream.read_chunks(&mut chunks)).poll(cx));
+                read.map(|read| read.map(|_| chunks))
+            }
+            Self::Watched(watched) => match ready!(watched.poll(cx)) {
+                Some(read) => read,
+                None => return Poll::Ready(Err(ReadError::CutOff)),
+            },
+        };
+        Poll::Ready(read.map_err(ReadError::Stream))
+    }
+}
+
 impl<P: Protocol> FrameReader<P> {
     /// Reads `stream` from after its preface.
     pub fn new(stream: RecvStream, decoder: Decoder<P>) -> Self {
-        Self { stream, decoder, ahead: Bytes::new() }
+        Self { source: Source::Own(Some(stream)), decoder, ahead: Bytes::new() }
+    }
+
+    /// From now on `backlog` watches how a body of this length is read.
+    #[must_use]
+    pub fn watched_by(mut self, backlog: &Backlog, length: BodyLength) -> Self {
+        if Backlog::is_for(length)
+            && let Source::Own(stream) = &mut self.source
+            && let Some(stream) = stream.take()
+        {
+            self.source = Source::Watched(backlog.watch(stream, length));
+        }
+        self
     }
 
     /// Reads `stream` from its beginning: its kind, and whatever came along with it.
@@ -103,11 +140,8 @@ impl<P: Protocol> FrameReader<P> {
                 self.decoder.push(std::mem::take(&mut self.ahead));
                 continue;
             }
-            let mut chunks = Chunks::default();
-            let read = pin!(self.stream.read_chunks(&mut chunks)).poll(cx);
-            match ready!(read).map_err(ReadError::Stream)? {
-                Some(_) => {
-                    let [first, second] = chunks;
+            match ready!(self.source.poll(cx))? {
+                Some([first, second]) => {
                     self.decoder.push(first);
                     self.ahead = second;
                 }

@@ -32,11 +32,13 @@ pub fn transport(settings: TransportSettings) -> Arc<TransportConfig> {
     let mut config = TransportConfig::default();
     let accepts_requests = settings.carries == Carries::Requests && !settings.dialled;
     let streams = if accepts_requests { REQUEST_STREAMS_FIRST } else { CONTROL_STREAMS_MAX };
+    let is_control = settings.carries == Carries::Control;
+    let window = if is_control { CONTROL_WINDOW_BYTES } else { CONNECTION_WINDOW_BYTES };
     config
         .max_concurrent_bidi_streams(VarInt::from_u32(streams))
         .max_concurrent_uni_streams(VarInt::from_u32(GOSSIP_STREAMS_MAX))
         .stream_receive_window(VarInt::from_u32(STREAM_WINDOW_BYTES))
-        .receive_window(VarInt::from_u32(CONNECTION_WINDOW_BYTES))
+        .receive_window(VarInt::from_u32(window))
         .send_window(SEND_WINDOW_BYTES)
         .max_idle_timeout(Some(IdleTimeout::from(VarInt::from_u32(IDLE_MS_MAX))))
         // One side that keeps it alive is enough.
@@ -45,7 +47,7 @@ pub fn transport(settings: TransportSettings) -> Arc<TransportConfig> {
         .datagram_receive_buffer_size(None)
         .datagram_send_buffer_size(PROBES_BYTES_MAX)
         .enable_segmentation_offload(true);
-    if settings.carries == Carries::Control {
+    if is_control {
         // What confirms probes and gossip rides with the next probe, as far as the library lets it: no later than a round
         // trip. A third of all that crosses a control tunnel is saved.
         let mut acknowledgements = AckFrequencyConfig::default();
@@ -75,10 +77,15 @@ pub(super) const REQUEST_STREAMS_MAX: u32 = 8_192;
 const CONTROL_STREAMS_MAX: u32 = 256;
 /// Gossip messages a peer may have under way.
 const GOSSIP_STREAMS_MAX: u32 = 64;
-/// What one stream may send ahead of its reader: 20 MB/s at 100 ms.
-const STREAM_WINDOW_BYTES: u32 = 2 * 1024 * 1024;
-/// What all streams of a connection may send ahead of their readers.
-const CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
+/// What one stream may send ahead of its reader: 5 MB/s at 100 ms.
+pub(super) const STREAM_WINDOW_BYTES: u32 = 512 * 1024;
+/// What all streams of a connection that carries requests may send ahead of their readers. Memory that is used only while
+/// readers are behind; once it is in use nothing arrives any more, which is what [`Backlog`](super::Backlog) prevents.
+pub(super) const CONNECTION_WINDOW_BYTES: u32 = STREAMS_BEHIND_MAX * STREAM_WINDOW_BYTES;
+/// Streams of one connection whose readers may be behind by all that they may be.
+const STREAMS_BEHIND_MAX: u32 = 512;
+/// What all streams of a control tunnel may send ahead of their readers, which take all at once.
+const CONTROL_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
 /// What a connection may hold of sent and not yet acknowledged bytes.
 const SEND_WINDOW_BYTES: u64 = 8 * 1024 * 1024;
 /// Silence after which a connection is over.

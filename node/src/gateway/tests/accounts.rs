@@ -63,7 +63,11 @@ async fn fleet(policy: Policy) -> (Logged, Logged, Pair) {
     let edge = Logged::new(snapshot(policy.clone(), ("edge-1", "us"), std::slice::from_ref(&peer)));
     let mut node = Logged::new(snapshot(policy, ("node-1", "eu"), &[]));
     keep(&edge.site, &[peer], &pair);
-    let serving = serve_connection(pair.node.connection.clone(), Rc::clone(&node.site.gateway));
+    let serving = serve_connection(
+        pair.node.connection.clone(),
+        Rc::clone(&node.site.gateway),
+        Backlog::new(Arc::default()),
+    );
     node.site.tasks.push(task::spawn("serving", serving));
     (edge, node, pair)
 }

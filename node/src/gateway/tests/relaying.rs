@@ -160,7 +160,11 @@ fn a_pool_that_lets_its_time_pass_is_not_asked_again_through_a_peer_of_its_regio
         let edge = Site::new(snapshot(policy(), ("edge-1", "us"), &peers));
         let node = Site::new(snapshot(policy(), ("node-1", "eu"), &[]));
         keep(&edge, &peers, &pair);
-        let serving = serve_connection(pair.node.connection.clone(), Rc::clone(&node.gateway));
+        let serving = serve_connection(
+            pair.node.connection.clone(),
+            Rc::clone(&node.gateway),
+            Backlog::new(Arc::default()),
+        );
         let _serving = task::spawn("serving", serving);
         assert_refused(&edge.get("/", "").await, Reason::BackendTimeout);
         assert_eq!(backend.seen.requests.get(), 1, "it was not sent again");

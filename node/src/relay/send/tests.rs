@@ -20,6 +20,7 @@ use crate::early::Listener;
 use crate::pool::testing::{Endless, channel};
 use crate::relay::{Server, serve_connection};
 use crate::testing::{Pair, collect, eventually, fields, frames, pair, run, target};
+use crate::tunnel::Backlog;
 
 type Answer = Result<Response<ResponseBody>, Reason>;
 type Forward = Box<dyn Fn(RequestHead, RequestBody) -> Pin<Box<dyn Future<Output = Answer>>>>;
@@ -86,12 +87,18 @@ struct Edge {
 
 impl Edge {
     async fn of(server: Option<Rc<Script>>) -> Self {
+        Self::with(server, [(); 2].map(|()| Backlog::new(Arc::default()))).await
+    }
+
+    /// With these backlogs of the edge and of the node.
+    async fn with(server: Option<Rc<Script>>, [backlog, at_node]: [Backlog; 2]) -> Self {
         let pair = pair().await;
-        let tunnel =
-            Rc::new(Tunnel::new(target(0, "node-1", "eu", pair.node.endpoint.local_addr().unwrap())));
+        let node = target(0, "node-1", "eu", pair.node.endpoint.local_addr().unwrap());
+        let tunnel = Rc::new(Tunnel::new(node, backlog));
         tunnel.set_connection(Some(pair.edge.connection.clone()));
         let connection = pair.node.connection.clone();
-        let serving = server.map(|server| task::spawn("serving", serve_connection(connection, server)));
+        let serving =
+            server.map(|server| task::spawn("serving", serve_connection(connection, server, at_node)));
         Self { pair, tunnel, suspected: Cell::new(0), may_leave: true, _serving: serving }
     }
 
@@ -298,7 +305,7 @@ fn a_slow_peer_is_waited_for_if_there_is_nowhere_else_to_go() {
         let server = script(|_, _| async { Ok(Response::new(ResponseBody::own("late".into()))) });
         let _serving = task::spawn("late", async move {
             tokio::time::sleep(patience * 2).await;
-            serve_connection(connection, server).await;
+            serve_connection(connection, server, Backlog::new(Arc::default())).await;
         });
         let mut answer = edge.send(&Method::GET, &nothing()).await.unwrap();
         assert_eq!(collect(answer.body_mut()).await.unwrap().0, b"late");
@@ -561,5 +568,7 @@ fn a_stream_of_another_kind_is_not_served() {
         }
     });
 }
+
+mod slow_readers;
 
 const OPEN_TIMEOUT: Duration = Duration::from_millis(500);
