@@ -9,7 +9,7 @@ use graticule_node_core::framing::{
 };
 use graticule_node_core::{Moment, Reason};
 use http::StatusCode;
-use quinn::{RecvStream, SendStream, WriteError};
+use quinn::{Connection, RecvStream, SendStream, WriteError};
 use tokio::time::timeout;
 
 use super::limit::within;
@@ -69,9 +69,9 @@ pub async fn send<M: Fn() -> bool>(
     let mut opening = FrameWriter::buffer();
     opening.extend_from_slice(&StreamKind::Request.preface());
     request.head.encode(&mut opening).map_err(|_| Failure::Never(Reason::BadRequest))?;
-    let (sender, receiver) = open(tunnel, &request).await?;
+    let (connection, (sender, receiver)) = open(tunnel, &request).await?;
     let sent = world.clock.now();
-    let mut writer = FrameWriter::new(sender, opening);
+    let mut writer = FrameWriter::new(connection, sender, opening);
     writer.set_length(if request.head.upgrade { BodyLength::Unknown } else { request.head.body });
     let uploading = start_upload(request.upload, writer).await.map_err(|_| UNSENT)?;
     let reader = FrameReader::new(receiver, ResponseDecoder::new(request.head.upgrade));
@@ -88,7 +88,7 @@ pub async fn send<M: Fn() -> bool>(
 async fn open<M: Fn() -> bool>(
     tunnel: &Tunnel,
     request: &Relayed<'_, M>,
-) -> Result<(SendStream, RecvStream), Failure> {
+) -> Result<(Connection, (SendStream, RecvStream)), Failure> {
     let limit = request.open_timeout;
     let connection = match tunnel.connection() {
         Some(connection) => connection,
@@ -96,7 +96,7 @@ async fn open<M: Fn() -> bool>(
         None => within(limit, tunnel.connected()).await.ok_or(UNSENT)?,
     };
     match within(limit, connection.open_bi()).await {
-        Some(Ok(streams)) => Ok(streams),
+        Some(Ok(streams)) => Ok((connection, streams)),
         Some(Err(_)) => Err(UNSENT),
         None => Err(Failure::Unsent(Reason::Overloaded)),
     }

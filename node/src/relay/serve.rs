@@ -51,7 +51,8 @@ pub async fn serve_connection<S: Server>(connection: Connection, server: Rc<S>, 
     while let Ok((sender, receiver)) = connection.accept_bi().await {
         let place = room.take(&connection);
         // Boxed: the runtime moves what it is given several times, and this is a few thousand bytes.
-        let serving = Box::pin(serve(Rc::clone(&server), (sender, receiver), Backlog::clone(&backlog)));
+        let serving =
+            Box::pin(serve(Rc::clone(&server), connection.clone(), (sender, receiver), backlog.clone()));
         task::spawn_detached("relayed request", async move {
             if let Err(error) = serving.await {
                 tracing::debug!(%error, "a relayed request was broken off");
@@ -63,10 +64,11 @@ pub async fn serve_connection<S: Server>(connection: Connection, server: Rc<S>, 
 
 async fn serve<S: Server>(
     server: Rc<S>,
+    connection: Connection,
     (sender, receiver): (SendStream, RecvStream),
     backlog: Backlog,
 ) -> Result<(), BodyError> {
-    let mut writer = FrameWriter::new(sender, FrameWriter::buffer());
+    let mut writer = FrameWriter::new(connection, sender, FrameWriter::buffer());
     let (admission, head, body) = match begin(&server, &mut writer, receiver, &backlog).await? {
         Ok(begun) => begun,
         Err(reason) => return Ok(writer.refused(reason).await?),

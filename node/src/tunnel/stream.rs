@@ -1,7 +1,7 @@
 //! One stream of a tunnel: frames in, frames out, and what happens when either side gives up.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker, ready};
 
@@ -11,9 +11,10 @@ use graticule_node_core::framing::{
     self, BodyLength, Decoder, FramingError, PREFACE_BYTES, Protocol, ResponseHeadRef, StreamKind,
 };
 use http::{HeaderMap, StatusCode};
-use quinn::{RecvStream, SendStream, VarInt, WriteError};
+use quinn::{Connection, RecvStream, SendStream, VarInt, WriteError};
 
 use super::backlog::{Backlog, Chunks, Read, Watched};
+use super::transport::{SEND_WINDOW_BYTES, URGENT_SEND_WINDOW_BYTES};
 use crate::body::BodyError;
 
 /// Why a stream gave no further frame.
@@ -127,7 +128,7 @@ impl<P: Protocol> FrameReader<P> {
 
     /// The next frame; `None` at the stream's orderly end.
     pub async fn next(&mut self) -> Result<Option<P::Frame>, ReadError> {
-        std::future::poll_fn(|cx| self.poll_next(cx)).await
+        poll_fn(|cx| self.poll_next(cx)).await
     }
 
     /// The next frame; `None` at the stream's orderly end.
@@ -174,10 +175,13 @@ pub enum Reset {
 #[derive(Debug)]
 pub struct FrameWriter {
     stream: SendStream,
+    connection: Connection,
     buffer: BytesMut,
     length: BodyLength,
     accepted: bool,
     informational: usize,
+    /// Bytes of its body that go before those of longer ones.
+    urgent: usize,
     ended: bool,
 }
 
@@ -187,9 +191,18 @@ impl FrameWriter {
         BytesMut::with_capacity(MESSAGE_BYTES_EXPECTED)
     }
 
-    /// Writes to `stream`, first of all what is in `buffer`.
-    pub fn new(stream: SendStream, buffer: BytesMut) -> Self {
-        Self { stream, buffer, length: BodyLength::None, accepted: false, informational: 0, ended: false }
+    /// Writes to `stream`, which is one of `connection`, first of all what is in `buffer`.
+    pub fn new(connection: Connection, stream: SendStream, buffer: BytesMut) -> Self {
+        Self {
+            stream,
+            connection,
+            buffer,
+            length: BodyLength::None,
+            accepted: false,
+            informational: 0,
+            urgent: URGENT_BYTES_MAX,
+            ended: false,
+        }
     }
 
     /// What follows is a body of this length.
@@ -201,7 +214,8 @@ impl FrameWriter {
     pub async fn accepted(&mut self) -> Result<(), WriteError> {
         self.accepted = true;
         // The first of all frames, so nothing has been put in front of it.
-        self.stream.write_chunk(Bytes::from_static(&framing::ACCEPTED)).await
+        let accepted = Bytes::from_static(&framing::ACCEPTED);
+        written(&self.connection, self.urgent, self.stream.write_chunk(accepted)).await
     }
 
     /// The serving node does not take the request; ends the stream.
@@ -232,16 +246,28 @@ impl FrameWriter {
     pub async fn data(&mut self, mut chunk: Bytes) -> Result<(), WriteError> {
         while !chunk.is_empty() {
             let part = chunk.split_to(chunk.len().min(framing::DATA_BYTES_MAX));
+            self.passes(part.len());
             // The length is within its limits: the line above sees to it.
             let _ = framing::encode_data_header(part.len(), &mut self.buffer);
             if part.len() <= COPY_BYTES_MAX {
                 self.buffer.extend_from_slice(&part);
                 self.flush().await?;
             } else {
-                self.stream.write_all_chunks(&mut [self.buffer.split().freeze(), part]).await?;
+                let mut both = [self.buffer.split().freeze(), part];
+                let write = self.stream.write_all_chunks(&mut both);
+                written(&self.connection, self.urgent, write).await?;
             }
         }
         Ok(())
+    }
+
+    /// Heads, short bodies and the beginnings of long ones go first on a narrow way, the rest of long ones after them.
+    fn passes(&mut self, bytes: usize) {
+        if self.urgent > 0 && self.urgent <= bytes {
+            // Fails only if the stream has ended already.
+            let _ = self.stream.set_priority(BULK);
+        }
+        self.urgent = self.urgent.saturating_sub(bytes);
     }
 
     /// The headers after the body; those that cannot cross a tunnel are left out with all others.
@@ -255,7 +281,7 @@ impl FrameWriter {
     /// Sends what has been put in front.
     pub async fn flush(&mut self) -> Result<(), WriteError> {
         // Copied, so that what waits for its acknowledgement holds no more memory than it needs.
-        self.stream.write_all(&self.buffer).await?;
+        written(&self.connection, self.urgent, self.stream.write_all(&self.buffer)).await?;
         self.buffer.clear();
         Ok(())
     }
@@ -298,6 +324,23 @@ impl Drop for FrameWriter {
     }
 }
 
+/// What comes of `write`. While its stream is `urgent` it finds room where long bodies find none: who waits with them for
+/// room may wait for ever, as they take whatever there is.
+async fn written<W: Future>(connection: &Connection, urgent: usize, write: W) -> W::Output {
+    let mut write = pin!(write);
+    poll_fn(|cx| {
+        let written = write.as_mut().poll(cx);
+        if written.is_ready() || urgent == 0 {
+            return written;
+        }
+        connection.set_send_window(URGENT_SEND_WINDOW_BYTES);
+        let written = write.as_mut().poll(cx);
+        connection.set_send_window(SEND_WINDOW_BYTES);
+        written
+    })
+    .await
+}
+
 fn code(reset: Reset) -> VarInt {
     VarInt::from_u32(match reset {
         Reset::Cancelled => framing::reset::CANCELLED,
@@ -307,6 +350,9 @@ fn code(reset: Reset) -> VarInt {
 
 /// A head of the usual headers with a short body: so much is allocated once.
 const MESSAGE_BYTES_EXPECTED: usize = 1024;
+/// Of a body, so much is as urgent as heads are; streams begin with priority 0.
+const URGENT_BYTES_MAX: usize = 64 * 1024;
+const BULK: i32 = -1;
 /// Up to here one copy is cheaper than a second chunk.
 const COPY_BYTES_MAX: usize = 2 * 1024;
 

@@ -86,8 +86,10 @@ pub(super) const CONNECTION_WINDOW_BYTES: u32 = STREAMS_BEHIND_MAX * STREAM_WIND
 const STREAMS_BEHIND_MAX: u32 = 512;
 /// What all streams of a control tunnel may send ahead of their readers, which take all at once.
 const CONTROL_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
-/// What a connection may hold of sent and not yet acknowledged bytes.
-const SEND_WINDOW_BYTES: u64 = 8 * 1024 * 1024;
+/// What a connection may hold of sent and not yet acknowledged bytes of long bodies.
+pub(super) const SEND_WINDOW_BYTES: u64 = 8 * 1024 * 1024;
+/// The same with heads, short bodies and the beginnings of long ones, which long ones must not keep waiting.
+pub(super) const URGENT_SEND_WINDOW_BYTES: u64 = 2 * SEND_WINDOW_BYTES;
 /// Silence after which a connection is over.
 const IDLE_MS_MAX: u32 = 5_000;
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(1);

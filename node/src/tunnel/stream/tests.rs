@@ -12,7 +12,7 @@ async fn stream(pair: &Pair) -> (FrameWriter, FrameReader<framing::ResponseProto
     sender.write_all(b"x").await.unwrap();
     let (back, incoming) = pair.node.connection.accept_bi().await.unwrap();
     let reader = FrameReader::new(receiver, ResponseDecoder::new(false));
-    (FrameWriter::new(back, BytesMut::new()), reader, incoming)
+    (FrameWriter::new(pair.node.connection.clone(), back, BytesMut::new()), reader, incoming)
 }
 
 fn head(body: BodyLength) -> (StatusCode, HeaderMap, BodyLength) {
@@ -233,5 +233,49 @@ fn only_a_reader_that_leaves_before_the_end_tells_the_writer_to_stop() {
         // The stream that was left last is heard of last.
         eventually("the writer is told to stop", || stops() > 0).await;
         assert_eq!(stops(), 1);
+    });
+}
+
+/// Polls once, so that nothing else runs meanwhile and nothing is acknowledged.
+fn at_once<F: Future>(future: F) -> Poll<F::Output> {
+    pin!(future).poll(&mut Context::from_waker(Waker::noop()))
+}
+
+#[test]
+fn what_is_urgent_finds_room_where_long_bodies_wait_for_it() {
+    run(async {
+        let pair = pair().await;
+        let mut streams = Vec::new();
+        for _ in 0..40 {
+            streams.push(stream(&pair).await);
+        }
+        let mut urgent = streams.split_off(20);
+        let long = Bytes::from(vec![1; 512 * 1024]);
+        let blocked = |(writer, ..): &mut (FrameWriter, _, _)| {
+            begin(writer, BodyLength::Unknown);
+            at_once(writer.data(long.clone())).is_pending()
+        };
+        assert!(streams.iter_mut().all(blocked));
+        for (writer, ..) in &mut streams {
+            assert!(at_once(writer.data(long.clone())).is_pending(), "there is no room left");
+        }
+        for (writer, ..) in &mut urgent {
+            assert!(matches!(at_once(writer.accepted()), Poll::Ready(Ok(()))));
+            begin(writer, BodyLength::Known(1_000));
+            assert!(matches!(at_once(writer.data(Bytes::from(vec![1; 1_000]))), Poll::Ready(Ok(()))));
+        }
+    });
+}
+
+#[test]
+fn long_bodies_go_after_what_is_short() {
+    run(async {
+        let pair = pair().await;
+        for (size, priority) in [(10, 0), (URGENT_BYTES_MAX - 1, 0), (URGENT_BYTES_MAX, BULK)] {
+            let (mut writer, ..) = stream(&pair).await;
+            begin(&mut writer, BodyLength::Unknown);
+            writer.data(Bytes::from(vec![1; size])).await.unwrap();
+            assert_eq!(writer.stream.priority().unwrap(), priority, "{size}");
+        }
     });
 }
