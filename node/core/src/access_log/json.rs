@@ -61,8 +61,21 @@ impl<'o> Object<'o> {
 
     /// A socket's address.
     pub(super) fn address(&mut self, key: &'static str, value: SocketAddr) {
-        // A string never fails to take text.
-        let _ = write!(self.raw(key), "\"{value}\"");
+        let out = self.raw(key);
+        out.push('"');
+        match value {
+            // The formatter of the standard library takes five times as long.
+            SocketAddr::V4(value) => {
+                for (octet, end) in value.ip().octets().into_iter().zip(['.', '.', '.', ':']) {
+                    digits(octet.into(), 1, out);
+                    out.push(end);
+                }
+                digits(value.port().into(), 1, out);
+            }
+            // A string never fails to take text.
+            SocketAddr::V6(value) => drop(write!(out, "{value}")),
+        }
+        out.push('"');
     }
 
     pub(super) fn boolean(&mut self, key: &'static str, value: bool) {

@@ -96,3 +96,13 @@ proptest! {
         prop_assert!((read.duration_ms - 1_234.567).abs() < 1e-9);
     }
 }
+
+#[test]
+fn addresses_are_written_as_everywhere_else() {
+    for address in ["0.0.0.0:0", "9.10.99.100:80", "255.255.255.255:65535", "[::1]:1", "[fe80::1%7]:443"] {
+        let address = address.parse().unwrap();
+        let mut out = String::new();
+        json::Object::new(&mut out).address(key!("backend"), address);
+        assert!(out.contains(&format!(r#""backend":"{address}""#)), "{out}");
+    }
+}
