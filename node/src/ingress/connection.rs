@@ -17,6 +17,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::answering::{Answering, Upgrade};
@@ -64,11 +65,17 @@ impl<H: Handler> Server<H> {
     /// it has sent, too.
     pub(super) async fn serve(self: Rc<Self>, accepted: Accepted) {
         let Accepted { arrival: Arrival { stream, peer, reset }, is_announced, tls } = accepted;
+        let (holder, gone) = oneshot::channel::<()>();
+        // In a task of its own: with the connection's it would be polled, and take a lock, at every step of every request.
+        let _watching = task::spawn("client reset", async move {
+            reset.await;
+            drop(holder);
+        });
         let serving = pin!(self.serve_stream(stream, peer, (is_announced, tls)));
         tokio::select! {
             biased;
             () = serving => {}
-            () = reset => tracing::debug!(%peer, "a client connection was reset"),
+            _ = gone => tracing::debug!(%peer, "a client connection was reset"),
         }
     }
 
