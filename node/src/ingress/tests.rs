@@ -233,27 +233,34 @@ fn a_client_that_goes_away_ends_its_request() {
     });
 }
 
+/// One of those under way, until this is dropped.
+struct UnderWay(Rc<Cell<usize>>);
+
+impl UnderWay {
+    fn begin(count: &Rc<Cell<usize>>) -> Self {
+        count.set(count.get() + 1);
+        Self(Rc::clone(count))
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
 /// Answers without end.
 #[derive(Default)]
 struct Talker {
-    under_way: Cell<usize>,
-}
-
-struct Talk(Rc<Talker>);
-
-impl Drop for Talk {
-    fn drop(&mut self) {
-        self.0.under_way.set(self.0.under_way.get() - 1);
-    }
+    under_way: Rc<Cell<usize>>,
 }
 
 impl Handler for Talker {
     fn handle(self: Rc<Self>, _: Request<Incoming>, _: &Client) -> impl Future<Output = Answered> + use<> {
-        self.under_way.set(self.under_way.get() + 1);
         let (sender, body) = crate::pool::testing::channel();
-        let talk = Talk(self);
+        let under_way = UnderWay::begin(&self.under_way);
         task::spawn_detached("talk", async move {
-            let _talk = talk;
+            let _under_way = under_way;
             let piece = Bytes::from(vec![b'x'; 64 * 1024]);
             while sender.send(Ok(http_body::Frame::data(piece.clone()))).await.is_ok() {}
         });

@@ -7,15 +7,7 @@ use super::*;
 /// Takes nothing of its requests, and answers none.
 #[derive(Default)]
 struct Deaf {
-    under_way: Cell<usize>,
-}
-
-struct Held(Rc<Deaf>);
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.0.under_way.set(self.0.under_way.get() - 1);
-    }
+    under_way: Rc<Cell<usize>>,
 }
 
 impl Handler for Deaf {
@@ -24,10 +16,9 @@ impl Handler for Deaf {
         request: Request<Incoming>,
         _: &Client,
     ) -> impl Future<Output = Answered> + use<> {
-        self.under_way.set(self.under_way.get() + 1);
-        let held = Held(self);
+        let under_way = UnderWay::begin(&self.under_way);
         async move {
-            let _held = (held, request);
+            let _held = (under_way, request);
             std::future::pending().await
         }
     }
